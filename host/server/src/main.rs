@@ -1,0 +1,2 @@
+//! The binary `creel`: reads the command line and hands over to the library.
+fn main() {}

@@ -1,0 +1,22 @@
+//! The rules of Creel, as pure functions: value in, value out.
+//!
+//! Everything that decides lives here: what proves a request genuine, which events it carries, who is to run, what an
+//! outcome turns into, when something is tried again and when it is given up. Nothing that acts lives here: there is no
+//! runtime, no input or output, no clock and no randomness; time and entropy are arguments. That is what makes the
+//! rules testable by table and by seed, and what lets the store, the server and the simulation share one truth.
+//!
+//! # Map
+//!
+//! | modules | what they answer |
+//! |---|---|
+//! | [`id`], [`clock`], `secret` | how things are named, timed and kept secret |
+//! | `tenant`, `source`, `plugin`, `route`, `destination` | what people configure |
+//! | [`request`], [`event`] | what arrives |
+//! | `signature`, `handshake`, `identity` | is it genuine, is it a greeting, what does it carry |
+//! | `outcome`, `decision`, `reply` | what a handler said, and what follows from it |
+//! | `delivery`, `retry`, `breaker`, `lane` | how calls leave, and when they wait |
+
+pub mod clock;
+pub mod event;
+pub mod id;
+pub mod request;
