@@ -9,14 +9,25 @@
 //!
 //! | modules | what they answer |
 //! |---|---|
-//! | [`id`], [`clock`], `secret` | how things are named, timed and kept secret |
-//! | `tenant`, `source`, `plugin`, `route`, `destination` | what people configure |
+//! | [`id`], [`clock`], [`secret`] | how things are named, timed and kept secret |
+//! | [`tenant`], [`source`], [`plugin`], [`route`], [`destination`] | what people configure |
 //! | [`request`], [`event`] | what arrives |
 //! | `signature`, `handshake`, `identity` | is it genuine, is it a greeting, what does it carry |
-//! | `outcome`, `decision`, `reply` | what a handler said, and what follows from it |
-//! | `delivery`, `retry`, `breaker`, `lane` | how calls leave, and when they wait |
+//! | [`outcome`], `decision`, `reply` | what a handler said, and what follows from it |
+//! | [`delivery`], [`retry`], [`breaker`], `lane` | how calls leave, and when they wait |
 
+pub mod breaker;
 pub mod clock;
+pub mod delivery;
+pub mod destination;
 pub mod event;
 pub mod id;
+pub mod outcome;
+pub mod plugin;
 pub mod request;
+pub mod retry;
+pub mod route;
+pub mod run;
+pub mod secret;
+pub mod source;
+pub mod tenant;

@@ -1,0 +1,137 @@
+//! Destinations: the named places that calls may go to.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{DestinationId, TenantId};
+use crate::retry::Schedule;
+
+/// How answers are read; the table is in [`crate::delivery`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A receiver of webhooks: 410 means "stop sending", other refusals end the call.
+    Webhook,
+    /// Somebody's API: a refused credential pauses the destination instead of losing its calls.
+    #[default]
+    Api,
+}
+
+/// A destination as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    /// Its id.
+    pub id: DestinationId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Why it is paused; its deliveries wait.
+    pub paused: Option<String>,
+    /// Why it is disabled; new calls to it end dead.
+    pub disabled: Option<String>,
+    /// What people configure.
+    pub spec: DestinationSpec,
+}
+
+/// What people configure of a destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DestinationSpec {
+    /// Its name, unique in the tenant.
+    pub name: String,
+    /// How answers are read.
+    #[serde(default)]
+    pub kind: Kind,
+    /// Base URL, `https://…` or `http://…`; calls stay under its path.
+    pub url: String,
+    /// What proves us to the receiver.
+    #[serde(default)]
+    pub auth: Auth,
+    /// How calls are signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing: Option<Signing>,
+    /// Plain headers to add to every call; no secrets.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Delays before each attempt, milliseconds.
+    #[serde(default)]
+    pub retry_ms: Schedule,
+    /// Calls on their way at the same time.
+    #[serde(default = "concurrency_default")]
+    pub concurrency_max: u32,
+    /// Calls per second; unlimited when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_s: Option<u32>,
+    /// Connecting may take this long, milliseconds.
+    #[serde(default = "connect_timeout_default")]
+    pub connect_timeout_ms: u64,
+    /// A call may take this long in all, milliseconds.
+    #[serde(default = "timeout_default")]
+    pub timeout_ms: u64,
+}
+
+/// What proves us to a receiver. Secrets are named, never written here.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Auth {
+    /// Nothing.
+    #[default]
+    None,
+    /// `Authorization: Bearer <secret>`.
+    Bearer {
+        /// Name of the secret.
+        secret: String,
+    },
+    /// `Authorization: Basic …`.
+    Basic {
+        /// User name; plain.
+        username: String,
+        /// Name of the secret that is the password.
+        secret: String,
+    },
+    /// A header whose value is the secret.
+    Header {
+        /// Name of the header.
+        header: String,
+        /// Name of the secret.
+        secret: String,
+    },
+}
+
+/// How calls are signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Signing {
+    /// [Standard Webhooks](https://www.standardwebhooks.com) `v1`.
+    StandardWebhooks {
+        /// Name of the secret, `whsec_…`.
+        secret: String,
+    },
+}
+
+impl DestinationSpec {
+    /// Names of the secrets that this destination uses.
+    pub fn secret_names(&self) -> impl Iterator<Item = &str> {
+        let auth = match &self.auth {
+            Auth::None => None,
+            Auth::Bearer { secret } | Auth::Basic { secret, .. } | Auth::Header { secret, .. } => Some(secret.as_str()),
+        };
+        let signing = self.signing.as_ref().map(|Signing::StandardWebhooks { secret }| secret.as_str());
+        auth.into_iter().chain(signing)
+    }
+}
+
+/// Side by side by default: enough for an API, few enough not to flood a small receiver.
+fn concurrency_default() -> u32 {
+    8
+}
+
+/// A receiver that is up accepts a connection in far less.
+fn connect_timeout_default() -> u64 {
+    5_000
+}
+
+/// The Standard Webhooks specification recommends 15 to 30 s.
+fn timeout_default() -> u64 {
+    15_000
+}

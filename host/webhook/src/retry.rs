@@ -1,0 +1,149 @@
+//! When a call is tried again.
+//!
+//! The default schedule is the one of the Standard Webhooks specification (section "Retry schedule"): at once, then 5 s, 5 min,
+//! 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, ten attempts over three days. Each delay is spread by ±10 % so that
+//! calls which failed together do not come back together. A receiver's `Retry-After` lengthens a delay, never
+//! shortens it, and only up to a bound: a receiver can't park a call for a year.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+
+/// Longest delay that `Retry-After` can ask for: the schedule's own longest step.
+pub const RETRY_AFTER_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+
+/// Most attempts that a schedule may have.
+pub const ATTEMPTS_MAX: usize = 32;
+
+/// Delays before each attempt, milliseconds; the first is before the first attempt and usually 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Schedule(Vec<u64>);
+
+/// Why a schedule is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// None or too many.
+    #[error("a retry schedule has 1 to {ATTEMPTS_MAX} delays, this one has {0}")]
+    Length(usize),
+    /// One is too long.
+    #[error("a retry delay of {0} ms is longer than seven days")]
+    TooLong(u64),
+}
+
+const DELAY_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1_000;
+
+impl Schedule {
+    /// Checks and takes delays in milliseconds.
+    ///
+    /// # Errors
+    /// [`ScheduleError`].
+    pub fn new(delays_ms: Vec<u64>) -> Result<Self, ScheduleError> {
+        if delays_ms.is_empty() || delays_ms.len() > ATTEMPTS_MAX {
+            return Err(ScheduleError::Length(delays_ms.len()));
+        }
+        match delays_ms.iter().find(|delay| **delay > DELAY_MS_MAX) {
+            Some(delay) => Err(ScheduleError::TooLong(*delay)),
+            None => Ok(Schedule(delays_ms)),
+        }
+    }
+
+    /// How many attempts there are in all.
+    pub fn attempts(&self) -> usize {
+        self.0.len()
+    }
+
+    /// When attempt number `index` (from 0) is due, or `None` when there are no more.
+    ///
+    /// `jitter` is entropy: 0 is 10 % sooner, `u16::MAX` 10 % later. `retry_after_ms` is what the receiver asked for.
+    ///
+    /// ```
+    /// use creel_webhook::{clock::Timestamp, retry::Schedule};
+    /// let now = Timestamp::from_millis(0);
+    /// let schedule = Schedule::default();
+    /// assert_eq!(schedule.due(1, now, u16::MAX / 2 + 1, None).unwrap().as_millis(), 5_000);
+    /// assert_eq!(schedule.due(10, now, 0, None), None);
+    /// ```
+    pub fn due(&self, index: u32, now: Timestamp, jitter: u16, retry_after_ms: Option<u64>) -> Option<Timestamp> {
+        let base = *self.0.get(usize::try_from(index).ok()?)?;
+        let spread = base * 9 / 10 + base * u64::from(jitter) / (5 * u64::from(u16::MAX));
+        let asked = retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MS_MAX);
+        Some(now.plus_ms(spread.max(asked)))
+    }
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        const SECOND: u64 = 1_000;
+        const MINUTE: u64 = 60 * SECOND;
+        const HOUR: u64 = 60 * MINUTE;
+        Schedule(vec![
+            0,
+            5 * SECOND,
+            5 * MINUTE,
+            30 * MINUTE,
+            2 * HOUR,
+            5 * HOUR,
+            10 * HOUR,
+            14 * HOUR,
+            20 * HOUR,
+            24 * HOUR,
+        ])
+    }
+}
+
+/// Reads a `Retry-After` header: seconds or an HTTP date ([RFC 9110] section 10.2.3). `None` when it is neither.
+///
+/// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110
+pub fn retry_after_ms(value: &str, now: Timestamp) -> Option<u64> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(value.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(1_000));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    let since_epoch = date.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_secs(i64::try_from(since_epoch.as_secs()).ok()?).since_ms(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(784_111_777);
+
+    #[test]
+    fn jitter_stays_within_a_tenth() {
+        let schedule = Schedule::default();
+        for index in 1..10 {
+            let base = schedule.0[index as usize];
+            let at = |jitter| schedule.due(index, NOW, jitter, None).unwrap().since_ms(NOW);
+            assert_eq!(at(0), base * 9 / 10);
+            assert!(at(u16::MAX) <= base * 11 / 10 && at(u16::MAX) >= base * 11 / 10 - 1);
+        }
+    }
+
+    #[test]
+    fn a_receiver_lengthens_a_delay_within_bounds() {
+        let schedule = Schedule::default();
+        let due = |asked| schedule.due(1, NOW, 0, Some(asked)).unwrap().since_ms(NOW);
+        assert_eq!(due(60_000), 60_000);
+        assert_eq!(due(1), 4_500);
+        assert_eq!(due(u64::MAX), RETRY_AFTER_MS_MAX);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(retry_after_ms("120", NOW), Some(120_000));
+        assert_eq!(retry_after_ms("Sun, 06 Nov 1994 08:49:38 GMT", NOW), Some(1_000));
+        assert_eq!(retry_after_ms("Sun, 06 Nov 1994 08:49:30 GMT", NOW), Some(0));
+        assert_eq!(retry_after_ms("soon", NOW), None);
+        assert_eq!(retry_after_ms("", NOW), None);
+    }
+
+    #[test]
+    fn schedules_are_bounded() {
+        assert_eq!(Schedule::new(vec![]), Err(ScheduleError::Length(0)));
+        assert!(Schedule::new(vec![0; 33]).is_err());
+        assert!(Schedule::new(vec![u64::MAX]).is_err());
+    }
+}

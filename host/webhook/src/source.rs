@@ -1,0 +1,105 @@
+//! Sources: one ingress URL each.
+//!
+//! The URL's last part is a token of 128 random bits, so that a source can't be found by guessing, and providers
+//! without any signature still have something that only they know. The token is a credential where the scheme says so.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{SourceId, TenantId};
+
+/// How long a repetition is recognised: longer than any provider of the presets keeps trying.
+pub const DEDUP_TTL_MS_DEFAULT: u64 = 7 * 24 * 60 * 60 * 1_000;
+
+/// A source as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its id.
+    pub id: SourceId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The last part of its URL.
+    pub token: String,
+    /// While true, requests are answered 503 with Retry-After and nothing is stored.
+    pub paused: bool,
+    /// What people configure.
+    pub spec: SourceSpec,
+}
+
+/// What people configure of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSpec {
+    /// Its name, unique in the tenant.
+    pub name: String,
+    /// Name of the preset, for example `vapi-hmac`; `custom` goes with `scheme`.
+    pub preset: String,
+    /// A scheme of one's own in the presets' model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<serde_json::Value>,
+    /// Names of the secrets that may have signed; more than one while rotating.
+    #[serde(default)]
+    pub secrets: Vec<String>,
+    /// Public values that the scheme asks for, for example `verify_token` or a public key.
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
+    /// The URLs by which providers know this source, when they sign the URL and differ from the host's own.
+    #[serde(default)]
+    pub public_urls: Vec<String>,
+    /// Pointers that replace the preset's.
+    #[serde(default)]
+    pub identity: IdentitySpec,
+    /// Whether repetitions are recognised.
+    #[serde(default = "yes")]
+    pub dedup: bool,
+    /// For how long, milliseconds.
+    #[serde(default = "dedup_ttl_default")]
+    pub dedup_ttl_ms: u64,
+    /// The fallback when a reply run doesn't answer in time, instead of the preset's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<AnswerSpec>,
+    /// How long a reply run may take, milliseconds, instead of the preset's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_deadline_ms: Option<u64>,
+    /// Largest body, bytes, instead of the host's default; bounded by the host's ceiling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_bytes_max: Option<u64>,
+}
+
+/// Where things stand in this source's requests, in the presets' notation (`json:/call/id`, `header:x-id`,
+/// `form:CallSid`, `query:id`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IdentitySpec {
+    /// The event's id; several pointers make one id together.
+    pub id: Vec<String>,
+    /// The event's type; the first that is there.
+    pub kind: Vec<String>,
+    /// What people search by; the first that is there.
+    pub subject: Vec<String>,
+    /// What keeps events in line; the first that is there.
+    pub order: Vec<String>,
+}
+
+/// A fixed answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerSpec {
+    /// HTTP status.
+    pub status: u16,
+    /// Its media type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// Its body.
+    #[serde(default)]
+    pub body: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn dedup_ttl_default() -> u64 {
+    DEDUP_TTL_MS_DEFAULT
+}
