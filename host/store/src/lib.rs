@@ -1,1 +1,6 @@
-//! stub
+//! The durable state of Creel and its one queue.
+//!
+//! Everything that must outlive the process is here, and nothing else is: this crate knows no Wasm and no HTTP.
+//! [`contract::Store`] names the verbs; each is one transaction. `sqlite` implements it.
+
+pub mod contract;

@@ -21,7 +21,7 @@ pub struct Source {
     pub tenant: TenantId,
     /// The last part of its URL.
     pub token: String,
-    /// While true, requests are answered 503 with Retry-After and nothing is stored.
+    /// While true, events are still accepted and stored, but their runs wait.
     pub paused: bool,
     /// What people configure.
     pub spec: SourceSpec,

@@ -1,0 +1,804 @@
+//! What a store is: verbs, each of them one transaction.
+//!
+//! Ingress, worker and sender meet only here. The verbs speak of the life of things (accept, claim, commit, release),
+//! not of tables, so that a second implementation can choose its own tables; the conformance suite is the trait's
+//! definition.
+//!
+//! # Claims
+//!
+//! There is no "running" state. A claim sets a lease and a fresh token; a commit succeeds only while that token is
+//! the row's; an expired lease is simply due again; a stale commit changes nothing and says so. `claims` counts at
+//! claim time and guards against work that kills the process; `attempts` moves only when a commit says so.
+//!
+//! # Lanes
+//!
+//! Runs of a route and deliveries to a destination stand in lanes. Only heads are due: with an order key the first
+//! of its key, without one all. Pausing, an open breaker, a used-up rate and a full concurrency change the lane's one
+//! row, never its members. Claims visit tenants in turn, then their due lanes, then heads.
+//!
+//! # Time
+//!
+//! Every verb that needs the time is told it; the store clamps it so that it never goes backwards.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use creel_webhook::clock::Timestamp;
+use creel_webhook::delivery::{Answer, DestinationChange, Next};
+use creel_webhook::destination::Destination;
+use creel_webhook::id::{
+    DeliveryId, DestinationId, EventId, KeyId, PluginId, RequestId, RouteId, RunId, SecretId, SourceId, TenantId,
+};
+use creel_webhook::outcome::{OnResult, Pair};
+use creel_webhook::plugin::{Deployment, Digest, Plugin};
+use creel_webhook::route::{Mode, Route};
+use creel_webhook::run::{LogLine, RunNext, Usage, Verdict};
+use creel_webhook::source::Source;
+use creel_webhook::tenant::{ApiKey, Tenant};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+/// Why a verb failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A name is taken or a row is still used; nothing changed.
+    #[error("{0}")]
+    Conflict(String),
+    /// There is no such row in this tenant.
+    #[error("{0}")]
+    NotFound(String),
+    /// The store holds as much as it may.
+    #[error("the store holds {used} bytes and may hold {max}; free space or raise `store.bytes_max`")]
+    Full {
+        /// Bytes in use.
+        used: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// Disk or database failed; the verb did not happen.
+    #[error("the store failed: {0}")]
+    Failed(String),
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// What a verb gives.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// A sealed secret with the origins that it may be sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretRow {
+    /// Its id.
+    pub id: SecretId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its name, unique in the tenant.
+    pub name: String,
+    /// The current value, sealed.
+    pub sealed: Vec<u8>,
+    /// The value before it, sealed, while it still counts.
+    pub previous: Option<Vec<u8>>,
+    /// Until when the previous value counts.
+    pub previous_until: Option<Timestamp>,
+    /// Origins (`https://host:port`) that it may be sent to; empty: it only verifies.
+    pub origins: Vec<String>,
+    /// Keyed hash of the current value.
+    pub fingerprint: [u8; 32],
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Everything that people configured, as of one version: what ingress, worker and sender keep in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Control {
+    /// [`Store::control_version`] when this was read.
+    pub version: u64,
+    /// All tenants.
+    pub tenants: Vec<Tenant>,
+    /// All sources.
+    pub sources: Vec<Source>,
+    /// All routes.
+    pub routes: Vec<Route>,
+    /// All plugins.
+    pub plugins: Vec<Plugin>,
+    /// The active deployment of each plugin that has one.
+    pub deployments: Vec<Deployment>,
+    /// All destinations.
+    pub destinations: Vec<Destination>,
+    /// All secrets, sealed.
+    pub secrets: Vec<SecretRow>,
+}
+
+/// A deployment to be made; the store numbers it.
+#[derive(Debug, Clone)]
+pub struct NewDeployment {
+    /// Its row without a number (the number is ignored).
+    pub deployment: Deployment,
+    /// Make it the active one.
+    pub activate: bool,
+}
+
+/// A verified request with all that follows from it, to be stored in one transaction.
+#[derive(Debug, Clone)]
+pub struct Accept {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Where it came in.
+    pub source: SourceId,
+    /// The request.
+    pub request: NewRequest,
+    /// Its events in order, at least one.
+    pub events: Vec<NewEvent>,
+    /// What the sender is told when no event waits for a reply; kept, so that a duplicate is told the same.
+    pub answer: StoredAnswer,
+    /// Runs that the tenant may have pending; beyond it nothing is stored.
+    pub pending_runs_max: u64,
+}
+
+/// The HTTP request, credentials already replaced.
+#[derive(Debug, Clone)]
+pub struct NewRequest {
+    /// Its id.
+    pub id: RequestId,
+    /// When its first byte arrived.
+    pub received_at: Timestamp,
+    /// The method.
+    pub method: String,
+    /// Decoded query parameters.
+    pub query: Vec<Pair>,
+    /// Headers in lower case.
+    pub headers: Vec<Pair>,
+    /// The scheme that proved it genuine.
+    pub scheme: String,
+    /// Facts for the guest, for example `body-covered`.
+    pub attributes: Vec<Pair>,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// One event of the request.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Its id.
+    pub id: EventId,
+    /// Type; may be empty.
+    pub kind: String,
+    /// The provider's id.
+    pub provider_id: Option<String>,
+    /// What people search by.
+    pub subject: Option<String>,
+    /// When it happened, by the provider's account.
+    pub occurred_at: Option<Timestamp>,
+    /// Byte range of its item in the body; `None` for the whole body.
+    pub item: Option<(u64, u64)>,
+    /// Hashes by which a repetition is known; the first that is there decides.
+    pub dedup_keys: Vec<[u8; 32]>,
+    /// Until when they are kept.
+    pub dedup_until: Timestamp,
+    /// The runs that it starts, one per matching route; empty when no route matched.
+    pub runs: Vec<NewRun>,
+}
+
+/// A run to be queued.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Its id.
+    pub id: RunId,
+    /// The route that asked for it.
+    pub route: RouteId,
+    /// The plugin that handles it.
+    pub plugin: PluginId,
+    /// Runs of the same route and order key are decided one after the other.
+    pub order_key: Option<String>,
+    /// Present when the sender waits: the run is claimed inside the accept.
+    pub reply: Option<NewReply>,
+}
+
+/// A reply that a sender waits for.
+#[derive(Debug, Clone)]
+pub struct NewReply {
+    /// When the sender is given the fallback at the latest.
+    pub deadline: Timestamp,
+    /// The lease of the claim that comes with the accept; `None` when no slot was free: the run is not claimed, the
+    /// fallback is decided at once and the run ends `unanswered`.
+    pub lease_ms: Option<u64>,
+    /// What the sender is told when no run answers in time; kept from the start, so that a restart can answer too.
+    pub fallback: StoredAnswer,
+}
+
+/// An HTTP answer, kept byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: Vec<Pair>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What became of an accept.
+#[derive(Debug)]
+pub enum Accepted {
+    /// Stored; events that were repetitions are left out.
+    Stored {
+        /// Ids of the stored events.
+        events: Vec<EventId>,
+        /// How many were repetitions.
+        duplicates: u32,
+        /// The claim of the reply run, if the sender waits and a slot was free.
+        reply: Option<RunTicket>,
+    },
+    /// Every event was a repetition; nothing was stored.
+    Duplicate(FirstAnswer),
+    /// The tenant has too many pending runs; nothing was stored.
+    OverQuota {
+        /// Runs pending now.
+        pending: u64,
+    },
+}
+
+/// What the first of a row of repetitions was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FirstAnswer {
+    /// These bytes.
+    Told(StoredAnswer),
+    /// Nothing yet: its reply is not decided. Wait with [`Store::reply_read`].
+    Pending {
+        /// The event whose reply it is.
+        event: EventId,
+        /// When it is decided at the latest.
+        deadline: Timestamp,
+    },
+}
+
+/// A claim's proof. Tokens never repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClaimToken(pub u64);
+
+/// The right to decide a run.
+#[derive(Debug, Clone)]
+pub struct RunTicket {
+    /// The run.
+    pub run: RunId,
+    /// Proof of the claim.
+    pub claim: ClaimToken,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The event.
+    pub event: EventId,
+    /// Its route.
+    pub route: RouteId,
+    /// Its plugin.
+    pub plugin: PluginId,
+    /// Ack or reply.
+    pub mode: Mode,
+    /// Committed tries so far.
+    pub attempts: u32,
+    /// Claims so far, this one included.
+    pub claims: u32,
+    /// Until when the claim holds.
+    pub lease_until: Timestamp,
+    /// Until when its reply can count; only for mode `reply`.
+    pub deadline: Option<Timestamp>,
+}
+
+/// A claimed run with what it needs.
+#[derive(Debug, Clone)]
+pub struct RunClaim {
+    /// The right to decide it.
+    pub ticket: RunTicket,
+    /// The event with its request.
+    pub event: StoredEvent,
+}
+
+/// An event with its request, as stored.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    /// Its id.
+    pub id: EventId,
+    /// Its request.
+    pub request: RequestId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Where it came in.
+    pub source: SourceId,
+    /// Position in its request, from 0.
+    pub index: u32,
+    /// Events in the request.
+    pub count: u32,
+    /// Type; may be empty.
+    pub kind: String,
+    /// The provider's id.
+    pub provider_id: Option<String>,
+    /// What people search by.
+    pub subject: Option<String>,
+    /// When it happened, by the provider's account.
+    pub occurred_at: Option<Timestamp>,
+    /// When the request arrived.
+    pub received_at: Timestamp,
+    /// The scheme that proved it genuine.
+    pub scheme: String,
+    /// The method.
+    pub method: String,
+    /// Decoded query parameters.
+    pub query: Vec<Pair>,
+    /// Headers in lower case.
+    pub headers: Vec<Pair>,
+    /// Facts for the guest.
+    pub attributes: Vec<Pair>,
+    /// The event's own bytes; empty once erased.
+    pub body: Bytes,
+    /// Whether retention or a person has erased the body.
+    pub erased: bool,
+}
+
+/// How a run ended, to be stored with everything that follows in one transaction.
+#[derive(Debug, Clone)]
+pub struct RunCommit {
+    /// The right to do so.
+    pub run: RunId,
+    /// Its proof.
+    pub claim: ClaimToken,
+    /// When it ended.
+    pub now: Timestamp,
+    /// How.
+    pub verdict: Verdict,
+    /// Why, for people.
+    pub reason: Option<String>,
+    /// The deployment that ran: its number.
+    pub deployment: Option<u32>,
+    /// What it used.
+    pub usage: Usage,
+    /// What it logged.
+    pub log: Vec<LogLine>,
+    /// Whether it is over or due again. `attempts` moves on in either case.
+    pub next: RunNext,
+    /// The calls that it decided; stored only if the run is over and its reply, if any, was not late.
+    pub calls: Vec<NewDelivery>,
+    /// The answer for the sender, on a reply route.
+    pub reply: Option<StoredAnswer>,
+    /// Keep the calls even if the reply comes too late.
+    pub keep_late: bool,
+}
+
+/// A decided call, to be queued.
+#[derive(Debug, Clone)]
+pub struct NewDelivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Position in its outcome, from 0.
+    pub index: u32,
+    /// Where it goes.
+    pub destination: DestinationId,
+    /// `webhook-id` and idempotency key: the same on every attempt and on every re-run of the event.
+    pub key: String,
+    /// HTTP method.
+    pub method: String,
+    /// Path and query under the destination's base path.
+    pub path: String,
+    /// Headers to add.
+    pub headers: Vec<Pair>,
+    /// What to send.
+    pub body: Option<Bytes>,
+    /// Calls of the same destination and order key are delivered one after the other.
+    pub order_key: Option<String>,
+    /// Not before.
+    pub due_at: Timestamp,
+    /// Not after.
+    pub expires_at: Option<Timestamp>,
+    /// Report the end as an event.
+    pub on_result: Option<OnResult>,
+    /// Hints and notes, shown to people.
+    pub attributes: Vec<Pair>,
+}
+
+/// What became of a run's commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunCommitted {
+    /// Stored.
+    Stored {
+        /// The verdict as stored: `late` when the sender had been answered meanwhile.
+        verdict: Verdict,
+        /// For a reply run that is over: what the sender is told, whoever decided it.
+        answer: Option<StoredAnswer>,
+    },
+    /// The claim is no longer the row's; nothing was stored.
+    Stale,
+}
+
+/// A claimed delivery with what it needs.
+#[derive(Debug, Clone)]
+pub struct DeliveryClaim {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Proof of the claim.
+    pub claim: ClaimToken,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Where it goes.
+    pub destination: DestinationId,
+    /// The run that decided it.
+    pub run: RunId,
+    /// The event that it is about.
+    pub event: EventId,
+    /// `webhook-id` and idempotency key.
+    pub key: String,
+    /// HTTP method.
+    pub method: String,
+    /// Path and query under the destination's base path.
+    pub path: String,
+    /// Headers to add.
+    pub headers: Vec<Pair>,
+    /// What to send.
+    pub body: Option<Bytes>,
+    /// Committed attempts so far.
+    pub attempts: u32,
+    /// Claims so far, this one included.
+    pub claims: u32,
+    /// When it was decided.
+    pub created_at: Timestamp,
+    /// Not after.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// How an attempt ended, to be stored with what follows in one transaction.
+#[derive(Debug, Clone)]
+pub struct DeliveryCommit {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Proof of the claim.
+    pub claim: ClaimToken,
+    /// When the attempt ended.
+    pub now: Timestamp,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// What becomes of the delivery.
+    pub next: Next,
+    /// What becomes of the destination.
+    pub destination: Option<DestinationChange>,
+}
+
+/// One try at a delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took, milliseconds.
+    pub duration_ms: u64,
+    /// What came of it.
+    pub answer: Answer,
+    /// What went wrong in detail, for people.
+    pub detail: Option<String>,
+    /// The head of the response's body, as text.
+    pub response_head: String,
+}
+
+/// What became of a delivery's commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryCommitted {
+    /// Stored.
+    Stored,
+    /// The claim is no longer the row's; nothing was stored.
+    Stale,
+}
+
+/// A request that was not believed, for the operator's eyes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalRow {
+    /// When.
+    pub at: Timestamp,
+    /// Where it came in.
+    pub source: SourceId,
+    /// Word from the closed list of reasons.
+    pub reason: String,
+    /// What exactly; never a secret or an expected value.
+    pub detail: String,
+    /// The peer's address.
+    pub peer: String,
+}
+
+/// Which events are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EventFilter {
+    /// Of this source.
+    pub source: Option<SourceId>,
+    /// Of exactly this type.
+    pub kind: Option<String>,
+    /// With exactly this subject.
+    pub subject: Option<String>,
+    /// Older than this event (for the next page).
+    pub before: Option<EventId>,
+    /// At most so many; 1 to 500.
+    pub limit: u32,
+}
+
+/// A line in a list of events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventSummary {
+    /// Its id.
+    pub id: EventId,
+    /// Its request.
+    pub request: RequestId,
+    /// Where it came in.
+    pub source: SourceId,
+    /// Type.
+    pub kind: String,
+    /// The provider's id.
+    pub provider_id: Option<String>,
+    /// What people search by.
+    pub subject: Option<String>,
+    /// When the request arrived.
+    pub received_at: Timestamp,
+    /// Runs that it started.
+    pub runs: u32,
+    /// Runs that are not decided yet.
+    pub pending: u32,
+}
+
+/// A run as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// Its id.
+    pub id: RunId,
+    /// Its event.
+    pub event: EventId,
+    /// Its route.
+    pub route: RouteId,
+    /// Its plugin.
+    pub plugin: PluginId,
+    /// Ack or reply.
+    pub mode: Mode,
+    /// The verdict of the latest try; `None` before the first.
+    pub verdict: Option<Verdict>,
+    /// Why, for people.
+    pub reason: Option<String>,
+    /// Number of the deployment that ran.
+    pub deployment: Option<u32>,
+    /// What the latest try used.
+    pub usage: Usage,
+    /// What it logged.
+    pub log: Vec<LogLine>,
+    /// Committed tries.
+    pub attempts: u32,
+    /// Claims.
+    pub claims: u32,
+    /// When it was queued.
+    pub created_at: Timestamp,
+    /// When it ended; `None` while it is not over.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// Waiting for its time, its lane or its answer.
+    Pending,
+    /// It arrived.
+    Delivered,
+    /// Given up; a dead letter.
+    Dead,
+}
+
+/// A delivery as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryRow {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The event that it is about.
+    pub event: EventId,
+    /// The run that decided it.
+    pub run: RunId,
+    /// Position in its outcome.
+    pub index: u32,
+    /// Where it goes.
+    pub destination: DestinationId,
+    /// `webhook-id` and idempotency key.
+    pub key: String,
+    /// HTTP method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// Why it is dead.
+    pub reason: Option<String>,
+    /// Committed attempts.
+    pub attempts: u32,
+    /// When the next attempt is due; `None` when blocked or over.
+    pub due_at: Option<Timestamp>,
+    /// When it was decided.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Its attempts in order.
+    pub history: Vec<Attempt>,
+}
+
+/// Which deliveries are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeliveryFilter {
+    /// In this state.
+    pub state: Option<DeliveryState>,
+    /// To this destination.
+    pub destination: Option<DestinationId>,
+    /// Older than this one (for the next page).
+    pub before: Option<DeliveryId>,
+    /// At most so many; 1 to 500.
+    pub limit: u32,
+}
+
+/// Which runs are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunFilter {
+    /// With this verdict.
+    pub verdict: Option<Verdict>,
+    /// Of this plugin.
+    pub plugin: Option<PluginId>,
+    /// Older than this one (for the next page).
+    pub before: Option<RunId>,
+    /// At most so many; 1 to 500.
+    pub limit: u32,
+}
+
+/// The whole story of one event.
+#[derive(Debug, Clone)]
+pub struct Story {
+    /// The event with its request.
+    pub event: StoredEvent,
+    /// What the sender was told; `None` while a reply is undecided.
+    pub answer: Option<StoredAnswer>,
+    /// Repetitions that came later.
+    pub duplicates: u64,
+    /// Its runs in order.
+    pub runs: Vec<RunRow>,
+    /// The calls that they decided, in order.
+    pub deliveries: Vec<DeliveryRow>,
+}
+
+/// Counts for metrics and readiness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Stats {
+    /// Runs not decided.
+    pub runs_pending: u64,
+    /// Deliveries not ended.
+    pub deliveries_pending: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+/// "Look": raised after a commit that made work; never carries the work itself.
+#[derive(Debug, Clone, Default)]
+pub struct Wakeups {
+    /// Runs may be due.
+    pub runs: Arc<Notify>,
+    /// Deliveries may be due.
+    pub deliveries: Arc<Notify>,
+    /// A reply was decided.
+    pub replies: Arc<Notify>,
+}
+
+/// The durable state and its queue.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // ---- what people configure -------------------------------------------------------------------------------
+
+    /// Moves on with every committed change of what people configure.
+    fn control_version(&self) -> u64;
+    /// Reads everything that people configured.
+    async fn control_read(&self) -> StoreResult<Control>;
+    /// Makes a tenant, or changes its limits when one of this id is there. Conflict: the name is taken.
+    async fn tenant_put(&self, tenant: Tenant) -> StoreResult<()>;
+    /// Makes a key.
+    async fn key_put(&self, key: ApiKey) -> StoreResult<()>;
+    /// The key with this hash, expired or not.
+    async fn key_find(&self, hash: [u8; 32]) -> StoreResult<Option<ApiKey>>;
+    /// The keys of a tenant; with `None` the operator's.
+    async fn key_list(&self, tenant: Option<TenantId>) -> StoreResult<Vec<ApiKey>>;
+    /// Ends a key. Says whether there was one.
+    async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> StoreResult<bool>;
+    /// Makes or replaces a secret of this name.
+    async fn secret_put(&self, secret: SecretRow) -> StoreResult<()>;
+    /// Removes a secret.
+    async fn secret_delete(&self, tenant: TenantId, name: &str) -> StoreResult<()>;
+    /// Makes or replaces a source (by id). Conflict: the name or the token is taken.
+    async fn source_put(&self, source: Source) -> StoreResult<()>;
+    /// Removes a source. Conflict while routes lead from it.
+    async fn source_delete(&self, tenant: TenantId, source: SourceId) -> StoreResult<()>;
+    /// Makes or replaces a destination (by id), its lane's limits with it.
+    async fn destination_put(&self, destination: Destination) -> StoreResult<()>;
+    /// Removes a destination. Conflict while deliveries to it are pending.
+    async fn destination_delete(&self, tenant: TenantId, destination: DestinationId) -> StoreResult<()>;
+    /// Pauses (with a reason) or resumes (`None`, also enables) a destination; deliveries that were held are due again.
+    async fn destination_pause(
+        &self,
+        tenant: TenantId,
+        destination: DestinationId,
+        reason: Option<String>,
+        now: Timestamp,
+    ) -> StoreResult<()>;
+    /// Makes a plugin. Conflict: the name is taken.
+    async fn plugin_put(&self, plugin: Plugin) -> StoreResult<()>;
+    /// Keeps a component's bytes under its digest; the same digest again changes nothing.
+    async fn component_put(&self, tenant: TenantId, digest: Digest, bytes: Bytes, now: Timestamp) -> StoreResult<()>;
+    /// A component's bytes.
+    async fn component_read(&self, tenant: TenantId, digest: Digest) -> StoreResult<Option<Bytes>>;
+    /// Makes a deployment with the next number of its plugin.
+    async fn deployment_create(&self, new: NewDeployment) -> StoreResult<Deployment>;
+    /// All deployments of a plugin, newest first.
+    async fn deployment_list(&self, tenant: TenantId, plugin: PluginId) -> StoreResult<Vec<Deployment>>;
+    /// Makes deployment `number` the active one.
+    async fn deployment_activate(&self, tenant: TenantId, plugin: PluginId, number: u32) -> StoreResult<()>;
+    /// Makes or replaces a route (by id). Conflict: the name is taken.
+    async fn route_put(&self, route: Route) -> StoreResult<()>;
+    /// Removes a route; its pending runs end `host` with the reason.
+    async fn route_delete(&self, tenant: TenantId, route: RouteId) -> StoreResult<()>;
+
+    // ---- requests become events and runs ---------------------------------------------------------------------
+
+    /// Stores a verified request with all that follows, or recognises it. Durable when it returns.
+    async fn accept(&self, accept: Accept) -> StoreResult<Accepted>;
+    /// What the sender of this event was told, once decided.
+    async fn reply_read(&self, tenant: TenantId, event: EventId) -> StoreResult<Option<StoredAnswer>>;
+    /// Decides the reply with its stored fallback unless it is decided; gives what was decided first.
+    async fn reply_fallback(&self, tenant: TenantId, event: EventId, now: Timestamp) -> StoreResult<StoredAnswer>;
+    /// Records a request that was not believed; sampled by the caller, bounded here.
+    async fn refusal_record(&self, tenant: TenantId, refusal: RefusalRow) -> StoreResult<()>;
+
+    // ---- runs become decisions -------------------------------------------------------------------------------
+
+    /// Claims at most `max` due runs, tenants in turn.
+    async fn run_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<RunClaim>>;
+    /// Stores how a run ended and what follows.
+    async fn run_commit(&self, commit: RunCommit) -> StoreResult<RunCommitted>;
+    /// Gives a claim back untouched: the run is due again, neither counter keeps it.
+    async fn run_release(&self, run: RunId, claim: ClaimToken) -> StoreResult<()>;
+    /// When the next run is due that is not due now; `None` when nothing waits for time.
+    async fn run_due(&self) -> StoreResult<Option<Timestamp>>;
+
+    // ---- decisions become deliveries -------------------------------------------------------------------------
+
+    /// Claims at most `max` due deliveries, tenants in turn, within rate and concurrency of their lanes.
+    async fn delivery_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<DeliveryClaim>>;
+    /// Stores an attempt and what follows; moves the lane's breaker on.
+    async fn delivery_commit(&self, commit: DeliveryCommit) -> StoreResult<DeliveryCommitted>;
+    /// Gives a claim back untouched.
+    async fn delivery_release(&self, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<()>;
+    /// When the next delivery is due that is not due now.
+    async fn delivery_due(&self) -> StoreResult<Option<Timestamp>>;
+
+    // ---- what people look at ---------------------------------------------------------------------------------
+
+    /// Events of a tenant, newest first.
+    async fn event_list(&self, tenant: TenantId, filter: EventFilter) -> StoreResult<Vec<EventSummary>>;
+    /// The whole story of one event.
+    async fn event_story(&self, tenant: TenantId, event: EventId) -> StoreResult<Option<Story>>;
+    /// Runs of a tenant, newest first.
+    async fn run_list(&self, tenant: TenantId, filter: RunFilter) -> StoreResult<Vec<RunRow>>;
+    /// Deliveries of a tenant, newest first; histories are left empty.
+    async fn delivery_list(&self, tenant: TenantId, filter: DeliveryFilter) -> StoreResult<Vec<DeliveryRow>>;
+    /// Refused requests of a tenant, newest first.
+    async fn refusal_list(&self, tenant: TenantId, limit: u32) -> StoreResult<Vec<RefusalRow>>;
+    /// Puts a new run of an ended run's event, route and plugin into the queue.
+    async fn run_replay(&self, tenant: TenantId, run: RunId, new: RunId, now: Timestamp) -> StoreResult<()>;
+
+    // ---- upkeep ----------------------------------------------------------------------------------------------
+
+    /// What raises worker and sender.
+    fn wakeups(&self) -> Wakeups;
+    /// One small step of upkeep: expired dedup keys, expired previous secrets, replies past their deadline whose run is not
+    /// claimed. Says whether there is more.
+    async fn prune(&self, now: Timestamp) -> StoreResult<bool>;
+    /// Counts for metrics and readiness.
+    async fn stats(&self) -> StoreResult<Stats>;
+    /// Fails when the store cannot commit.
+    async fn ping(&self) -> StoreResult<()>;
+    /// Commits what is queued, then closes; later verbs answer [`StoreError::Closed`].
+    async fn close(&self) -> StoreResult<()>;
+}
