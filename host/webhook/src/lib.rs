@@ -18,6 +18,7 @@
 
 pub mod breaker;
 pub mod clock;
+pub mod decision;
 pub mod delivery;
 pub mod destination;
 pub mod event;
