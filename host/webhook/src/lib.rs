@@ -16,7 +16,15 @@
 //! | `outcome`, `decision`, `reply` | what a handler said, and what follows from it |
 //! | `delivery`, `retry`, `breaker`, `lane` | how calls leave, and when they wait |
 
+pub mod answer;
 pub mod clock;
 pub mod event;
+pub mod handshake;
 pub mod id;
+pub mod identity;
+pub mod pointer;
+pub mod preset;
+pub mod provider;
+pub mod reply;
 pub mod request;
+pub mod signature;
