@@ -219,6 +219,12 @@ pub struct StoredAnswer {
     pub body: Bytes,
 }
 
+impl From<creel_webhook::answer::Answer> for StoredAnswer {
+    fn from(answer: creel_webhook::answer::Answer) -> Self {
+        StoredAnswer { status: answer.status, headers: answer.headers, body: answer.body }
+    }
+}
+
 /// What became of an accept.
 #[derive(Debug)]
 pub enum Accepted {

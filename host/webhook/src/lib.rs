@@ -12,23 +12,31 @@
 //! | [`id`], [`clock`], [`secret`] | how things are named, timed and kept secret |
 //! | [`tenant`], [`source`], [`plugin`], [`route`], [`destination`] | what people configure |
 //! | [`request`], [`event`] | what arrives |
-//! | `signature`, `handshake`, `identity` | is it genuine, is it a greeting, what does it carry |
-//! | [`outcome`], `decision`, `reply` | what a handler said, and what follows from it |
-//! | [`delivery`], [`retry`], [`breaker`], `lane` | how calls leave, and when they wait |
+//! | [`signature`], [`handshake`], [`identity`], [`preset`] | is it genuine, is it a greeting, what does it carry |
+//! | [`outcome`], [`decision`], [`reply`] | what a handler said, and what follows from it |
+//! | [`delivery`], [`retry`], [`breaker`] | how calls leave, and when they wait |
 
+pub mod answer;
 pub mod breaker;
 pub mod clock;
 pub mod decision;
 pub mod delivery;
 pub mod destination;
 pub mod event;
+pub mod handshake;
 pub mod id;
+pub mod identity;
 pub mod outcome;
 pub mod plugin;
+pub mod pointer;
+pub mod preset;
+pub mod provider;
+pub mod reply;
 pub mod request;
 pub mod retry;
 pub mod route;
 pub mod run;
 pub mod secret;
+pub mod signature;
 pub mod source;
 pub mod tenant;

@@ -41,7 +41,10 @@ pub struct SourceSpec {
     /// Names of the secrets that may have signed; more than one while rotating.
     #[serde(default)]
     pub secrets: Vec<String>,
-    /// Public values that the scheme asks for, for example `verify_token` or a public key.
+    /// Public keys that may have signed, for schemes with a key pair.
+    #[serde(default)]
+    pub public_keys: Vec<String>,
+    /// Plain values that the preset asks for, for example `verify_token`.
     #[serde(default)]
     pub params: BTreeMap<String, String>,
     /// The URLs by which providers know this source, when they sign the URL and differ from the host's own.
@@ -68,18 +71,22 @@ pub struct SourceSpec {
 }
 
 /// Where things stand in this source's requests, in the presets' notation (`json:/call/id`, `header:x-id`,
-/// `form:CallSid`, `query:id`).
+/// `form:CallSid`, `query:id`); what is absent is read as the preset says.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IdentitySpec {
-    /// The event's id; several pointers make one id together.
+    /// The event's id; several pointers make one id together, and all must be there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub id: Vec<String>,
-    /// The event's type; the first that is there.
-    pub kind: Vec<String>,
-    /// What people search by; the first that is there.
-    pub subject: Vec<String>,
-    /// What keeps events in line; the first that is there.
-    pub order: Vec<String>,
+    /// The event's type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// What people search by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What keeps events in line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
 }
 
 /// A fixed answer.

@@ -1,0 +1,267 @@
+//! Ingress: a request comes in, and is answered once what follows from it is on disk.
+//!
+//! ```text
+//! path token -> source        404 when there is none
+//! method, size, body          405, 413, 408, 503: before anything is believed
+//! greeting without proof      answered here, never stored
+//! verify                      401 with an empty body; the reason is the operator's
+//! greeting with proof         answered here, never stored
+//! identify                    ids, types, subjects, dedup and order keys
+//! accept                      one transaction; a repetition is told what the first was told
+//! answer                      the provider's acknowledgement, or the reply that a run decides in time
+//! ```
+//!
+//! Nothing is parsed before it is proven, except what the provider's greeting asks for. Credentials are replaced
+//! before anything is stored. What the sender is told is stored too, so that a repetition is told the same.
+//!
+//! The children do one step each and know nothing of each other: `believe` proves, `items` finds a batch's items,
+//! `replying` waits for a run, `turning_away` answers and records what was refused.
+
+mod believe;
+mod items;
+mod replying;
+mod turning_away;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use axum::routing::any;
+use creel_store::contract::{
+    Accept, Accepted, FirstAnswer, NewEvent, NewReply, NewRequest, NewRun, Store, StoredAnswer,
+};
+use creel_webhook::clock::{Clock, Timestamp};
+use creel_webhook::event::EventDraft;
+use creel_webhook::id::{EventId, RequestId, RunId};
+use creel_webhook::request::RawRequest;
+use creel_webhook::route::{Mode, Route, matching};
+use creel_webhook::signature::verdict::Verified;
+use creel_webhook::{identity, reply};
+
+use crate::body::{BodyBudget, BodyLimits};
+use crate::directory::{Directory, Proof, SourceEntry};
+use crate::listener::PeerAddr;
+use crate::runner::Runner;
+use crate::system::Entropy;
+use crate::telemetry::{Metrics, RequestOutcome};
+
+use self::believe::Believed;
+use self::replying::Waiting;
+use self::turning_away::{Refusals, TurnedAway};
+
+/// What ingress works with.
+pub struct Ingress {
+    /// Where events go.
+    pub store: Arc<dyn Store>,
+    /// What is configured.
+    pub directory: Arc<Directory>,
+    /// Runs what a sender waits for.
+    pub runner: Arc<Runner>,
+    /// Slots for runs that a sender waits for; nobody else uses them.
+    pub reply_slots: Arc<tokio::sync::Semaphore>,
+    /// Size and time of bodies.
+    pub body_limits: BodyLimits,
+    /// Bytes of bodies that may be under way.
+    pub body_budget: Arc<BodyBudget>,
+    /// Runs that a tenant may have pending.
+    pub pending_runs_max: u64,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Entropy for ids.
+    pub entropy: Arc<Entropy>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Samples refused requests.
+    pub refusals: Refusals,
+}
+
+/// The public listener's only address.
+pub fn router(ingress: Arc<Ingress>) -> Router {
+    Router::new().route("/in/{token}", any(receive)).fallback(turning_away::not_found).with_state(ingress)
+}
+
+async fn receive(State(ingress): State<Arc<Ingress>>, Path(token): Path<String>, request: Request) -> Response {
+    let received_at = ingress.clock.now();
+    let (outcome, response) = match ingress.take(&token, request, received_at).await {
+        Ok(Told { outcome, answer }) => (outcome, response_of(answer)),
+        Err(turned_away) => (turned_away.outcome(), turned_away.into_response()),
+    };
+    ingress.metrics.request_answered(outcome, ingress.clock.now().since_ms(received_at));
+    response
+}
+
+/// What a sender is told, and the word under which it is counted.
+struct Told {
+    outcome: RequestOutcome,
+    answer: StoredAnswer,
+}
+
+impl Ingress {
+    async fn take(&self, token: &str, request: Request, received_at: Timestamp) -> Result<Told, TurnedAway> {
+        let picture = self.directory.picture().await.map_err(TurnedAway::from)?;
+        let entry = picture.source_by_token(token).cloned().ok_or(TurnedAway::NotFound)?;
+        let peer = request.extensions().get::<PeerAddr>().map(|peer| peer.0.ip().to_string()).unwrap_or_default();
+        let request = believe::read(request, &entry, &self.body_limits, &self.body_budget, received_at).await?;
+        match believe::prove(&entry, &request) {
+            Ok(Believed::Greeting(answer)) => Ok(Told { outcome: RequestOutcome::Handshake, answer: answer.into() }),
+            Ok(Believed::Genuine { proof, verified }) => self.accept(&entry, proof, &verified, request).await,
+            Err(refusal) => {
+                self.metrics.request_refused(refusal.reason);
+                self.refusals.record(self.store.as_ref(), &entry, &refusal, peer, received_at).await;
+                Err(TurnedAway::Refused)
+            }
+        }
+    }
+
+    async fn accept(
+        &self,
+        entry: &SourceEntry,
+        proof: &Proof,
+        verified: &Verified,
+        request: RawRequest,
+    ) -> Result<Told, TurnedAway> {
+        let drafts = identity::identify(&proof.provider, &request, verified, &proof.rules);
+        let kind = drafts.first().map(|draft| draft.kind.clone()).unwrap_or_default();
+        let waits = Waiting::of(entry, proof, &drafts, &request);
+        let slot = match &waits {
+            Some(waiting) => waiting.slot(&self.reply_slots, self.clock.as_ref()).await,
+            None => None,
+        };
+        let reply = waits.as_ref().map(|waiting| waiting.new_reply(slot.is_some(), &self.runner));
+        let accept = self.accept_of(entry, proof, verified, &request, drafts, reply);
+        let event_of_run = waits.as_ref().map(|_| replying::first_event(&accept, entry));
+        match self.store.accept(accept).await {
+            Ok(Accepted::Stored { reply: Some(ticket), events, .. }) => {
+                let event = event_of_run.ok_or(TurnedAway::Unavailable)?;
+                tracing::debug!(events = events.len(), "accepted, a sender waits");
+                let told = replying::run_in_time(&self.runner, ticket, event, slot).await?;
+                Ok(Told { outcome: RequestOutcome::Replied, answer: told })
+            }
+            Ok(Accepted::Stored { events, .. }) => {
+                let answer = match (&waits, events.first()) {
+                    (Some(waiting), Some(_)) => waiting.fallback.clone(),
+                    _ => reply::acknowledgement(&proof.provider, &kind).into(),
+                };
+                Ok(Told { outcome: RequestOutcome::Accepted, answer })
+            }
+            Ok(Accepted::Duplicate(first)) => {
+                Ok(Told { outcome: RequestOutcome::Duplicate, answer: self.first_answer(entry, first).await? })
+            }
+            Ok(Accepted::OverQuota { pending }) => {
+                tracing::warn!(tenant = %entry.tenant.tenant.id, pending, "the tenant's pending runs are at their limit");
+                self.over_quota(waits)
+            }
+            Err(error) => Err(TurnedAway::from(error)),
+        }
+    }
+
+    /// A caller on the line is not told to come back later.
+    fn over_quota(&self, waits: Option<Waiting>) -> Result<Told, TurnedAway> {
+        match waits {
+            Some(waiting) => Ok(Told { outcome: RequestOutcome::OverQuota, answer: waiting.fallback }),
+            None => Err(TurnedAway::OverQuota),
+        }
+    }
+
+    async fn first_answer(&self, entry: &SourceEntry, first: FirstAnswer) -> Result<StoredAnswer, TurnedAway> {
+        match first {
+            FirstAnswer::Told(answer) => Ok(answer),
+            FirstAnswer::Pending { event, deadline } => {
+                let store = self.store.as_ref();
+                replying::decided(store, self.clock.as_ref(), entry.source.tenant, event, deadline).await
+            }
+        }
+    }
+
+    fn accept_of(
+        &self,
+        entry: &SourceEntry,
+        proof: &Proof,
+        verified: &Verified,
+        request: &RawRequest,
+        drafts: Vec<EventDraft>,
+        mut reply: Option<NewReply>,
+    ) -> Accept {
+        let now = request.received_at;
+        let kind = drafts.first().map(|draft| draft.kind.as_str()).unwrap_or_default();
+        let answer = reply::acknowledgement(&proof.provider, kind).into();
+        let redacted = proof.scheme.redact(request);
+        let query = form_urlencoded::parse(redacted.query.unwrap_or_default().as_bytes()).into_owned().collect();
+        let ranges = items::ranges(&request.body, drafts.iter().map(|draft| draft.pointer.as_deref()));
+        let events = drafts
+            .into_iter()
+            .zip(ranges)
+            .map(|(draft, item)| self.event_of(entry, draft, item, now, &mut reply))
+            .collect();
+        Accept {
+            tenant: entry.source.tenant,
+            source: entry.source.id,
+            request: NewRequest {
+                id: RequestId::new(now, self.entropy.id_bytes()),
+                received_at: now,
+                method: request.method.clone(),
+                query,
+                headers: redacted.headers,
+                scheme: entry.source.spec.preset.clone(),
+                attributes: attributes(verified),
+                body: proof.scheme.redact_body(&request.body),
+            },
+            events,
+            answer,
+            pending_runs_max: entry.tenant.tenant.limits.pending_runs_max.unwrap_or(self.pending_runs_max),
+        }
+    }
+
+    fn event_of(
+        &self,
+        entry: &SourceEntry,
+        draft: EventDraft,
+        item: Option<(u64, u64)>,
+        now: Timestamp,
+        reply: &mut Option<NewReply>,
+    ) -> NewEvent {
+        let runs = matching(&entry.routes, &draft.kind)
+            .into_iter()
+            .map(|route| self.run_of(route, draft.order_key.clone(), now, reply))
+            .collect();
+        NewEvent {
+            id: EventId::new(now, self.entropy.id_bytes()),
+            kind: draft.kind,
+            provider_id: draft.provider_id,
+            subject: draft.subject,
+            occurred_at: draft.occurred_at,
+            item,
+            dedup_keys: draft.dedup_keys,
+            dedup_until: now.plus_ms(entry.source.spec.dedup_ttl_ms),
+            runs,
+        }
+    }
+
+    /// A run of a route. Only the first event of a request can be replied to: an HTTP request has one answer.
+    fn run_of(&self, route: &Route, order_key: Option<String>, now: Timestamp, reply: &mut Option<NewReply>) -> NewRun {
+        let reply = if route.mode == Mode::Reply { reply.take() } else { None };
+        NewRun {
+            id: RunId::new(now, self.entropy.id_bytes()),
+            route: route.id,
+            plugin: route.plugin,
+            order_key: if reply.is_some() { None } else { order_key },
+            reply,
+        }
+    }
+}
+
+/// Facts that a handler should know about the proof.
+fn attributes(verified: &Verified) -> Vec<(String, String)> {
+    if verified.body_covered { Vec::new() } else { vec![("body-covered".to_owned(), "false".to_owned())] }
+}
+
+fn response_of(answer: StoredAnswer) -> Response {
+    let mut response = Response::builder().status(answer.status);
+    for (name, value) in &answer.headers {
+        response = response.header(name, value);
+    }
+    // Every part was checked when it was decided; what is no response all the same is the host's fault.
+    response.body(Body::from(answer.body)).unwrap_or_else(|_| TurnedAway::Unavailable.into_response())
+}

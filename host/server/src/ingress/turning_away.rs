@@ -1,0 +1,164 @@
+//! Requests that are not taken: what the sender is told, and what the operator can read.
+//!
+//! A sender learns as little as its protocol needs: every refused proof is the same empty 401. The reason goes into
+//! the operator's records, counted always and kept in samples, so that a flood of forgeries fills neither disk nor
+//! screen.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use creel_store::contract::{RefusalRow, Store, StoreError};
+use creel_webhook::clock::Timestamp;
+use creel_webhook::id::SourceId;
+use creel_webhook::signature::verdict::Refusal;
+
+use crate::directory::SourceEntry;
+use crate::telemetry::RequestOutcome;
+
+/// Refusals of one source that are kept per minute; the rest are counted only.
+pub const REFUSALS_PER_MINUTE_MAX: u32 = 30;
+
+/// Seconds after which a sender may try again when the host has no room.
+const RETRY_AFTER_S: &str = "5";
+
+/// Why a request was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TurnedAway {
+    /// No such source.
+    NotFound,
+    /// The proof failed.
+    Refused,
+    /// The body is too large.
+    TooLarge,
+    /// The body came too slowly.
+    Slow,
+    /// The body broke off or is no HTTP.
+    Broken,
+    /// Too many bytes are under way.
+    Busy,
+    /// The tenant has too many runs pending.
+    OverQuota,
+    /// The store may hold no more.
+    Full,
+    /// The store can't answer.
+    Unavailable,
+}
+
+impl TurnedAway {
+    /// The word under which it is counted.
+    pub(super) fn outcome(self) -> RequestOutcome {
+        match self {
+            TurnedAway::NotFound => RequestOutcome::NotFound,
+            TurnedAway::Refused => RequestOutcome::Refused,
+            TurnedAway::TooLarge => RequestOutcome::TooLarge,
+            TurnedAway::Slow => RequestOutcome::Slow,
+            TurnedAway::Broken => RequestOutcome::Broken,
+            TurnedAway::OverQuota => RequestOutcome::OverQuota,
+            TurnedAway::Busy | TurnedAway::Full | TurnedAway::Unavailable => RequestOutcome::Unavailable,
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            TurnedAway::NotFound => StatusCode::NOT_FOUND,
+            TurnedAway::Refused => StatusCode::UNAUTHORIZED,
+            TurnedAway::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            TurnedAway::Slow => StatusCode::REQUEST_TIMEOUT,
+            TurnedAway::Broken => StatusCode::BAD_REQUEST,
+            TurnedAway::OverQuota => StatusCode::TOO_MANY_REQUESTS,
+            TurnedAway::Busy | TurnedAway::Full | TurnedAway::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl From<StoreError> for TurnedAway {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full { .. } => TurnedAway::Full,
+            other => {
+                tracing::error!(error = %other, "the store could not answer ingress");
+                TurnedAway::Unavailable
+            }
+        }
+    }
+}
+
+impl IntoResponse for TurnedAway {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                (status, [("retry-after", RETRY_AFTER_S)]).into_response()
+            }
+            // What is left of the body is not worth reading.
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_REQUEST => {
+                (status, [("connection", "close")]).into_response()
+            }
+            _ => status.into_response(),
+        }
+    }
+}
+
+pub(super) async fn not_found() -> Response {
+    TurnedAway::NotFound.into_response()
+}
+
+/// Keeps a sample of refused requests.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    minutes: Mutex<HashMap<SourceId, (i64, u32)>>,
+}
+
+impl Refusals {
+    /// Records a refusal unless its source has had enough of them this minute.
+    pub(super) async fn record(
+        &self,
+        store: &dyn Store,
+        entry: &SourceEntry,
+        refusal: &Refusal,
+        peer: String,
+        at: Timestamp,
+    ) {
+        if !self.is_wanted(entry.source.id, at) {
+            return;
+        }
+        let row = RefusalRow {
+            at,
+            source: entry.source.id,
+            reason: refusal.reason.as_str().to_owned(),
+            detail: refusal.detail.clone(),
+            peer,
+        };
+        if let Err(error) = store.refusal_record(entry.source.tenant, row).await {
+            tracing::warn!(%error, "a refused request could not be recorded");
+        }
+    }
+
+    fn is_wanted(&self, source: SourceId, at: Timestamp) -> bool {
+        let minute = at.as_secs() / 60;
+        let mut minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (of, count) = minutes.entry(source).or_insert((minute, 0));
+        if *of != minute {
+            (*of, *count) = (minute, 0);
+        }
+        *count += 1;
+        *count <= REFUSALS_PER_MINUTE_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_sampled_minute_by_minute() {
+        let refusals = Refusals::default();
+        let source = SourceId::new(Timestamp::from_millis(0), [1; 10]);
+        let kept = |at| (0..1_000).filter(|_| refusals.is_wanted(source, at)).count();
+        assert_eq!(kept(Timestamp::from_secs(60)), REFUSALS_PER_MINUTE_MAX as usize);
+        assert_eq!(kept(Timestamp::from_secs(61)), 0);
+        assert_eq!(kept(Timestamp::from_secs(120)), REFUSALS_PER_MINUTE_MAX as usize);
+    }
+}

@@ -1,0 +1,298 @@
+//! One run, from a claim to its commit.
+//!
+//! The runner is what worker and ingress share: it looks up the deployment, has the component ready, runs it on the
+//! guest threads, lets the rules decide, and commits. It holds no queue and no state of its own; whether a run came
+//! from a claim or together with an accept makes no difference.
+//!
+//! Nothing here fails upwards except the store: a plugin that is missing, a component that no longer loads and an
+//! outcome that breaks a rule are verdicts, stored with the run like any other.
+
+use std::sync::Arc;
+
+use creel_runtime::capability::Granted;
+use creel_runtime::engine::GuestThreads;
+use creel_runtime::limits::Limits;
+use creel_runtime::registry::{Prepared, Registry};
+use creel_runtime::run::{RunInput, RunReport, Runtime};
+use creel_store::contract::{
+    NewDelivery, RunCommit, RunCommitted, RunTicket, Store, StoreError, StoreResult, StoredAnswer, StoredEvent,
+};
+use creel_webhook::clock::{Clock, Timestamp};
+use creel_webhook::decision::{DecidedCall, Ground, OutcomeLimits, decide};
+use creel_webhook::id::DeliveryId;
+use creel_webhook::outcome::{GuestEvent, Outcome};
+use creel_webhook::plugin::{Deployment, Digest};
+use creel_webhook::route::{Late, Mode};
+use creel_webhook::run::{RunNext, Usage, Verdict, run_next};
+use sha2::{Digest as _, Sha256};
+
+use crate::directory::{Directory, Picture};
+use crate::system::Entropy;
+use crate::telemetry::Metrics;
+
+/// What a runner works with.
+pub struct Runner {
+    /// Where runs come from and go to.
+    pub store: Arc<dyn Store>,
+    /// What is configured.
+    pub directory: Arc<Directory>,
+    /// The sandbox.
+    pub runtime: Arc<Runtime>,
+    /// Prepared components.
+    pub registry: Arc<Registry>,
+    /// Where guest code runs.
+    pub threads: Arc<GuestThreads>,
+    /// The operator's limits for one run.
+    pub limits: Limits,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Entropy for ids.
+    pub entropy: Arc<Entropy>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// How a run ended, before it is stored.
+struct Ending {
+    verdict: Verdict,
+    reason: Option<String>,
+    usage: Usage,
+    log: Vec<creel_webhook::run::LogLine>,
+    asked_ms: u64,
+    calls: Vec<DecidedCall>,
+    reply: Option<StoredAnswer>,
+}
+
+impl Ending {
+    fn without_outcome(verdict: Verdict, reason: impl Into<String>) -> Self {
+        Ending {
+            verdict,
+            reason: Some(reason.into()),
+            usage: Usage::default(),
+            log: Vec::new(),
+            asked_ms: 0,
+            calls: Vec::new(),
+            reply: None,
+        }
+    }
+}
+
+impl Runner {
+    /// Runs what the ticket says and stores how it ended.
+    ///
+    /// # Errors
+    /// When the store fails; the claim then runs out and the run is due again.
+    pub async fn execute(&self, ticket: RunTicket, event: StoredEvent) -> StoreResult<RunCommitted> {
+        let picture = self.directory.picture().await?;
+        let active = picture.plugin(ticket.plugin).and_then(|(_, active)| active.cloned());
+        let started = self.clock.now();
+        let ending = match &active {
+            Some(deployment) => self.run(&ticket, event, deployment, &picture).await,
+            None => Ending::without_outcome(
+                Verdict::Host,
+                "the plugin has no active deployment; deploy it, then replay this run",
+            ),
+        };
+        let now = self.clock.now();
+        self.metrics.run_ended(ending.verdict, now.since_ms(started), ending.usage);
+        self.store.run_commit(self.commit_of(&ticket, ending, active.as_deref(), &picture, now)).await
+    }
+
+    async fn run(
+        &self,
+        ticket: &RunTicket,
+        event: StoredEvent,
+        deployment: &Arc<Deployment>,
+        picture: &Picture,
+    ) -> Ending {
+        let prepared = match self.prepared(deployment).await {
+            Ok(prepared) => prepared,
+            Err(reason) => return Ending::without_outcome(Verdict::Host, reason),
+        };
+        let limits = self.limits_of(ticket, picture);
+        let input = RunInput {
+            seed: seed_of(ticket),
+            event: guest_event(event, picture),
+            limits: limits.clone(),
+            capabilities: Box::new(Granted::new(deployment.config.clone(), deployment.grants.clone())),
+        };
+        let runtime = self.runtime.clone();
+        let report = self.threads.spawn(async move { runtime.run(prepared, input).await }).await;
+        match report {
+            Ok(report) => self.ending_of(ticket, report, deployment, picture, &limits),
+            Err(_) => Ending::without_outcome(Verdict::Host, "the run's thread ended; this is a fault of the host"),
+        }
+    }
+
+    async fn prepared(&self, deployment: &Deployment) -> Result<Arc<Prepared>, String> {
+        let (tenant, digest) = (deployment.tenant, deployment.digest);
+        if let Some(prepared) = self.registry.get(digest) {
+            return Ok(prepared);
+        }
+        let bytes = self.component(tenant, digest).await?;
+        self.registry.prepare(digest, bytes).await.map_err(|error| format!("the component no longer loads: {error}"))
+    }
+
+    async fn component(&self, tenant: creel_webhook::id::TenantId, digest: Digest) -> Result<bytes::Bytes, String> {
+        match self.store.component_read(tenant, digest).await {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => Err(format!("the component {digest} is not stored; upload it again")),
+            Err(error) => Err(format!("the component {digest} could not be read: {error}")),
+        }
+    }
+
+    fn limits_of(&self, ticket: &RunTicket, picture: &Picture) -> Limits {
+        let mut limits = self.limits.clone();
+        if let Some(own) = picture.tenant(ticket.tenant).map(|entry| entry.tenant.limits) {
+            limits.fuel_max = own.fuel_max.unwrap_or(limits.fuel_max);
+            limits.memory_bytes_max = own.memory_bytes_max.unwrap_or(limits.memory_bytes_max);
+            limits.timeout_ms = own.run_timeout_ms.unwrap_or(limits.timeout_ms);
+        }
+        limits
+    }
+
+    fn ending_of(
+        &self,
+        ticket: &RunTicket,
+        report: RunReport,
+        deployment: &Deployment,
+        picture: &Picture,
+        limits: &Limits,
+    ) -> Ending {
+        let mut ending = Ending {
+            verdict: report.verdict,
+            reason: report.reason,
+            usage: report.usage,
+            log: report.log,
+            asked_ms: report.retry_after_ms.unwrap_or(0),
+            calls: Vec::new(),
+            reply: None,
+        };
+        if let Some(outcome) = report.outcome.filter(|_| report.verdict == Verdict::Done) {
+            self.decide(ticket, outcome, deployment, picture, limits, &mut ending);
+        }
+        ending
+    }
+
+    fn decide(
+        &self,
+        ticket: &RunTicket,
+        outcome: Outcome,
+        deployment: &Deployment,
+        picture: &Picture,
+        limits: &Limits,
+        ending: &mut Ending,
+    ) {
+        let tenant = picture.tenant(ticket.tenant);
+        let ground = Ground {
+            event: ticket.event,
+            route: ticket.route,
+            now: self.clock.now(),
+            granted: &deployment.grants.destinations,
+            destination: &|name| tenant.and_then(|entry| entry.destination_named(name)),
+            limits: OutcomeLimits {
+                calls_max: limits.calls_max as usize,
+                call_body_bytes_max: usize::try_from(limits.call_bytes_max).unwrap_or(usize::MAX),
+                reply_body_bytes_max: usize::try_from(limits.reply_bytes_max).unwrap_or(usize::MAX),
+            },
+        };
+        match decide(outcome, &ground) {
+            Ok(decision) => {
+                ending.calls = decision.calls;
+                ending.reply = decision.reply.filter(|_| ticket.mode == Mode::Reply).map(|reply| StoredAnswer {
+                    status: reply.status,
+                    headers: reply.headers,
+                    body: reply.body.unwrap_or_default(),
+                });
+            }
+            Err(error) => {
+                ending.verdict = Verdict::Output;
+                ending.reason = Some(error.to_string());
+            }
+        }
+    }
+
+    fn commit_of(
+        &self,
+        ticket: &RunTicket,
+        ending: Ending,
+        active: Option<&Deployment>,
+        picture: &Picture,
+        now: Timestamp,
+    ) -> RunCommit {
+        // A sender that waits is answered once: what would be tried again later is over for it.
+        let next = match ticket.mode {
+            Mode::Ack => run_next(ending.verdict, ticket.attempts, ending.asked_ms, now),
+            Mode::Reply => RunNext::End,
+        };
+        RunCommit {
+            run: ticket.run,
+            claim: ticket.claim,
+            now,
+            verdict: ending.verdict,
+            reason: ending.reason,
+            deployment: active.map(|deployment| deployment.number),
+            usage: ending.usage,
+            log: ending.log,
+            next,
+            calls: ending.calls.into_iter().map(|call| self.delivery_of(call, now)).collect(),
+            reply: ending.reply,
+            keep_late: picture.route(ticket.route).is_some_and(|route| route.late == Late::Keep),
+        }
+    }
+
+    fn delivery_of(&self, call: DecidedCall, now: Timestamp) -> NewDelivery {
+        NewDelivery {
+            id: DeliveryId::new(now, self.entropy.id_bytes()),
+            index: call.index,
+            destination: call.destination,
+            key: call.key,
+            method: call.method,
+            path: call.path,
+            headers: call.headers,
+            body: call.body,
+            order_key: call.order_key,
+            due_at: call.due_at,
+            expires_at: call.expires_at,
+            on_result: call.on_result,
+            attributes: call.attributes,
+        }
+    }
+}
+
+/// What random numbers in the sandbox derive from: tenant, event and route, so that a re-run draws the same.
+fn seed_of(ticket: &RunTicket) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(b"creel seed 1");
+    hash.update(ticket.tenant.as_bytes());
+    hash.update(ticket.event.as_bytes());
+    hash.update(ticket.route.as_bytes());
+    hash.finalize().into()
+}
+
+/// A stored event as the guest sees it.
+pub fn guest_event(event: StoredEvent, picture: &Picture) -> GuestEvent {
+    let source = picture.source(event.source).map(|entry| entry.source.spec.name.clone()).unwrap_or_default();
+    GuestEvent {
+        id: event.id.to_string(),
+        request_id: event.request.to_string(),
+        index: event.index,
+        count: event.count,
+        source,
+        scheme: event.scheme,
+        kind: event.kind,
+        provider_id: event.provider_id,
+        subject: event.subject,
+        received_at: event.received_at,
+        method: event.method,
+        query: event.query,
+        headers: event.headers,
+        attributes: event.attributes,
+        body: event.body,
+    }
+}
+
+/// A store's failure in a log line, once, at the edge.
+pub fn log_store_failure(what: &str, error: &StoreError) {
+    tracing::error!(%error, "{what} failed; it is due again when its lease is over");
+}

@@ -1,0 +1,277 @@
+//! The sender: due deliveries go out, and what came of them is stored.
+//!
+//! A delivery is made into a request here and nowhere else: the destination's URL, the call's path under it, the
+//! call's own headers, then those that the host owns (credentials, signature, `webhook-id`, `idempotency-key`), which
+//! no call can overrule. A secret leaves only for an origin that it is bound to; that is checked at every send, so
+//! that whoever edits a destination's URL cannot collect it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use creel_store::contract::{Attempt, DeliveryClaim, DeliveryCommit, Store, StoreResult};
+use creel_webhook::clock::{Clock, Timestamp};
+use creel_webhook::delivery::{Answer, Next, Progress, after_attempt};
+use creel_webhook::destination::{Auth, DestinationSpec, Signing};
+use creel_webhook::outcome::Pair;
+use creel_webhook::preset::preset;
+use creel_webhook::retry::retry_after_ms;
+use creel_webhook::secret::SecretBytes;
+use creel_webhook::signature::sign;
+use creel_webhook::signature::sign::Outgoing;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
+use url::Url;
+
+use crate::directory::{DestinationEntry, Directory};
+use crate::egress::{EgressError, HttpClient, IncomingResponse, OutgoingRequest};
+use crate::pump::Work;
+use crate::runner::log_store_failure;
+use crate::system::Entropy;
+use crate::telemetry::Metrics;
+
+/// How much longer than its total timeout a delivery's claim lasts, milliseconds.
+pub const LEASE_MARGIN_MS: u64 = 30_000;
+
+/// Longest total timeout of a destination, milliseconds; leases are sized by it.
+pub const TIMEOUT_MS_MAX: u64 = 120_000;
+
+/// How much of a response's body is kept with the attempt, bytes: enough for an error message.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 4_096;
+
+/// What a sender works with.
+pub struct Sender {
+    /// Where deliveries come from and go to.
+    pub store: Arc<dyn Store>,
+    /// What is configured.
+    pub directory: Arc<Directory>,
+    /// The way out.
+    pub client: Arc<dyn HttpClient>,
+    /// Bytes of a response that are read.
+    pub response_bytes_max: usize,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Entropy for jitter.
+    pub entropy: Arc<Entropy>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Claims deliveries and has them sent.
+pub struct Sending(pub Arc<Sender>);
+
+#[async_trait]
+impl Work for Sending {
+    async fn claim(&self, now: Timestamp, max: u32) -> StoreResult<Vec<BoxFuture<'static, ()>>> {
+        let claims = self.0.store.delivery_claim(now, TIMEOUT_MS_MAX + LEASE_MARGIN_MS, max).await?;
+        let work = claims.into_iter().map(|claim| {
+            let sender = self.0.clone();
+            async move {
+                if let Err(error) = sender.deliver(claim).await {
+                    log_store_failure("storing an attempt", &error);
+                }
+            }
+            .boxed()
+        });
+        Ok(work.collect())
+    }
+
+    async fn due(&self) -> StoreResult<Option<Timestamp>> {
+        self.0.store.delivery_due().await
+    }
+
+    fn wakeup(&self) -> Arc<Notify> {
+        self.0.store.wakeups().deliveries
+    }
+}
+
+/// What one attempt brought.
+struct Tried {
+    answer: Answer,
+    detail: Option<String>,
+    head: String,
+}
+
+impl Tried {
+    fn refused(reason: impl Into<String>) -> Self {
+        Tried { answer: Answer::Refused { reason: reason.into() }, detail: None, head: String::new() }
+    }
+}
+
+impl Sender {
+    /// Tries a delivery once and stores what came of it.
+    ///
+    /// # Errors
+    /// When the store fails; the claim then runs out and the delivery is due again.
+    pub async fn deliver(&self, claim: DeliveryClaim) -> StoreResult<()> {
+        let picture = self.directory.picture().await?;
+        let entry = picture.destination(claim.destination).cloned();
+        let started_at = self.clock.now();
+        let tried = match &entry {
+            Some(entry) => self.attempt(&claim, entry, started_at).await,
+            None => Tried::refused("the destination was removed"),
+        };
+        let now = self.clock.now();
+        let (next, destination) = match &entry {
+            Some(entry) => {
+                let spec = &entry.destination.spec;
+                let progress = Progress {
+                    kind: spec.kind,
+                    schedule: &spec.retry_ms,
+                    attempts: claim.attempts,
+                    expires_at: claim.expires_at,
+                };
+                after_attempt(progress, &tried.answer, now, self.entropy.jitter())
+            }
+            None => (Next::Dead { reason: "the destination was removed".to_owned() }, None),
+        };
+        self.metrics.delivery_tried(&next, now.since_ms(started_at));
+        let attempt = Attempt {
+            started_at,
+            duration_ms: now.since_ms(started_at),
+            answer: tried.answer,
+            detail: tried.detail,
+            response_head: tried.head,
+        };
+        let commit = DeliveryCommit { id: claim.id, claim: claim.claim, now, attempt, next, destination };
+        self.store.delivery_commit(commit).await.map(|_| ())
+    }
+
+    async fn attempt(&self, claim: &DeliveryClaim, entry: &DestinationEntry, now: Timestamp) -> Tried {
+        if claim.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            return Tried::refused("it expired before it could be sent");
+        }
+        let request = match request_of(claim, entry, self.response_bytes_max, now) {
+            Ok(request) => request,
+            Err(reason) => return Tried::refused(reason),
+        };
+        match self.client.send(request).await {
+            Ok(response) => tried(response, now),
+            Err(error) => failed(error),
+        }
+    }
+}
+
+fn tried(response: IncomingResponse, now: Timestamp) -> Tried {
+    let header = |wanted: &str| response.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+    let retry_after_ms = header("retry-after").and_then(|value| retry_after_ms(value, now));
+    let head = &response.body[..response.body.len().min(RESPONSE_HEAD_BYTES_MAX)];
+    Tried {
+        answer: Answer::Status { status: response.status, retry_after_ms },
+        detail: response.truncated.then(|| "the response was longer than is read".to_owned()),
+        head: String::from_utf8_lossy(head).into_owned(),
+    }
+}
+
+fn failed(error: EgressError) -> Tried {
+    let detail = Some(error.to_string());
+    let answer = match error {
+        EgressError::Denied(reason) => Answer::Refused { reason },
+        EgressError::Timeout => Answer::Timeout,
+        EgressError::Connect(_) | EgressError::Transport(_) => Answer::Transport,
+    };
+    Tried { answer, detail, head: String::new() }
+}
+
+/// The request that a delivery is, or why it can't be one.
+fn request_of(
+    claim: &DeliveryClaim,
+    entry: &DestinationEntry,
+    response_bytes_max: usize,
+    now: Timestamp,
+) -> Result<OutgoingRequest, String> {
+    let spec = &entry.destination.spec;
+    let url = target(&spec.url, &claim.path)?;
+    let body = claim.body.clone().unwrap_or_default();
+    let mut headers: Vec<Pair> = spec.headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
+    headers.retain(|(name, _)| !claim.headers.iter().any(|(own, _)| own == name));
+    headers.extend(claim.headers.iter().cloned());
+    headers.push(("idempotency-key".to_owned(), claim.key.clone()));
+    headers.extend(credentials(entry, spec, &url)?);
+    headers.extend(signature(claim, entry, &url, &body, now)?);
+    Ok(OutgoingRequest {
+        pool: claim.destination,
+        method: claim.method.clone(),
+        url,
+        headers,
+        body: claim.body.clone(),
+        connect_timeout_ms: spec.connect_timeout_ms,
+        timeout_ms: spec.timeout_ms.min(TIMEOUT_MS_MAX),
+        response_bytes_max,
+    })
+}
+
+/// The call's path under the destination's base path.
+fn target(base: &str, path: &str) -> Result<Url, String> {
+    let joined = if path.is_empty() { base.to_owned() } else { format!("{}{path}", base.trim_end_matches('/')) };
+    let url = Url::parse(&joined).map_err(|error| format!("the destination's URL with the call's path is no URL: {error}"))?;
+    let base = Url::parse(base).map_err(|error| format!("the destination's URL is no URL: {error}"))?;
+    if url.origin() != base.origin() || !url.path().starts_with(base.path().trim_end_matches('/')) {
+        return Err("the call's path leaves the destination's base path".to_owned());
+    }
+    Ok(url)
+}
+
+fn credentials(entry: &DestinationEntry, spec: &DestinationSpec, url: &Url) -> Result<Option<Pair>, String> {
+    let text = |name: &str| {
+        let value = secret(entry, name, url)?;
+        std::str::from_utf8(value.expose()).map(str::to_owned).map_err(|_| format!("the secret `{name}` is no text"))
+    };
+    Ok(match &spec.auth {
+        Auth::None => None,
+        Auth::Bearer { secret } => Some(("authorization".to_owned(), format!("Bearer {}", text(secret)?))),
+        Auth::Basic { username, secret } => {
+            let pair = STANDARD.encode(format!("{username}:{}", text(secret)?));
+            Some(("authorization".to_owned(), format!("Basic {pair}")))
+        }
+        Auth::Header { header, secret } => Some((header.to_lowercase(), text(secret)?)),
+    })
+}
+
+fn signature(
+    claim: &DeliveryClaim,
+    entry: &DestinationEntry,
+    url: &Url,
+    body: &Bytes,
+    now: Timestamp,
+) -> Result<Vec<Pair>, String> {
+    let Some(Signing::StandardWebhooks { secret: name }) = &entry.destination.spec.signing else {
+        return Ok(vec![("webhook-id".to_owned(), claim.key.clone())]);
+    };
+    let value = secret(entry, name, url)?;
+    let scheme = preset("standard-webhooks")
+        .ok_or("the preset `standard-webhooks` is missing")?
+        .scheme(&Default::default())
+        .map_err(|error| error.to_string())?;
+    let out = Outgoing { method: &claim.method, url: url.as_str(), content_type: "", body, id: &claim.key };
+    let signed = sign(&scheme, &out, value.expose(), now)
+        .map_err(|error| format!("the secret `{name}` cannot sign: {error}"))?;
+    Ok(signed.headers)
+}
+
+/// A secret for this URL: it must be there and be bound to the URL's origin.
+fn secret<'a>(entry: &'a DestinationEntry, name: &str, url: &Url) -> Result<&'a SecretBytes, String> {
+    let open = entry.secrets.get(name).ok_or_else(|| format!("there is no secret `{name}`; set it, then replay"))?;
+    let origin = url.origin().ascii_serialization();
+    if !open.origins.contains(&origin) {
+        return Err(format!("the secret `{name}` is not bound to {origin}; add the origin to the secret if it may go there"));
+    }
+    open.values.first().ok_or_else(|| format!("the secret `{name}` does not open with this master key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_stays_under_its_base() {
+        assert_eq!(target("https://crm.test/api/", "/contacts?x=1").unwrap().as_str(), "https://crm.test/api/contacts?x=1");
+        assert_eq!(target("https://crm.test/api", "").unwrap().as_str(), "https://crm.test/api");
+        assert!(target("https://crm.test/api", "/../admin").is_err());
+        assert!(target("https://crm.test", "@evil.test/x").is_err());
+        assert!(target("https://crm.test", ".evil.test/x").is_err());
+    }
+}

@@ -1,0 +1,274 @@
+//! Runs signatures over templates: `mac`, `sig` and `digest`.
+//!
+//! In this order: required headers, the signature header, timestamp and window, variables, the body's coverage, and
+//! only then hashing: for each key, each URL to try, one pass over the template, the result compared in constant time
+//! with every signature of the header. A timestamp in the body is believed after the signature is.
+
+use ed25519_dalek::{Signature as EdSignature, Verifier, VerifyingKey as EdKey};
+use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use p256::ecdsa::{Signature as EcSignature, VerifyingKey as EcKey};
+use p256::pkcs8::DecodePublicKey;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::clock::Timestamp;
+use crate::pointer::{Place, Pointer, View, query_value};
+use crate::request::RawRequest;
+use crate::signature::decode::KeyCoding;
+use crate::signature::field::{Found, single};
+use crate::signature::forms;
+use crate::signature::hash::{Algorithm, Sink, same};
+use crate::signature::model::{QueryHash, RequiredHeader, Signed};
+use crate::signature::template::Segment;
+use crate::signature::verdict::{Material, Reason, Refusal, Verified};
+use crate::signature::window::TimestampRule;
+
+/// Most public URLs that are tried for one source.
+pub const URLS_MAX: usize = 8;
+
+/// The values of a template besides the request's own parts.
+#[derive(Debug, Clone, Default)]
+pub struct Values {
+    /// The timestamp's exact text.
+    pub timestamp: String,
+    /// The variables' exact texts.
+    pub vars: Vec<(String, String)>,
+}
+
+/// Verifies a request.
+pub fn verify(
+    signed: &Signed,
+    request: &RawRequest,
+    material: &Material<'_>,
+    now: Timestamp,
+) -> Result<Verified, Refusal> {
+    for (name, required) in &signed.require_header {
+        check_header(request, name, required)?;
+    }
+    let keys = keys(signed, material)?;
+    let found = signed.sig.read(request)?;
+    let early = signed.ts.as_ref().filter(|rule| !in_body(rule));
+    let timestamp = early.map(|rule| timestamp_text(rule, request, &found)).transpose()?;
+    let mut signed_at = check_window(early, timestamp.as_deref(), now)?;
+    let values = Values { timestamp: timestamp.unwrap_or_default(), vars: vars(signed, request, material)? };
+    let body_covered = check_body(signed, request)?;
+    let urls = urls(signed, request, material)?;
+    let (secret_index, signature) = find_match(signed, request, &values, &keys, &urls, &found)?;
+    if let Some(rule) = signed.ts.as_ref().filter(|rule| in_body(rule)) {
+        let text = body_timestamp(rule, request)?;
+        signed_at = check_window(Some(rule), Some(&text), now)?;
+    }
+    Ok(Verified {
+        secret_index,
+        body_covered,
+        signed_at,
+        signature: Some(signature),
+        sig_fields: found.fields,
+        ..Verified::default()
+    })
+}
+
+fn check_header(request: &RawRequest, name: &str, required: &RequiredHeader) -> Result<(), Refusal> {
+    let text = single(request, name)?;
+    let holds = match &required.kv_field {
+        None => text == required.equals,
+        Some(field) => {
+            let mut values = text.split(',').filter_map(|item| item.trim().split_once('='));
+            let first = values.find(|(key, _)| key == field).map(|(_, value)| value);
+            first == Some(required.equals.as_str()) && !values.any(|(key, _)| key == field)
+        }
+    };
+    if holds {
+        return Ok(());
+    }
+    Err(Refusal::new(Reason::WrongAlgorithm, format!("the header `{name}` asks for another mode than the source's")))
+}
+
+type Key = Zeroizing<Vec<u8>>;
+
+/// The usable keys with their index in the material.
+fn keys(signed: &Signed, material: &Material<'_>) -> Result<Vec<(usize, Key)>, Refusal> {
+    let raw: Vec<&[u8]> = if signed.alg.is_asymmetric() {
+        material.public_keys.iter().map(|key| key.as_bytes()).collect()
+    } else {
+        material.secrets.to_vec()
+    };
+    let read = |coding: &KeyCoding| {
+        raw.iter().enumerate().filter_map(|(index, key)| Some((index, coding.read(key)?))).collect::<Vec<_>>()
+    };
+    let keys = read(&signed.key);
+    if keys.is_empty() {
+        let what = if raw.is_empty() { "the source has no key" } else { "no key of the source can be decoded" };
+        return Err(Refusal::new(Reason::NoSecretConfigured, what));
+    }
+    Ok(keys)
+}
+
+fn in_body(rule: &TimestampRule) -> bool {
+    matches!(rule.from.place, Place::Json(_))
+}
+
+fn timestamp_text(rule: &TimestampRule, request: &RawRequest, found: &Found) -> Result<String, Refusal> {
+    let missing = || Refusal::new(Reason::TimestampMissing, format!("`{}` is absent", rule.from));
+    match &rule.from.place {
+        Place::Header(name) => single(request, name).map(str::to_owned).map_err(|refusal| match refusal.reason {
+            Reason::MissingHeader => missing(),
+            _ => refusal,
+        }),
+        Place::Sig(name) => {
+            let mut texts = found.fields.iter().filter(|(label, _)| label == name);
+            let text = texts.next().ok_or_else(missing)?.1.clone();
+            match texts.next() {
+                None => Ok(text),
+                Some(_) => Err(Refusal::new(Reason::TimestampMalformed, "the signature header has two timestamps")),
+            }
+        }
+        _ => Err(missing()),
+    }
+}
+
+fn body_timestamp(rule: &TimestampRule, request: &RawRequest) -> Result<String, Refusal> {
+    let view = View::new(request);
+    let Place::Json(path) = &rule.from.place else { return Ok(String::new()) };
+    match view.value(path, None) {
+        None => Err(Refusal::new(Reason::TimestampMissing, format!("`{}` is absent", rule.from))),
+        Some(Value::String(text)) if !rule.json_number => Ok(text.clone()),
+        Some(Value::Number(number)) => Ok(number.to_string()),
+        Some(_) => Err(Refusal::new(Reason::TimestampMalformed, format!("`{}` is not a number", rule.from))),
+    }
+}
+
+fn check_window(
+    rule: Option<&TimestampRule>,
+    text: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Refusal> {
+    match (rule, text) {
+        (Some(rule), Some(text)) => rule.check(text, now).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn vars(signed: &Signed, request: &RawRequest, material: &Material<'_>) -> Result<Vec<(String, String)>, Refusal> {
+    let value = |pointer: &Pointer| match &pointer.place {
+        Place::Header(name) => single(request, name).map(str::to_owned),
+        _ => View::new(request)
+            .with_params(material.params)
+            .text(pointer, None)
+            .ok_or_else(|| Refusal::new(Reason::MissingHeader, format!("`{pointer}` is absent"))),
+    };
+    signed.vars.iter().map(|(name, pointer)| Ok((name.clone(), value(pointer)?))).collect()
+}
+
+/// Whether the body is covered, or why the request must be refused.
+fn check_body(signed: &Signed, request: &RawRequest) -> Result<bool, Refusal> {
+    if signed.content.has(&Segment::Body) {
+        return Ok(true);
+    }
+    if let Some(covered) = signed.body_hash.as_ref().and_then(|hash| query_hash_matches(hash, request)) {
+        let refusal = || Refusal::new(Reason::BodyHashMismatch, "the body is not the one whose hash was signed");
+        return if covered { Ok(true) } else { Err(refusal()) };
+    }
+    let as_form = signed.content.form().is_some() && forms::is_form(request);
+    if as_form || request.body.is_empty() {
+        return Ok(true);
+    }
+    if signed.allow_uncovered_body {
+        return Ok(false);
+    }
+    Err(Refusal::new(Reason::BodyNotCovered, "the signature does not cover this kind of body and no hash was signed"))
+}
+
+/// `None` when the query holds no hash.
+fn query_hash_matches(hash: &QueryHash, request: &RawRequest) -> Option<bool> {
+    let Place::Query(name) = &hash.from.place else { return None };
+    let text = query_value(request.query.as_deref()?, name)?;
+    Some(hash.enc.decode(&text).is_some_and(|wanted| same(&wanted, &Sha256::digest(&request.body))))
+}
+
+fn urls(signed: &Signed, request: &RawRequest, material: &Material<'_>) -> Result<Vec<String>, Refusal> {
+    if !signed.content.needs_url() {
+        return Ok(vec![String::new()]);
+    }
+    let urls: Vec<String> = material
+        .urls
+        .iter()
+        .take(URLS_MAX)
+        .flat_map(|url| forms::candidates(&forms::public_url(url, request), &signed.url_forms))
+        .collect();
+    if urls.is_empty() {
+        return Err(Refusal::new(Reason::NoUrlConfigured, "the provider signs the URL; set the source's public URL"));
+    }
+    Ok(urls)
+}
+
+fn find_match(
+    signed: &Signed,
+    request: &RawRequest,
+    values: &Values,
+    keys: &[(usize, Key)],
+    urls: &[String],
+    found: &Found,
+) -> Result<(usize, Vec<u8>), Refusal> {
+    for (index, key) in keys {
+        for url in urls {
+            let text = digest(signed, request, values, url, key);
+            if let Some(signature) = found.candidates.iter().find(|signature| accepts(signed, key, &text, signature)) {
+                return Ok((*index, signature.clone()));
+            }
+        }
+    }
+    Err(Refusal::new(Reason::NoMatch, "no signature of the request is by a key of the source"))
+}
+
+/// The hash of the template for one key and URL; for Ed25519 the text itself.
+pub fn digest(signed: &Signed, request: &RawRequest, values: &Values, url: &str, key: &[u8]) -> Vec<u8> {
+    let mut sink = signed.alg.sink(key);
+    let hashed_in_query = signed.body_hash.as_ref().is_some_and(|hash| query_hash_matches(hash, request).is_some());
+    for segment in signed.content.segments() {
+        match segment {
+            Segment::Form(_) if hashed_in_query => {}
+            Segment::Form(form) => forms::write(*form, request, url, sink.as_mut()),
+            _ => feed(segment, request, values, url, key, sink.as_mut()),
+        }
+    }
+    sink.finish()
+}
+
+fn feed(segment: &Segment, request: &RawRequest, values: &Values, url: &str, key: &[u8], sink: &mut dyn Sink) {
+    match segment {
+        Segment::Literal(text) => sink.feed(text.as_bytes()),
+        Segment::Body => sink.feed(&request.body),
+        Segment::Timestamp => sink.feed(values.timestamp.as_bytes()),
+        Segment::Method => sink.feed(request.method.as_bytes()),
+        Segment::Url => sink.feed(url.as_bytes()),
+        Segment::Secret => sink.feed(key),
+        Segment::Form(_) => {}
+        Segment::Var(name) => {
+            let value = values.vars.iter().find(|(have, _)| have == name);
+            sink.feed(value.map_or(&b""[..], |(_, value)| value.as_bytes()));
+        }
+    }
+}
+
+fn accepts(signed: &Signed, key: &[u8], text: &[u8], signature: &[u8]) -> bool {
+    match signed.alg {
+        Algorithm::Ed25519 => ed25519_accepts(key, text, signature),
+        Algorithm::EcdsaP256Sha256 => p256_accepts(key, text, signature),
+        _ => same(text, signature),
+    }
+}
+
+fn ed25519_accepts(key: &[u8], text: &[u8], signature: &[u8]) -> bool {
+    // A SubjectPublicKeyInfo of Ed25519 ends in the 32 bytes of the key (RFC 8410 section 4).
+    let raw = if key.len() == 44 { &key[12..] } else { key };
+    let Ok(key) = <[u8; 32]>::try_from(raw).and_then(|raw| Ok(EdKey::from_bytes(&raw))) else { return false };
+    let Ok(signature) = EdSignature::from_slice(signature) else { return false };
+    key.is_ok_and(|key| !key.is_weak() && key.verify(text, &signature).is_ok())
+}
+
+fn p256_accepts(key: &[u8], hash: &[u8], signature: &[u8]) -> bool {
+    let Ok(key) = EcKey::from_public_key_der(key) else { return false };
+    EcSignature::from_der(signature).is_ok_and(|signature| key.verify_prehash(hash, &signature).is_ok())
+}

@@ -1,0 +1,198 @@
+//! How providers write down a URL and a form before they sign them.
+//!
+//! Twilio signs the URL and then every form field, sorted by name, name and value run together; of a repeated name the
+//! distinct values, sorted (npm `twilio` 6.2.0 `lib/webhooks/webhooks.js`). Plivo's V3 signs the URL with its query
+//! sorted and decoded, then the sorted form (npm `plivo` 4.79.0 `dist/utils/security.js`). Values are decoded to bytes,
+//! never trimmed, never replaced: a form that is not UTF-8 keeps its bytes.
+//!
+//! Twilio's back end is not consistent about ports, so a scheme lists the [`UrlForm`]s to try, each built from the
+//! configured public URL by cutting text: a URL library would normalise what must stay exact.
+
+use std::collections::BTreeSet;
+
+use percent_encoding::percent_decode;
+
+use crate::request::RawRequest;
+use crate::signature::hash::Sink;
+
+/// A provider's way with forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `{form:twilio}`: the form alone; the URL stands before it in the template.
+    Twilio,
+    /// `{form:plivo}`: URL and form.
+    Plivo,
+}
+
+/// A form of the public URL to try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+pub enum UrlForm {
+    /// Without a port.
+    #[serde(rename = "no_port")]
+    NoPort,
+    /// With its port, or the scheme's default written out.
+    #[serde(rename = "default_port")]
+    DefaultPort,
+    /// Without a port, the query escaped as the WHATWG URL standard does.
+    #[serde(rename = "no_port+whatwg_query")]
+    NoPortEscaped,
+    /// With a port, the query escaped likewise.
+    #[serde(rename = "default_port+whatwg_query")]
+    DefaultPortEscaped,
+}
+
+type Pairs = BTreeSet<(Vec<u8>, Vec<u8>)>;
+
+/// Writes a form as its provider does. A body that is not a form adds nothing; whether it is covered otherwise is the
+/// engine's question.
+pub fn write(form: Form, request: &RawRequest, url: &str, sink: &mut dyn Sink) {
+    let fields = if is_form(request) { pairs(&request.body) } else { Vec::new() };
+    match form {
+        Form::Twilio => distinct(fields).iter().for_each(|(name, value)| feed_pair(sink, name, b"", value)),
+        Form::Plivo => write_plivo(&request.method, url, fields, sink),
+    }
+}
+
+/// Whether the body is declared to be a form.
+pub fn is_form(request: &RawRequest) -> bool {
+    request.is_media_type("application/x-www-form-urlencoded")
+}
+
+fn write_plivo(method: &str, url: &str, fields: Vec<(Vec<u8>, Vec<u8>)>, sink: &mut dyn Sink) {
+    let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    let reads_only = method.eq_ignore_ascii_case("GET");
+    let mut query = pairs(query.as_bytes());
+    let mut fields = if reads_only { Vec::new() } else { fields };
+    query.sort();
+    fields.sort();
+    sink.feed(base.as_bytes());
+    if !query.is_empty() || !fields.is_empty() {
+        sink.feed(b"?");
+    }
+    for (index, (name, value)) in query.iter().enumerate() {
+        if index > 0 {
+            sink.feed(b"&");
+        }
+        feed_pair(sink, name, b"=", value);
+    }
+    if !query.is_empty() && !fields.is_empty() {
+        sink.feed(b".");
+    }
+    fields.iter().for_each(|(name, value)| feed_pair(sink, name, b"", value));
+}
+
+fn feed_pair(sink: &mut dyn Sink, name: &[u8], between: &[u8], value: &[u8]) {
+    sink.feed(name);
+    sink.feed(between);
+    sink.feed(value);
+}
+
+fn distinct(fields: Vec<(Vec<u8>, Vec<u8>)>) -> Pairs {
+    fields.into_iter().collect()
+}
+
+fn pairs(text: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    text.split(|byte| *byte == b'&').filter(|field| !field.is_empty()).map(pair).collect()
+}
+
+fn pair(field: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let cut = field.iter().position(|byte| *byte == b'=');
+    let (name, value) = match cut {
+        Some(at) => (&field[..at], &field[at + 1..]),
+        None => (field, &[][..]),
+    };
+    (decoded(name), decoded(value))
+}
+
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    percent_decode(&spaced).collect()
+}
+
+/// The URL that the provider signed: the configured one up to its query, and the request's own raw query.
+pub fn public_url(configured: &str, request: &RawRequest) -> String {
+    let base = configured.split(['?', '#']).next().unwrap_or_default();
+    match &request.query {
+        Some(query) => format!("{base}?{query}"),
+        None => base.to_owned(),
+    }
+}
+
+/// The URLs to try: the given one, or its forms without doubles.
+pub fn candidates(url: &str, forms: &[UrlForm]) -> Vec<String> {
+    let mut found = Vec::new();
+    for candidate in forms.iter().map(|form| url_in_form(url, *form)) {
+        if !found.contains(&candidate) {
+            found.push(candidate);
+        }
+    }
+    if found.is_empty() {
+        found.push(url.to_owned());
+    }
+    found
+}
+
+fn url_in_form(url: &str, form: UrlForm) -> String {
+    match form {
+        UrlForm::NoPort => with_port(url, false),
+        UrlForm::DefaultPort => with_port(url, true),
+        UrlForm::NoPortEscaped => escape_query(&with_port(url, false)),
+        UrlForm::DefaultPortEscaped => escape_query(&with_port(url, true)),
+    }
+}
+
+fn with_port(url: &str, wanted: bool) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    let (user, host_port) = match authority.rsplit_once('@') {
+        Some((user, host)) => (format!("{user}@"), host),
+        None => (String::new(), authority),
+    };
+    let (host, port) = split_port(host_port);
+    let default = if scheme.eq_ignore_ascii_case("https") { "443" } else { "80" };
+    let port = if wanted { format!(":{}", port.unwrap_or(default)) } else { String::new() };
+    format!("{scheme}://{user}{host}{port}{tail}")
+}
+
+fn split_port(host_port: &str) -> (&str, Option<&str>) {
+    match host_port.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => (host, Some(port)),
+        _ => (host_port, None),
+    }
+}
+
+/// The query with the WHATWG special-query percent-encode set applied (URL standard, section 1.3).
+fn escape_query(url: &str) -> String {
+    let Some((base, query)) = url.split_once('?') else { return url.to_owned() };
+    let mut escaped = format!("{base}?");
+    for byte in query.bytes() {
+        match byte {
+            b'"' | b'#' | b'<' | b'>' | b'\'' | b' ' | 0..=0x1f | 0x7f..=0xff => {
+                escaped.push_str(&format!("%{byte:02X}"));
+            }
+            _ => escaped.push(byte as char),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_cut_and_added_in_the_text() {
+        let cases = [
+            ("https://u:p@h.test:1234/a?b=c:d", "https://u:p@h.test/a?b=c:d", "https://u:p@h.test:1234/a?b=c:d"),
+            ("http://h.test?x", "http://h.test?x", "http://h.test:80?x"),
+            ("https://[::1]/", "https://[::1]/", "https://[::1]:443/"),
+            ("nonsense", "nonsense", "nonsense"),
+        ];
+        for (url, bare, ported) in cases {
+            assert_eq!(url_in_form(url, UrlForm::NoPort), bare);
+            assert_eq!(url_in_form(url, UrlForm::DefaultPort), ported);
+        }
+        assert_eq!(escape_query("https://h/'?It's"), "https://h/'?It%27s");
+    }
+}

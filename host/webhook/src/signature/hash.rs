@@ -1,0 +1,110 @@
+//! Hashes that are fed piece by piece, and comparison in constant time.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha512};
+use subtle::ConstantTimeEq;
+
+/// Something that takes bytes and ends in a value: a keyed or a plain hash.
+pub trait Sink {
+    /// Takes the next piece.
+    fn feed(&mut self, bytes: &[u8]);
+    /// The value.
+    fn finish(self: Box<Self>) -> Vec<u8>;
+}
+
+struct Keyed<M>(M);
+
+impl<M: Mac> Sink for Keyed<M> {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(self: Box<Self>) -> Vec<u8> {
+        self.0.finalize().into_bytes().to_vec()
+    }
+}
+
+struct Plain<D>(D);
+
+impl<D: Digest> Sink for Plain<D> {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(self: Box<Self>) -> Vec<u8> {
+        self.0.finalize().to_vec()
+    }
+}
+
+/// Collects the pieces: for Ed25519, which reads its message twice.
+impl Sink for Vec<u8> {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn finish(self: Box<Self>) -> Vec<u8> {
+        *self
+    }
+}
+
+/// How something is signed, hashed or authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Algorithm {
+    /// HMAC with SHA-1 (RFC 2104).
+    HmacSha1,
+    /// HMAC with SHA-256.
+    HmacSha256,
+    /// HMAC with SHA-512.
+    HmacSha512,
+    /// A plain SHA-256, the secret being part of the text.
+    Sha256,
+    /// Ed25519 (RFC 8032).
+    Ed25519,
+    /// ECDSA over P-256 with SHA-256, DER signatures.
+    EcdsaP256Sha256,
+}
+
+impl Algorithm {
+    /// The hash that the text is fed to.
+    pub fn sink(self, key: &[u8]) -> Box<dyn Sink> {
+        match self {
+            Algorithm::HmacSha1 => keyed::<Hmac<Sha1>>(key),
+            Algorithm::HmacSha256 => keyed::<Hmac<Sha256>>(key),
+            Algorithm::HmacSha512 => keyed::<Hmac<Sha512>>(key),
+            Algorithm::Sha256 | Algorithm::EcdsaP256Sha256 => Box::new(Plain(Sha256::new())),
+            Algorithm::Ed25519 => Box::new(Vec::new()),
+        }
+    }
+
+    /// Whether it uses a public key.
+    pub fn is_asymmetric(self) -> bool {
+        matches!(self, Algorithm::Ed25519 | Algorithm::EcdsaP256Sha256)
+    }
+
+    /// Whether it is a keyed hash.
+    pub fn is_mac(self) -> bool {
+        matches!(self, Algorithm::HmacSha1 | Algorithm::HmacSha256 | Algorithm::HmacSha512)
+    }
+}
+
+fn keyed<M: Mac + KeyInit + 'static>(key: &[u8]) -> Box<dyn Sink> {
+    match <M as KeyInit>::new_from_slice(key) {
+        Ok(mac) => Box::new(Keyed(mac)),
+        // HMAC takes keys of every length; a sink that matches nothing is still better than a panic.
+        Err(_) => Box::new(Vec::new()),
+    }
+}
+
+/// The keyed hash of one text.
+pub fn mac(algorithm: Algorithm, key: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut sink = algorithm.sink(key);
+    sink.feed(text);
+    sink.finish()
+}
+
+/// Whether two values are the same and not empty, in time that depends on their lengths only.
+pub fn same(left: &[u8], right: &[u8]) -> bool {
+    !left.is_empty() && left.ct_eq(right).into()
+}
