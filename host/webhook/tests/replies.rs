@@ -141,11 +141,16 @@ fn who_waits_hears_something_valid() {
 }
 
 #[test]
-fn acknowledgements_are_two_hundreds_and_never_410() {
+fn acknowledgements_are_two_hundreds_and_budgets_leave_a_margin() {
     for preset in presets() {
         for kind in ["", "push", "tool-calls", "2"] {
             let answer = acknowledgement(&preset.provider, kind);
             assert!((200..300).contains(&answer.status), "{} {kind}", preset.name);
+        }
+        for rule in &preset.provider.reply.rules {
+            let latest = preset.provider.reply.deadline_ms.unwrap_or(30_000);
+            assert!(rule.budget_ms.is_none_or(|budget| budget < latest), "{}: {}", preset.name, rule.types);
+            assert!(!rule.sync || rule.budget_ms.is_some() && rule.fallback.is_some(), "{}", preset.name);
         }
     }
     assert_eq!(acknowledgement(provider("microsoft-graph"), "created").status, 202);

@@ -284,3 +284,46 @@ fn signed_greetings_are_not_answered_without_proof() {
         assert_eq!(greet(&case), None, "{name}");
     }
 }
+
+#[test]
+fn every_byte_of_what_is_signed_counts() {
+    let sample = [
+        "stripe/gen-basic",
+        "retell/gen-custom-function",
+        "standard-webhooks/gen-basic",
+        "telnyx/gen-call-initiated",
+        "twilio/gen-voice-incoming",
+        "plivo/gen-post-with-query",
+        "hubspot/gen-v3-unicode",
+        "livekit/gen-room-started",
+        "slack/gen-event-callback",
+        "discord/gen-ping",
+    ];
+    each_vector(|name, preset, vector| {
+        if !sample.contains(&name) {
+            return;
+        }
+        let mut case = Case::new(preset, vector, vector);
+        let original = case.request.clone();
+        for at in 0..original.body.len() {
+            let mut body = original.body.to_vec();
+            body[at] ^= 1;
+            case.request.body = body.into();
+            assert!(case.verify().is_err(), "{name}: body byte {at}");
+        }
+        case.request = original.clone();
+        let proof = |name: &str| name.contains("signature") || name.contains("timestamp") || name.ends_with("-id");
+        for (index, (header, value)) in original.headers.iter().enumerate() {
+            if !proof(&header.to_ascii_lowercase()) && header != "Authorization" || header.contains("-Ma-") {
+                continue;
+            }
+            for at in 0..value.len() {
+                let mut changed = value.to_vec();
+                changed[at] ^= 1;
+                case.request.headers[index].1 = changed.into();
+                assert!(case.verify().is_err(), "{name}: {header} byte {at}");
+            }
+            case.request = original.clone();
+        }
+    });
+}
