@@ -22,6 +22,7 @@
 //!
 //! A request that fails is an answer ([`Refusal`]), not an error.
 
+pub mod coverage;
 pub mod decode;
 pub mod engine;
 pub mod field;

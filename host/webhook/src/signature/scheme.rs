@@ -76,6 +76,17 @@ impl Scheme {
         self.methods.iter().any(|method| matches!(method, Method::Sig(_)))
     }
 
+    /// Whether a secret is written as some alternative wants it: asked when an operator sets one, not at each request.
+    pub fn reads_secret(&self, secret: &[u8]) -> bool {
+        self.methods.iter().any(|method| match method {
+            Method::Mac(signed) | Method::Digest(signed) => signed.key.read(secret).is_some(),
+            Method::Jwt(jwt) => jwt.key.read(secret).is_some(),
+            Method::Token(_) => !secret.is_empty() && secret.iter().all(u8::is_ascii_graphic),
+            Method::Basic(_) => secret.contains(&b':'),
+            Method::Sig(_) | Method::Url(_) | Method::Code(_) => false,
+        })
+    }
+
     /// Whether some alternative signs the public URL, so that the source must know it.
     pub fn needs_url(&self) -> bool {
         self.methods.iter().any(|method| match method {
