@@ -45,8 +45,7 @@ fn of(method: &Method) -> Coverage {
     match method {
         Method::Mac(signed) | Method::Sig(signed) | Method::Digest(signed) => of_signed(signed),
         Method::Jwt(jwt) => of_jwt(jwt),
-        Method::Code(_) => Coverage { body: true, url: false, method: false, window: false },
-        Method::Token(_) | Method::Basic(_) | Method::Url(_) => {
+        Method::Token(_) | Method::Basic(_) | Method::Url(_) | Method::Code(_) => {
             Coverage { body: false, url: false, method: false, window: false }
         }
     }

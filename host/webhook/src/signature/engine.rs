@@ -20,6 +20,7 @@ use crate::signature::field::{Found, single};
 use crate::signature::forms;
 use crate::signature::hash::{Algorithm, Sink, same};
 use crate::signature::model::{QueryHash, RequiredHeader, Signed};
+use crate::signature::rsa;
 use crate::signature::template::Segment;
 use crate::signature::verdict::{Material, Reason, Refusal, Verified};
 use crate::signature::window::TimestampRule;
@@ -256,6 +257,7 @@ fn accepts(signed: &Signed, key: &[u8], text: &[u8], signature: &[u8]) -> bool {
     match signed.alg {
         Algorithm::Ed25519 => ed25519_accepts(key, text, signature),
         Algorithm::EcdsaP256Sha256 => p256_accepts(key, text, signature),
+        Algorithm::RsaPkcs1Sha1 | Algorithm::RsaPkcs1Sha256 => rsa::accepts(signed.alg, key, text, signature),
         _ => same(text, signature),
     }
 }

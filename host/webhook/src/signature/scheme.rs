@@ -139,7 +139,9 @@ fn check_key(signed: &Signed) -> Checked {
     use KeyEncoding::{Base64, Hex, Pem, SpkiDerBase64, Utf8};
     let fits = match signed.alg {
         Algorithm::Ed25519 => matches!(signed.key.enc, Base64 | Hex | SpkiDerBase64 | Pem),
-        Algorithm::EcdsaP256Sha256 => matches!(signed.key.enc, SpkiDerBase64 | Pem),
+        Algorithm::EcdsaP256Sha256 | Algorithm::RsaPkcs1Sha1 | Algorithm::RsaPkcs1Sha256 => {
+            matches!(signed.key.enc, SpkiDerBase64 | Pem)
+        }
         _ => matches!(signed.key.enc, Utf8 | Base64 | Hex),
     };
     ensure(fits, "key/enc", "does not fit the algorithm")
