@@ -42,3 +42,5 @@ pub mod registry;
 pub mod run;
 
 mod bindings;
+#[cfg(test)]
+mod testing;

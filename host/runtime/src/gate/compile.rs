@@ -228,3 +228,39 @@ fn limit_to(resource: Resource, value: u64) -> std::io::Result<()> {
     setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Compiler {
+        let command = Some(("/bin/sh".into(), vec!["-c".into(), script.into()]));
+        Compiler::new(CompilerOptions {
+            command,
+            deadline_ms: 400,
+            artifact_bytes_max: 10,
+            ..CompilerOptions::default()
+        })
+    }
+
+    async fn error(script: &str) -> CompileError {
+        shell(script).compile(Bytes::from_static(b"component")).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_child_reads_the_component_and_writes_the_artifact() {
+        let compiler = shell("cat; test -z \"$HOME\" || exit 3; test -n \"$CREEL_COMPILE_MEMORY_BYTES\"");
+        assert_eq!(compiler.compile(Bytes::from_static(b"component")).await.unwrap(), b"component");
+    }
+
+    #[tokio::test]
+    async fn each_way_to_fail_has_its_words() {
+        assert!(matches!(error("echo too odd >&2; exit 1").await, CompileError::Refused(why) if why == "too odd"));
+        assert!(matches!(error("exec sleep 10").await, CompileError::Deadline { deadline_ms: 400 }));
+        assert!(matches!(error("kill -9 $$").await, CompileError::Died { .. }));
+        assert!(matches!(error("echo 0123456789").await, CompileError::TooBig { bytes_max: 10 }));
+        let missing = CompilerOptions { command: Some(("/nonexistent".into(), vec![])), ..CompilerOptions::default() };
+        let error = Compiler::new(missing).compile(Bytes::new()).await.unwrap_err();
+        assert!(matches!(error, CompileError::Io(_)));
+    }
+}
