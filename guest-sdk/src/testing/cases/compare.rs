@@ -112,3 +112,57 @@ impl Differences {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+    use crate::testing::cases::Case;
+
+    fn differences(expect: Value, result: Result<Outcome, Failure>) -> Vec<String> {
+        let case = Case::parse(&json!({ "event": {}, "expect": expect }).to_string()).unwrap();
+        case.differences(|_| result.clone())
+    }
+
+    #[test]
+    fn a_misspelt_key_is_an_error_wherever_it_stands() {
+        for case in [
+            json!({ "event": {}, "expect": {}, "cofnig": {} }),
+            json!({ "event": { "boddy": "" }, "expect": {} }),
+            json!({ "event": {}, "expect": { "cals": [] } }),
+            json!({ "event": {}, "expect": { "calls": [{ "destination": "crm", "jsno": {} }] } }),
+            json!({ "event": {}, "expect": { "reply": { "statsu": 200 } } }),
+        ] {
+            assert!(Case::parse(&case.to_string()).is_err(), "{case}");
+        }
+    }
+
+    #[test]
+    fn what_differs_is_said() {
+        let call = Call::to("crm").path("/a").json(&json!({ "a": 1 })).unwrap();
+        let outcome = Outcome::new().call(call);
+        let same = json!({ "calls": [{ "destination": "crm", "path": "/a", "json": { "a": 1 } }] });
+        assert_eq!(differences(same, Ok(outcome.clone())), Vec::<String>::new());
+        for other in [
+            json!({ "calls": [] }),
+            json!({ "calls": [{ "destination": "slack", "path": "/a" }] }),
+            json!({ "calls": [{ "destination": "crm" }] }),
+            json!({ "calls": [{ "destination": "crm", "path": "/a", "method": "PUT" }] }),
+            json!({ "calls": [{ "destination": "crm", "path": "/a", "json": { "a": 2 } }] }),
+            json!({ "calls": [{ "destination": "crm", "path": "/a", "order_key": "k" }] }),
+            json!({ "calls": [{ "destination": "crm", "path": "/a", "headers": { "x": "y" } }] }),
+            json!({ "calls": [{ "destination": "crm", "path": "/a" }], "reply": { "status": 200 } }),
+            json!({ "calls": [{ "destination": "crm", "path": "/a" }], "log": ["nothing was logged"] }),
+            json!({ "reject": "" }),
+        ] {
+            assert_eq!(differences(other.clone(), Ok(outcome.clone())).len(), 1, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_reply_and_a_failure_must_be_expected() {
+        assert_eq!(differences(json!({}), Ok(Outcome::new().reply(Reply::status(204)))).len(), 1);
+        assert_eq!(differences(json!({}), Err(Failure::reject("no"))).len(), 1);
+        let later = Failure::retry("not yet", Duration::from_secs(1));
+        assert!(differences(json!({ "retry": { "reason": "yet", "after_ms": 1000 } }), Err(later)).is_empty());
+    }
+}
