@@ -515,7 +515,7 @@ mod tests {
     #[test]
     fn an_outer_cargo_is_not_seen_but_registries_and_proxies_are() {
         let kept = ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "CARGO_REGISTRIES_MINE_INDEX", "HTTPS_PROXY"];
-        let more = ["CARGO_HTTP_CAINFO", "CARGO_NET_GIT_FETCH_WITH_CLI", "CARGO_SOURCE_CRATES_IO_REPLACE_WITH"];
+        let more = ["CARGO_HTTP_CAINFO", "CARGO_NET_GIT_FETCH_WITH_CLI", "CARGO_SOURCE_MIRROR_REGISTRY"];
         let dropped = ["CARGO", "CARGO_MANIFEST_DIR", "CARGO_BUILD_TARGET", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"];
         let rest = ["RUSTC", "RUSTC_WRAPPER", "RUSTDOCFLAGS", "RUSTUP_TOOLCHAIN", "MAKEFLAGS", "LD_LIBRARY_PATH"];
         assert!(kept.into_iter().chain(more).all(is_kept));
