@@ -24,7 +24,7 @@ use super::turning_away::TurnedAway;
 
 /// How long a handler may take to answer when neither provider nor source says, milliseconds: most providers wait ten
 /// seconds, and the network needs some.
-pub const REPLY_DEADLINE_MS_DEFAULT: u64 = 8_000;
+const REPLY_DEADLINE_MS_DEFAULT: u64 = 8_000;
 
 /// What a waiting sender can expect.
 pub(super) struct Waiting {
