@@ -21,21 +21,21 @@
 use axum::Router;
 
 pub mod access;
-mod body;
-mod destination;
-mod health;
-mod history;
+pub mod body;
+pub mod destination;
+pub mod health;
+pub mod history;
 pub mod key;
-mod plugin;
+pub mod plugin;
 pub mod problem;
-mod query;
-mod route;
+pub mod query;
+pub mod route;
 pub mod routes;
-mod secret;
-mod source;
+pub mod secret;
+pub mod source;
 pub mod state;
-mod tenant;
-mod views;
+pub mod tenant;
+pub mod views;
 
 /// The admin API over these pieces.
 pub fn router(admin: state::Admin) -> Router {
