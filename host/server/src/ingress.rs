@@ -43,9 +43,9 @@ use creel_webhook::{identity, reply};
 use crate::body::{BodyBudget, BodyLimits};
 use crate::directory::{Directory, Proof, SourceEntry};
 use crate::listener::PeerAddr;
-use crate::runner::Runner;
+use crate::runner::{Runner, seconds};
 use crate::system::Entropy;
-use crate::telemetry::{Metrics, RequestOutcome};
+use crate::telemetry::Metrics;
 
 use self::believe::Believed;
 use self::replying::Waiting;
@@ -64,7 +64,7 @@ pub struct Ingress {
     /// Size and time of bodies.
     pub body_limits: BodyLimits,
     /// Bytes of bodies that may be under way.
-    pub body_budget: Arc<BodyBudget>,
+    pub body_budget: BodyBudget,
     /// Runs that a tenant may have pending.
     pub pending_runs_max: u64,
     /// The time.
@@ -88,13 +88,13 @@ async fn receive(State(ingress): State<Arc<Ingress>>, Path(token): Path<String>,
         Ok(Told { outcome, answer }) => (outcome, response_of(answer)),
         Err(turned_away) => (turned_away.outcome(), turned_away.into_response()),
     };
-    ingress.metrics.request_answered(outcome, ingress.clock.now().since_ms(received_at));
+    ingress.metrics.request(outcome, seconds(ingress.clock.now().since_ms(received_at)));
     response
 }
 
 /// What a sender is told, and the word under which it is counted.
 struct Told {
-    outcome: RequestOutcome,
+    outcome: &'static str,
     answer: StoredAnswer,
 }
 
@@ -103,12 +103,12 @@ impl Ingress {
         let picture = self.directory.picture().await.map_err(TurnedAway::from)?;
         let entry = picture.source_by_token(token).cloned().ok_or(TurnedAway::NotFound)?;
         let peer = request.extensions().get::<PeerAddr>().map(|peer| peer.0.ip().to_string()).unwrap_or_default();
-        let request = believe::read(request, &entry, &self.body_limits, &self.body_budget, received_at).await?;
+        let (request, _held) = believe::read(request, &entry, self.body_limits, &self.body_budget, received_at).await?;
         match believe::prove(&entry, &request) {
-            Ok(Believed::Greeting(answer)) => Ok(Told { outcome: RequestOutcome::Handshake, answer: answer.into() }),
+            Ok(Believed::Greeting(answer)) => Ok(Told { outcome: "handshake", answer: answer.into() }),
             Ok(Believed::Genuine { proof, verified }) => self.accept(&entry, proof, &verified, request).await,
             Err(refusal) => {
-                self.metrics.request_refused(refusal.reason);
+                self.metrics.refusal(refusal.reason.as_str());
                 self.refusals.record(self.store.as_ref(), &entry, &refusal, peer, received_at).await;
                 Err(TurnedAway::Refused)
             }
@@ -137,17 +137,17 @@ impl Ingress {
                 let event = event_of_run.ok_or(TurnedAway::Unavailable)?;
                 tracing::debug!(events = events.len(), "accepted, a sender waits");
                 let told = replying::run_in_time(&self.runner, ticket, event, slot).await?;
-                Ok(Told { outcome: RequestOutcome::Replied, answer: told })
+                Ok(Told { outcome: "replied", answer: told })
             }
             Ok(Accepted::Stored { events, .. }) => {
                 let answer = match (&waits, events.first()) {
                     (Some(waiting), Some(_)) => waiting.fallback.clone(),
                     _ => reply::acknowledgement(&proof.provider, &kind).into(),
                 };
-                Ok(Told { outcome: RequestOutcome::Accepted, answer })
+                Ok(Told { outcome: "accepted", answer })
             }
             Ok(Accepted::Duplicate(first)) => {
-                Ok(Told { outcome: RequestOutcome::Duplicate, answer: self.first_answer(entry, first).await? })
+                Ok(Told { outcome: "duplicate", answer: self.first_answer(entry, first).await? })
             }
             Ok(Accepted::OverQuota { pending }) => {
                 tracing::warn!(tenant = %entry.tenant.tenant.id, pending, "the tenant's pending runs are at their limit");
@@ -160,7 +160,7 @@ impl Ingress {
     /// A caller on the line is not told to come back later.
     fn over_quota(&self, waits: Option<Waiting>) -> Result<Told, TurnedAway> {
         match waits {
-            Some(waiting) => Ok(Told { outcome: RequestOutcome::OverQuota, answer: waiting.fallback }),
+            Some(waiting) => Ok(Told { outcome: "over_quota", answer: waiting.fallback }),
             None => Err(TurnedAway::OverQuota),
         }
     }

@@ -1,6 +1,38 @@
-//! stub
+//! The host: everything between the network and the rules.
+//!
+//! | modules | what they do |
+//! |---|---|
+//! | [`app`] | opens and connects everything; the only place that spawns |
+//! | [`listener`], [`body`], [`ingress`] | requests come in |
+//! | [`pump`], [`worker`], [`runner`] | runs become decisions |
+//! | [`sender`], [`egress`], [`guard`] | calls go out |
+//! | [`directory`] | what is configured, ready for use |
+//! | [`maintenance`] | what must happen some time |
+//! | [`admin`], [`cli`] | what people use |
+//! | [`config`], [`datadir`], [`system`], [`telemetry`], [`shutdown`] | the process and its surroundings |
 
 pub mod admin;
 pub mod api;
+pub mod app;
+pub mod body;
+pub mod cli;
+pub mod config;
+pub mod datadir;
+pub mod directory;
+pub mod egress;
+pub mod guard;
+pub mod ingress;
+pub mod listener;
+pub mod maintenance;
+pub mod pump;
+pub mod runner;
+pub mod sender;
+pub mod shutdown;
 pub mod spec;
 pub mod system;
+pub mod telemetry;
+pub mod toolchain;
+pub mod worker;
+
+/// The hidden command by which the program compiles one component, in a process of its own.
+pub const COMPILE_COMMAND: &str = "compile-component";

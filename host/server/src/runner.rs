@@ -9,10 +9,11 @@
 
 use std::sync::Arc;
 
-use creel_runtime::capability::Granted;
-use creel_runtime::engine::GuestThreads;
+use creel_runtime::capability::granted::Granted;
 use creel_runtime::limits::Limits;
-use creel_runtime::registry::{Prepared, Registry};
+use creel_runtime::gate::Prepared;
+use creel_runtime::registry::Registry;
+use creel_runtime::run::threads::GuestThreads;
 use creel_runtime::run::{RunInput, RunReport, Runtime};
 use creel_store::contract::{
     NewDelivery, RunCommit, RunCommitted, RunTicket, Store, StoreError, StoreResult, StoredAnswer, StoredEvent,
@@ -94,7 +95,7 @@ impl Runner {
             ),
         };
         let now = self.clock.now();
-        self.metrics.run_ended(ending.verdict, now.since_ms(started), ending.usage);
+        self.metrics.run(ending.verdict, ending.usage.fuel, seconds(now.since_ms(started)));
         self.store.run_commit(self.commit_of(&ticket, ending, active.as_deref(), &picture, now)).await
     }
 
@@ -114,7 +115,7 @@ impl Runner {
             seed: seed_of(ticket),
             event: guest_event(event, picture),
             limits: limits.clone(),
-            capabilities: Box::new(Granted::new(deployment.config.clone(), deployment.grants.clone())),
+            capabilities: Box::new(Granted { config: deployment.config.clone() }),
         };
         let runtime = self.runtime.clone();
         let report = self.threads.spawn(async move { runtime.run(prepared, input).await }).await;
@@ -126,11 +127,8 @@ impl Runner {
 
     async fn prepared(&self, deployment: &Deployment) -> Result<Arc<Prepared>, String> {
         let (tenant, digest) = (deployment.tenant, deployment.digest);
-        if let Some(prepared) = self.registry.get(digest) {
-            return Ok(prepared);
-        }
-        let bytes = self.component(tenant, digest).await?;
-        self.registry.prepare(digest, bytes).await.map_err(|error| format!("the component no longer loads: {error}"))
+        let prepared = self.registry.get(digest, || self.component(tenant, digest)).await;
+        prepared.map_err(|error| format!("the component no longer loads: {error}"))
     }
 
     async fn component(&self, tenant: creel_webhook::id::TenantId, digest: Digest) -> Result<bytes::Bytes, String> {
@@ -290,6 +288,11 @@ pub fn guest_event(event: StoredEvent, picture: &Picture) -> GuestEvent {
         attributes: event.attributes,
         body: event.body,
     }
+}
+
+/// Milliseconds as metrics want them.
+pub fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1_000.0
 }
 
 /// A store's failure in a log line, once, at the edge.

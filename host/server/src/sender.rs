@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use creel_store::contract::{Attempt, DeliveryClaim, DeliveryCommit, Store, StoreResult};
 use creel_webhook::clock::{Clock, Timestamp};
-use creel_webhook::delivery::{Answer, Next, Progress, after_attempt};
+use creel_webhook::delivery::{Answer, Next, Progress, after_attempt, classify};
 use creel_webhook::destination::{Auth, DestinationSpec, Signing};
 use creel_webhook::outcome::Pair;
 use creel_webhook::preset::preset;
@@ -23,13 +23,14 @@ use creel_webhook::signature::sign;
 use creel_webhook::signature::sign::Outgoing;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Notify;
 use url::Url;
 
 use crate::directory::{DestinationEntry, Directory};
 use crate::egress::{EgressError, HttpClient, IncomingResponse, OutgoingRequest};
 use crate::pump::Work;
-use crate::runner::log_store_failure;
+use crate::runner::{log_store_failure, seconds};
 use crate::system::Entropy;
 use crate::telemetry::Metrics;
 
@@ -51,7 +52,7 @@ pub struct Sender {
     /// The way out.
     pub client: Arc<dyn HttpClient>,
     /// Bytes of a response that are read.
-    pub response_bytes_max: usize,
+    pub response_bytes_max: u64,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Entropy for jitter.
@@ -128,7 +129,8 @@ impl Sender {
             }
             None => (Next::Dead { reason: "the destination was removed".to_owned() }, None),
         };
-        self.metrics.delivery_tried(&next, now.since_ms(started_at));
+        let kind = entry.as_ref().map(|entry| entry.destination.spec.kind).unwrap_or_default();
+        self.metrics.delivery(classify(kind, &tried.answer), seconds(now.since_ms(started_at)));
         let attempt = Attempt {
             started_at,
             duration_ms: now.since_ms(started_at),
@@ -156,11 +158,11 @@ impl Sender {
 }
 
 fn tried(response: IncomingResponse, now: Timestamp) -> Tried {
-    let header = |wanted: &str| response.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-    let retry_after_ms = header("retry-after").and_then(|value| retry_after_ms(value, now));
+    let asked = response.headers.get("retry-after").and_then(|value| value.to_str().ok());
+    let retry_after_ms = asked.and_then(|value| retry_after_ms(value, now));
     let head = &response.body[..response.body.len().min(RESPONSE_HEAD_BYTES_MAX)];
     Tried {
-        answer: Answer::Status { status: response.status, retry_after_ms },
+        answer: Answer::Status { status: response.status.as_u16(), retry_after_ms },
         detail: response.truncated.then(|| "the response was longer than is read".to_owned()),
         head: String::from_utf8_lossy(head).into_owned(),
     }
@@ -169,8 +171,8 @@ fn tried(response: IncomingResponse, now: Timestamp) -> Tried {
 fn failed(error: EgressError) -> Tried {
     let detail = Some(error.to_string());
     let answer = match error {
-        EgressError::Denied(reason) => Answer::Refused { reason },
-        EgressError::Timeout => Answer::Timeout,
+        EgressError::Denied(reason) | EgressError::Unsendable(reason) => Answer::Refused { reason },
+        EgressError::Timeout { .. } => Answer::Timeout,
         EgressError::Connect(_) | EgressError::Transport(_) => Answer::Transport,
     };
     Tried { answer, detail, head: String::new() }
@@ -180,7 +182,7 @@ fn failed(error: EgressError) -> Tried {
 fn request_of(
     claim: &DeliveryClaim,
     entry: &DestinationEntry,
-    response_bytes_max: usize,
+    response_bytes_max: u64,
     now: Timestamp,
 ) -> Result<OutgoingRequest, String> {
     let spec = &entry.destination.spec;
@@ -194,14 +196,24 @@ fn request_of(
     headers.extend(signature(claim, entry, &url, &body, now)?);
     Ok(OutgoingRequest {
         pool: claim.destination,
-        method: claim.method.clone(),
+        method: claim.method.parse().map_err(|_| format!("`{}` is no HTTP method", claim.method))?,
         url,
-        headers,
+        headers: header_map(headers)?,
         body: claim.body.clone(),
         connect_timeout_ms: spec.connect_timeout_ms,
         timeout_ms: spec.timeout_ms.min(TIMEOUT_MS_MAX),
         response_bytes_max,
     })
+}
+
+fn header_map(headers: Vec<Pair>) -> Result<HeaderMap, String> {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let value = HeaderValue::from_str(&value).map_err(|_| format!("the value of header `{name}` is not sendable"))?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no header name"))?;
+        map.append(name, value);
+    }
+    Ok(map)
 }
 
 /// The call's path under the destination's base path.

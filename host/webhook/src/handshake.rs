@@ -28,7 +28,7 @@ pub fn before_auth(provider: &Provider, request: &RawRequest, material: &Materia
     if let Some(answer) = greeting.and_then(|greeting| answer(greeting, &view, material, 0)) {
         return Some(answer);
     }
-    if provider.methods.iter().any(|method| *method == request.method) {
+    if provider.methods.contains(&request.method) {
         return None;
     }
     let allow = ("allow".to_owned(), provider.methods.join(", "));

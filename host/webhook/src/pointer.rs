@@ -7,13 +7,13 @@
 //! |---|---|
 //! | `header:x-id` | a header that occurs exactly once and is visible ASCII |
 //! | `query:token` | the first parameter of that name in the query, decoded |
-//! | `form:CallSid` | the first field of that name of a form body, decoded |
+//! | `form:CallSid` | the first field of that name of a form body, or of the query of a GET, decoded |
 //! | `json:/data/id` | a JSON pointer ([RFC 6901]) into the body, or into the item of a batch |
 //! | `json_all:/value/*/clientState` | all values that the pattern finds; only tokens use it |
 //! | `sig:t` | a field of the signature header |
 //! | `claim:jti` | a claim of the verified JWT |
 //! | `param:verify_token` | a parameter that the operator set on the source |
-//! | `body:sha256`, `item:sha256` | `sha256:` and the hash of the body, or of the batch item's compact JSON, in hex |
+//! | `body:sha256`, `item:sha256` | `sha256:` and the hash of the body, or of the batch item's compact JSON with sorted keys, in hex |
 //! | `const:transcript` | the text itself |
 //!
 //! A `?` at the end marks a part of a composite that may be missing. [`View`] reads pointers and parses JSON and forms
@@ -232,10 +232,16 @@ impl<'a> View<'a> {
 
     fn form(&self) -> &[(String, String)] {
         self.form.get_or_init(|| {
-            if !self.request.is_media_type("application/x-www-form-urlencoded") {
-                return Vec::new();
-            }
-            form_urlencoded::parse(&self.request.body).into_owned().collect()
+            let fields = if self.request.is_media_type("application/x-www-form-urlencoded") {
+                &self.request.body[..]
+            } else {
+                &[]
+            };
+            let fields = match (self.request.method.as_str(), &self.request.query) {
+                ("GET", Some(query)) => query.as_bytes(),
+                _ => fields,
+            };
+            form_urlencoded::parse(fields).into_owned().collect()
         })
     }
 
@@ -268,11 +274,13 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Keys are sorted, so that the order in which a sender writes them does not matter.
     fn item_hash(&self, item: Option<&Value>) -> String {
-        match item.and_then(|item| serde_json::to_vec(item).ok()) {
-            Some(text) => hash_text(&text),
-            None => self.body_hash(),
-        }
+        let canonical = item.cloned().map(|mut item| {
+            item.sort_all_objects();
+            item.to_string()
+        });
+        canonical.map_or_else(|| self.body_hash(), |text| hash_text(text.as_bytes()))
     }
 }
 

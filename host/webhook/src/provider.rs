@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::answer::AnswerTemplate;
 use crate::event::TypePattern;
 use crate::pointer::{Pointer, View, scalar};
+use crate::signature::decode::Encoding;
 
 /// A provider. Several presets (ways to prove) may share one.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
@@ -222,7 +223,7 @@ pub struct Challenge {
     /// The challenge.
     pub from: Pointer,
     /// How the signature is written.
-    pub enc: crate::signature::decode::Encoding,
+    pub enc: Encoding,
     /// What stands before it.
     #[serde(default)]
     pub prefix: String,
@@ -252,7 +253,7 @@ pub struct ReplyRule {
     /// Whether the sender uses the answer.
     #[serde(default = "yes")]
     pub sync: bool,
-    /// How long a handler may take, in milliseconds, network margin already taken off; at most 30 000.
+    /// How long a handler may take, in milliseconds: the provider's deadline less a margin for the network.
     #[serde(default)]
     pub budget_ms: Option<u64>,
     /// The acknowledgement, when it is not the table's.

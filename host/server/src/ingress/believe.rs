@@ -3,8 +3,6 @@
 //! The order is the point: size before reading, greetings that need no proof, proof, greetings that need it. A source whose
 //! configuration does not hold refuses everything.
 
-use std::sync::Arc;
-
 use axum::extract::Request;
 use bytes::Bytes;
 use creel_webhook::answer::Answer;
@@ -14,7 +12,7 @@ use creel_webhook::request::RawRequest;
 use creel_webhook::signature::verdict::{Material, Reason, Refusal, Verified};
 use creel_webhook::signature::verify;
 
-use crate::body::{BodyBudget, BodyError, BodyLimits, read_body};
+use crate::body::{BodyBudget, BodyError, BodyLimits, HeldBody, read_body};
 use crate::directory::{Proof, SourceEntry};
 
 use super::turning_away::TurnedAway;
@@ -32,20 +30,20 @@ pub(super) enum Believed<'a> {
     },
 }
 
-/// Reads the whole request, within its source's limits.
+/// Reads the whole request, within its source's limits; what is held is to be kept until the request is stored.
 pub(super) async fn read(
     request: Request,
     entry: &SourceEntry,
-    limits: &BodyLimits,
-    budget: &Arc<BodyBudget>,
+    limits: BodyLimits,
+    budget: &BodyBudget,
     received_at: Timestamp,
-) -> Result<RawRequest, TurnedAway> {
+) -> Result<(RawRequest, HeldBody), TurnedAway> {
     let (parts, body) = request.into_parts();
-    let limits = limits.with_max(entry.source.spec.body_bytes_max);
-    let body = read_body(body, &parts.headers, &limits, budget).await.map_err(|error| match error {
+    let bytes_max = entry.source.spec.body_bytes_max.unwrap_or(limits.bytes_max);
+    let held = read_body(body, BodyLimits { bytes_max, ..limits }, budget).await.map_err(|error| match error {
         BodyError::TooLarge { .. } => TurnedAway::TooLarge,
-        BodyError::Timeout => TurnedAway::Slow,
-        BodyError::Busy => TurnedAway::Busy,
+        BodyError::Timeout { .. } => TurnedAway::Slow,
+        BodyError::Busy { .. } => TurnedAway::Busy,
         BodyError::Broken(_) => TurnedAway::Broken,
     })?;
     let headers = parts
@@ -53,14 +51,15 @@ pub(super) async fn read(
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes())))
         .collect();
-    Ok(RawRequest {
+    let request = RawRequest {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
         headers,
-        body,
+        body: held.bytes.clone(),
         received_at,
-    })
+    };
+    Ok((request, held))
 }
 
 /// Whether the request is a greeting, genuine, or neither.

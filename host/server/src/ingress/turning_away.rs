@@ -15,7 +15,6 @@ use creel_webhook::id::SourceId;
 use creel_webhook::signature::verdict::Refusal;
 
 use crate::directory::SourceEntry;
-use crate::telemetry::RequestOutcome;
 
 /// Refusals of one source that are kept per minute; the rest are counted only.
 pub const REFUSALS_PER_MINUTE_MAX: u32 = 30;
@@ -48,15 +47,15 @@ pub(super) enum TurnedAway {
 
 impl TurnedAway {
     /// The word under which it is counted.
-    pub(super) fn outcome(self) -> RequestOutcome {
+    pub(super) fn outcome(self) -> &'static str {
         match self {
-            TurnedAway::NotFound => RequestOutcome::NotFound,
-            TurnedAway::Refused => RequestOutcome::Refused,
-            TurnedAway::TooLarge => RequestOutcome::TooLarge,
-            TurnedAway::Slow => RequestOutcome::Slow,
-            TurnedAway::Broken => RequestOutcome::Broken,
-            TurnedAway::OverQuota => RequestOutcome::OverQuota,
-            TurnedAway::Busy | TurnedAway::Full | TurnedAway::Unavailable => RequestOutcome::Unavailable,
+            TurnedAway::NotFound => "not_found",
+            TurnedAway::Refused => "refused",
+            TurnedAway::TooLarge => "too_large",
+            TurnedAway::Slow => "slow",
+            TurnedAway::Broken => "broken",
+            TurnedAway::OverQuota => "over_quota",
+            TurnedAway::Busy | TurnedAway::Full | TurnedAway::Unavailable => "unavailable",
         }
     }
 

@@ -4,7 +4,7 @@
 //! only then hashing: for each key, each URL to try, one pass over the template, the result compared in constant time
 //! with every signature of the header. A timestamp in the body is believed after the signature is.
 
-use ed25519_dalek::{Signature as EdSignature, Verifier, VerifyingKey as EdKey};
+use ed25519_dalek::{Signature as EdSignature, VerifyingKey as EdKey};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use p256::ecdsa::{Signature as EcSignature, VerifyingKey as EcKey};
 use p256::pkcs8::DecodePublicKey;
@@ -20,6 +20,7 @@ use crate::signature::field::{Found, single};
 use crate::signature::forms;
 use crate::signature::hash::{Algorithm, Sink, same};
 use crate::signature::model::{QueryHash, RequiredHeader, Signed};
+use crate::signature::rsa;
 use crate::signature::template::Segment;
 use crate::signature::verdict::{Material, Reason, Refusal, Verified};
 use crate::signature::window::TimestampRule;
@@ -256,6 +257,7 @@ fn accepts(signed: &Signed, key: &[u8], text: &[u8], signature: &[u8]) -> bool {
     match signed.alg {
         Algorithm::Ed25519 => ed25519_accepts(key, text, signature),
         Algorithm::EcdsaP256Sha256 => p256_accepts(key, text, signature),
+        Algorithm::RsaPkcs1Sha1 | Algorithm::RsaPkcs1Sha256 => rsa::accepts(signed.alg, key, text, signature),
         _ => same(text, signature),
     }
 }
@@ -263,9 +265,9 @@ fn accepts(signed: &Signed, key: &[u8], text: &[u8], signature: &[u8]) -> bool {
 fn ed25519_accepts(key: &[u8], text: &[u8], signature: &[u8]) -> bool {
     // A SubjectPublicKeyInfo of Ed25519 ends in the 32 bytes of the key (RFC 8410 section 4).
     let raw = if key.len() == 44 { &key[12..] } else { key };
-    let Ok(key) = <[u8; 32]>::try_from(raw).and_then(|raw| Ok(EdKey::from_bytes(&raw))) else { return false };
-    let Ok(signature) = EdSignature::from_slice(signature) else { return false };
-    key.is_ok_and(|key| !key.is_weak() && key.verify(text, &signature).is_ok())
+    let Ok(raw) = <[u8; 32]>::try_from(raw) else { return false };
+    let Ok(key) = EdKey::from_bytes(&raw) else { return false };
+    EdSignature::from_slice(signature).is_ok_and(|signature| key.verify_strict(text, &signature).is_ok())
 }
 
 fn p256_accepts(key: &[u8], hash: &[u8], signature: &[u8]) -> bool {

@@ -68,6 +68,12 @@ pub fn single<'r>(request: &'r RawRequest, name: &str) -> Result<&'r str, Refusa
     }
 }
 
+/// Cuts a prefix such as `Bearer `, compared without case (RFC 9110 section 11.1).
+pub fn strip_word<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
+    let head = text.get(..prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then(|| &text[prefix.len()..])
+}
+
 impl SignatureField {
     /// The header's lower-case name; empty only before validation.
     pub fn header(&self) -> &str {

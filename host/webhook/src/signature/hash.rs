@@ -62,6 +62,10 @@ pub enum Algorithm {
     Sha256,
     /// Ed25519 (RFC 8032).
     Ed25519,
+    /// RSA PKCS#1 v1.5 with SHA-1: Amazon SNS still signs so by default.
+    RsaPkcs1Sha1,
+    /// RSA PKCS#1 v1.5 with SHA-256.
+    RsaPkcs1Sha256,
     /// ECDSA over P-256 with SHA-256, DER signatures.
     EcdsaP256Sha256,
 }
@@ -73,14 +77,20 @@ impl Algorithm {
             Algorithm::HmacSha1 => keyed::<Hmac<Sha1>>(key),
             Algorithm::HmacSha256 => keyed::<Hmac<Sha256>>(key),
             Algorithm::HmacSha512 => keyed::<Hmac<Sha512>>(key),
-            Algorithm::Sha256 | Algorithm::EcdsaP256Sha256 => Box::new(Plain(Sha256::new())),
+            Algorithm::Sha256 | Algorithm::EcdsaP256Sha256 | Algorithm::RsaPkcs1Sha256 => {
+                Box::new(Plain(Sha256::new()))
+            }
+            Algorithm::RsaPkcs1Sha1 => Box::new(Plain(Sha1::new())),
             Algorithm::Ed25519 => Box::new(Vec::new()),
         }
     }
 
     /// Whether it uses a public key.
     pub fn is_asymmetric(self) -> bool {
-        matches!(self, Algorithm::Ed25519 | Algorithm::EcdsaP256Sha256)
+        matches!(
+            self,
+            Algorithm::Ed25519 | Algorithm::EcdsaP256Sha256 | Algorithm::RsaPkcs1Sha1 | Algorithm::RsaPkcs1Sha256
+        )
     }
 
     /// Whether it is a keyed hash.

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::pointer::Place;
 use crate::request::RawRequest;
 use crate::signature::decode::{base64url, to_base64url};
-use crate::signature::field::single;
+use crate::signature::field::{single, strip_word};
 use crate::signature::hash::{Algorithm, mac, same};
 use crate::signature::model::{ClaimHash, Jwt};
 use crate::signature::verdict::{Material, Reason, Refusal, Verified};
@@ -60,12 +60,6 @@ fn token<'t>(jwt: &Jwt, text: &'t str) -> Result<&'t str, Refusal> {
             None => Err(malformed("the header does not begin as the scheme says")),
         },
     }
-}
-
-/// Cuts a prefix such as `Bearer `, compared without case (RFC 9110 section 11.1).
-pub fn strip_word<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
-    let head = text.get(..prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then(|| &text[prefix.len()..])
 }
 
 fn cut(text: &str) -> Result<(&str, &str), Refusal> {

@@ -76,6 +76,17 @@ impl Scheme {
         self.methods.iter().any(|method| matches!(method, Method::Sig(_)))
     }
 
+    /// Whether a secret is written as some alternative wants it: asked when an operator sets one, not at each request.
+    pub fn reads_secret(&self, secret: &[u8]) -> bool {
+        self.methods.iter().any(|method| match method {
+            Method::Mac(signed) | Method::Digest(signed) => signed.key.read(secret).is_some(),
+            Method::Jwt(jwt) => jwt.key.read(secret).is_some(),
+            Method::Token(_) => !secret.is_empty() && secret.iter().all(u8::is_ascii_graphic),
+            Method::Basic(_) => secret.contains(&b':'),
+            Method::Sig(_) | Method::Url(_) | Method::Code(_) => false,
+        })
+    }
+
     /// Whether some alternative signs the public URL, so that the source must know it.
     pub fn needs_url(&self) -> bool {
         self.methods.iter().any(|method| match method {
@@ -128,7 +139,9 @@ fn check_key(signed: &Signed) -> Checked {
     use KeyEncoding::{Base64, Hex, Pem, SpkiDerBase64, Utf8};
     let fits = match signed.alg {
         Algorithm::Ed25519 => matches!(signed.key.enc, Base64 | Hex | SpkiDerBase64 | Pem),
-        Algorithm::EcdsaP256Sha256 => matches!(signed.key.enc, SpkiDerBase64 | Pem),
+        Algorithm::EcdsaP256Sha256 | Algorithm::RsaPkcs1Sha1 | Algorithm::RsaPkcs1Sha256 => {
+            matches!(signed.key.enc, SpkiDerBase64 | Pem)
+        }
         _ => matches!(signed.key.enc, Utf8 | Base64 | Hex),
     };
     ensure(fits, "key/enc", "does not fit the algorithm")

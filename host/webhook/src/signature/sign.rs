@@ -158,6 +158,7 @@ fn seal(algorithm: Algorithm, key: &[u8], text: Vec<u8>) -> Result<Vec<u8>, Sign
             let signature: EcSignature = key.sign_prehash(&text).map_err(|_| SignError::Key)?;
             Ok(signature.to_der().as_bytes().to_vec())
         }
+        Algorithm::RsaPkcs1Sha1 | Algorithm::RsaPkcs1Sha256 => Err(SignError::Unsupported),
         _ => Ok(text),
     }
 }

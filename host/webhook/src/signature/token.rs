@@ -9,9 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use crate::pointer::{Place, View, all_values, query_value};
 use crate::request::RawRequest;
 use crate::signature::decode::Encoding;
-use crate::signature::field::single;
+use crate::signature::field::{single, strip_word};
 use crate::signature::hash::same;
-use crate::signature::jwt::strip_word;
 use crate::signature::model::Token;
 use crate::signature::verdict::{Material, Reason, Refusal, Verified};
 

@@ -1,0 +1,246 @@
+//! Compiled components on disk.
+//!
+//! One file per component, in a directory per engine fingerprint, so that an upgrade of wasmtime or another processor
+//! finds an empty cache instead of wrong code. A file is
+//!
+//! ```text
+//! magic (8 bytes) || HMAC-SHA256 (32 bytes) over (fingerprint, digest, artifact) || artifact
+//! ```
+//!
+//! The key comes from the caller and derives from the master key. Whoever can write the file but does not hold the key
+//! can make the host compile again, no more: bytes that do not authenticate are treated as absent and replaced. A file
+//! is written beside its place and renamed into it, so a crash leaves the old file or the new one.
+//!
+//! This is the only place where machine code is loaded.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use creel_webhook::plugin::Digest;
+use creel_webhook::secret::SecretBytes;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::engine::{Sandbox, fingerprint};
+
+const MAGIC: &[u8; 8] = b"creelaot";
+const TAG_BYTES: usize = 32;
+
+/// Why the cache can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// The disk said no.
+    #[error("the cache of compiled components at {path} can't be used: {source}")]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Authentic code that the engine does not take. It was compiled with another configuration.
+    #[error("compiled code does not load: {0}")]
+    Load(String),
+}
+
+/// A component loaded from the cache.
+pub(crate) struct Loaded {
+    /// The code.
+    pub(crate) component: Component,
+    /// Its size on disk, bytes.
+    pub(crate) bytes: u64,
+}
+
+/// Compiled components on disk, for one engine and one key.
+#[derive(Debug)]
+pub struct Cache {
+    directory: PathBuf,
+    engine: Engine,
+    fingerprint: [u8; 32],
+    key: SecretBytes,
+    writes: AtomicU64,
+}
+
+impl Cache {
+    /// Opens the cache under `root`, which belongs to it alone, and removes what earlier engines left there.
+    ///
+    /// # Errors
+    /// [`CacheError::Io`] when the directory can't be made.
+    pub fn open(root: &Path, sandbox: &Sandbox, key: SecretBytes) -> Result<Self, CacheError> {
+        let engine = sandbox.engine().clone();
+        let fingerprint = fingerprint(&engine);
+        let directory = root.join(format!("engine-{}", hex::encode(&fingerprint[..16])));
+        fs::create_dir_all(&directory).map_err(|source| CacheError::Io { path: directory.clone(), source })?;
+        remove_other_engines(root, &directory);
+        Ok(Cache { directory, engine, fingerprint, key, writes: AtomicU64::new(0) })
+    }
+
+    /// Where a component's file is.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.directory.join(format!("{}.aot", hex::encode(digest.as_bytes())))
+    }
+
+    /// Loads a component; none when there is no file that authenticates and loads. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`CacheError::Io`] when the disk fails.
+    pub(crate) fn load(&self, digest: &Digest) -> Result<Option<Loaded>, CacheError> {
+        let path = self.path(digest);
+        let bytes = match read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(CacheError::Io { path, source }),
+        };
+        let Some(artifact) = self.authentic(digest, &bytes) else {
+            tracing::warn!(%digest, "a compiled component does not authenticate and is compiled again");
+            return Ok(None);
+        };
+        match self.deserialize(artifact) {
+            Ok(component) => Ok(Some(Loaded { component, bytes: artifact.len() as u64 })),
+            Err(error) => {
+                tracing::warn!(%digest, %error, "a compiled component does not load and is compiled again");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps what the compiler gave, and loads it. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`CacheError`]; an artifact that does not load is not kept.
+    pub(crate) fn store(&self, digest: &Digest, artifact: &[u8]) -> Result<Loaded, CacheError> {
+        let component = self.deserialize(artifact)?;
+        let path = self.path(digest);
+        self.write(&path, digest, artifact).map_err(|source| CacheError::Io { path, source })?;
+        Ok(Loaded { component, bytes: artifact.len() as u64 })
+    }
+
+    /// Forgets a component that no deployment uses any more. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`CacheError::Io`].
+    pub fn remove(&self, digest: &Digest) -> Result<(), CacheError> {
+        let path = self.path(digest);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(CacheError::Io { path, source }),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, path: &Path, digest: &Digest, artifact: &[u8]) -> io::Result<()> {
+        let number = self.writes.fetch_add(1, Ordering::Relaxed);
+        let beside = path.with_extension(format!("{}-{number}.tmp", std::process::id()));
+        let written = fs::File::create(&beside).and_then(|mut file| {
+            file.write_all(MAGIC)?;
+            file.write_all(&self.mac(digest, artifact).finalize().into_bytes())?;
+            file.write_all(artifact)?;
+            file.sync_all()
+        });
+        written.and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
+            // What is left of a failed write is removed at the next start at the latest.
+            let _ = fs::remove_file(&beside);
+        })
+    }
+
+    /// The artifact in these bytes, when they are ours and belong to this component and engine.
+    fn authentic<'a>(&self, digest: &Digest, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let (tag, artifact) = bytes.strip_prefix(MAGIC)?.split_at_checked(TAG_BYTES)?;
+        self.mac(digest, artifact).verify_slice(tag).ok()?;
+        Some(artifact)
+    }
+
+    fn mac(&self, digest: &Digest, artifact: &[u8]) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose()).expect("HMAC takes keys of any length");
+        mac.update(MAGIC);
+        mac.update(&self.fingerprint);
+        mac.update(digest.as_bytes());
+        mac.update(artifact);
+        mac
+    }
+
+    #[allow(unsafe_code)]
+    fn deserialize(&self, artifact: &[u8]) -> Result<Component, CacheError> {
+        // SAFETY: `Component::deserialize` must only be given what `Engine::precompile_component` made. These bytes
+        // come from our own compiler a moment ago (`store`), or from a file whose HMAC under a key that only this
+        // host holds says that they did (`load`). They are in memory: nobody changes them after the check.
+        unsafe { Component::deserialize(&self.engine, artifact) }
+            .map_err(|error| CacheError::Load(format!("{error:#}")))
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Removes directories of other engines and files of unfinished writes. It is housekeeping: what fails is left.
+fn remove_other_engines(root: &Path, own: &Path) {
+    let entries = |directory| fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries(root) {
+        if entry.path() != own && entry.file_name().to_string_lossy().starts_with("engine-") {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    for entry in entries(own) {
+        if entry.path().extension().is_some_and(|extension| extension == "tmp") {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::testing::{Bench, EMPTY, digest, guest, registry};
+
+    async fn loads(bench: &Bench, upload: &Bytes) -> u32 {
+        let fresh = registry(&bench.runtime, bench.directory.path(), u64::MAX);
+        let mut loads = 0;
+        let load = || {
+            loads += 1;
+            std::future::ready(Ok::<_, String>(upload.clone()))
+        };
+        fresh.get(digest(upload), load).await.unwrap();
+        loads
+    }
+
+    #[tokio::test]
+    async fn what_was_compiled_once_is_loaded_and_what_was_changed_is_compiled_again() {
+        let bench = Bench::new();
+        let upload = guest("", EMPTY);
+        assert_eq!(loads(&bench, &upload).await, 1, "compiled");
+        assert_eq!(loads(&bench, &upload).await, 0, "from the disk");
+        let path = bench.registry.cache().path(&digest(&upload));
+        let good = fs::read(&path).unwrap();
+        let mut flipped = good.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        let other_key = Cache::open(bench.directory.path(), bench.runtime.sandbox(), SecretBytes::new(vec![8; 32]));
+        let artifact = &good[MAGIC.len() + TAG_BYTES..];
+        for bad in [flipped, good[..20].to_vec(), artifact.to_vec(), Vec::new()] {
+            fs::write(&path, bad).unwrap();
+            assert_eq!(loads(&bench, &upload).await, 1, "compiled again");
+            assert_eq!(loads(&bench, &upload).await, 0, "and mended");
+        }
+        assert!(other_key.unwrap().load(&digest(&upload)).unwrap().is_none(), "another master key");
+        let moved = bench.registry.cache();
+        fs::copy(&path, moved.path(&digest(&Bytes::new()))).unwrap();
+        assert!(moved.load(&digest(&Bytes::new())).unwrap().is_none(), "another component's file");
+    }
+
+    #[test]
+    fn what_other_engines_left_is_removed() {
+        let bench = Bench::new();
+        let root = bench.directory.path();
+        fs::create_dir_all(root.join("engine-00")).unwrap();
+        fs::write(root.join("engine-00/x.aot"), "x").unwrap();
+        fs::write(root.join("note"), "mine").unwrap();
+        registry(&bench.runtime, root, u64::MAX);
+        assert!(!root.join("engine-00").exists() && root.join("note").exists());
+    }
+}

@@ -1,0 +1,191 @@
+//! The engine: one configuration, two allocators, a ticker and an admission.
+//!
+//! Two engines exist. The **sandbox** runs guests out of a pool of memories, tables and stacks that is reserved at
+//! start, so that a fresh instance costs microseconds. The **compiling** engine allocates on demand and runs nothing:
+//! the pool's reservations would break a child process's memory limit. Both answer the same to everything that shapes
+//! code, which [`fingerprint`] shows, so that what one compiles the other loads.
+//!
+//! What repeats must repeat exactly: NaNs are canonical, relaxed SIMD is deterministic, threads and shared memory do
+//! not exist. What the host does not need is off: 64-bit memories, garbage collection, exceptions.
+//!
+//! Fuel decides verdicts and epochs decide time slices: a thread of its own ends an epoch each millisecond, upon which
+//! a running guest yields to its executor. The pool never fails for want of room: [`Sandbox::admit`] waits.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::limits::{EngineOptions, INSTANCES_PER_RUN_MAX, MEMORIES_PER_RUN_MAX, TABLES_PER_RUN_MAX};
+
+/// Length of an epoch: a guest holds its thread no longer without yielding.
+pub const EPOCH: Duration = Duration::from_millis(1);
+
+/// Why an engine could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Wasmtime refused the configuration, or the address space is too small for the pool.
+    #[error(
+        "the sandbox could not reserve its pool ({0}); lower `runs_max` or raise the address space limit (ulimit -v)"
+    )]
+    Reserve(String),
+    /// The operating system gave no thread.
+    #[error("the sandbox's ticker thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// The engine that runs guests, with its ticker and its admission.
+#[derive(Debug)]
+pub struct Sandbox {
+    engine: Engine,
+    options: EngineOptions,
+    admission: Arc<Semaphore>,
+    _ticker: Ticker,
+}
+
+impl Sandbox {
+    /// Reserves the pool and starts the ticker.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn new(options: &EngineOptions) -> Result<Self, EngineError> {
+        let mut config = config();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
+        let engine = Engine::new(&config).map_err(|error| EngineError::Reserve(format!("{error:#}")))?;
+        let ticker = Ticker::start(engine.clone())?;
+        let admission = Arc::new(Semaphore::new(options.runs_max as usize));
+        Ok(Sandbox { engine, options: options.clone(), admission, _ticker: ticker })
+    }
+
+    /// Wasmtime's engine.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// What it was made with.
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// Waits for room in the pool; the room is given back when the permit is dropped.
+    pub(crate) async fn admit(&self) -> OwnedSemaphorePermit {
+        self.admission.clone().acquire_owned().await.expect("the admission is never closed")
+    }
+
+    /// Room for so many more runs at this moment.
+    pub fn runs_free(&self) -> usize {
+        self.admission.available_permits()
+    }
+}
+
+/// An engine that compiles and runs nothing.
+///
+/// # Errors
+/// [`EngineError::Reserve`] when wasmtime does not support this machine.
+pub(crate) fn for_compiling() -> Result<Engine, EngineError> {
+    let mut config = config();
+    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    Engine::new(&config).map_err(|error| EngineError::Reserve(format!("{error:#}")))
+}
+
+/// A hash of everything that shapes code: compiled code may be loaded by an engine of the same fingerprint only.
+pub(crate) fn fingerprint(engine: &Engine) -> [u8; 32] {
+    let mut hasher = Fingerprint(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.0.finalize().into()
+}
+
+struct Fingerprint(Sha256);
+
+impl Hasher for Fingerprint {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        unreachable!("the fingerprint is read as a whole")
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .wasm_component_model(true)
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .shared_memory(false)
+        .wasm_memory64(false)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
+    // The features of threads, garbage collection and exceptions are not compiled into this build of wasmtime, so
+    // there is nothing to turn off; `gate` refuses them by name while it validates.
+    config
+}
+
+fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
+    let runs = options.runs_max;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(runs)
+        .total_core_instances(runs.saturating_mul(INSTANCES_PER_RUN_MAX))
+        .total_memories(runs.saturating_mul(MEMORIES_PER_RUN_MAX))
+        .total_tables(runs.saturating_mul(TABLES_PER_RUN_MAX))
+        // A run has one stack at a time; the next one may be taken before the last is back in the pool.
+        .total_stacks(runs.saturating_mul(2))
+        .max_core_instances_per_component(INSTANCES_PER_RUN_MAX)
+        .max_memories_per_component(MEMORIES_PER_RUN_MAX)
+        .max_tables_per_component(TABLES_PER_RUN_MAX)
+        .max_tables_per_module(TABLES_PER_RUN_MAX)
+        .max_memory_size(usize::try_from(options.memory_bytes_ceiling).unwrap_or(usize::MAX))
+        .table_elements(options.table_elements_ceiling as usize)
+        .linear_memory_keep_resident(options.memory_keep_resident_bytes)
+        .table_keep_resident(options.table_keep_resident_bytes)
+        .async_stack_keep_resident(options.stack_keep_resident_bytes);
+    pool
+}
+
+/// Ends an epoch each millisecond until it is dropped.
+#[derive(Debug)]
+struct Ticker {
+    stop: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: Engine) -> std::io::Result<Self> {
+        let (stop, stopped) = sync_channel::<()>(0);
+        let thread = std::thread::Builder::new().name("creel-epoch".into()).spawn(move || {
+            while stopped.recv_timeout(EPOCH) == Err(RecvTimeoutError::Timeout) {
+                engine.increment_epoch();
+            }
+        })?;
+        Ok(Ticker { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panicked ticker has nothing to tell that its message did not.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_engines_have_one_fingerprint() {
+        let options = EngineOptions { runs_max: 2, ..EngineOptions::default() };
+        let sandbox = Sandbox::new(&options).unwrap();
+        assert_eq!(fingerprint(sandbox.engine()), fingerprint(&for_compiling().unwrap()));
+    }
+}

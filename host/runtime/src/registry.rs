@@ -1,0 +1,230 @@
+//! Components that are ready to run, by digest.
+//!
+//! ```text
+//! get(digest) -> in memory? -> on disk and authentic? -> load the upload, inspect, compile in the child, keep, link
+//! ```
+//!
+//! A component that several callers want at once is prepared once; the others wait for it. When preparing fails, each
+//! waiter tries for itself: nothing remembers a failure that may have been the disk's. Memory is bounded by the size of
+//! the code; what was used longest ago leaves first. A run keeps its own handle, so leaving never stops a run.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use creel_webhook::plugin::Digest;
+use tokio::sync::OnceCell;
+
+use crate::cache::{Cache, CacheError, Loaded};
+use crate::engine::Sandbox;
+use crate::gate::compile::{CompileError, Compiler};
+use crate::gate::refusal::Refusal;
+use crate::gate::{self, Linking, Prepared};
+use crate::limits::Limits;
+
+/// Why a component is not ready.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The upload can't be had.
+    #[error("the component {digest} could not be loaded: {reason}")]
+    Missing {
+        /// Which.
+        digest: Digest,
+        /// Why.
+        reason: String,
+    },
+    /// The bytes are not those of the digest.
+    #[error("the stored component {wanted} has the digest {found}: the store is damaged")]
+    Damaged {
+        /// What was asked for.
+        wanted: Digest,
+        /// What the bytes are.
+        found: Digest,
+    },
+    /// It does not pass the gate.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It does not compile.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The cache is out of order.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// Components that are ready to run.
+#[derive(Debug)]
+pub struct Registry {
+    cache: Arc<Cache>,
+    linking: Arc<Linking>,
+    compiler: Compiler,
+    limits: Limits,
+    bytes_max: u64,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    by_digest: HashMap<Digest, Slot>,
+    uses: u64,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    cell: Arc<OnceCell<Arc<Prepared>>>,
+    last_use: u64,
+}
+
+impl Registry {
+    /// A registry that keeps at most `bytes_max` bytes of code in memory (the one in use last is always kept).
+    ///
+    /// `limits` are the operator's ceilings: a component that was accepted once stays runnable when a tenant's own
+    /// limit is lowered.
+    pub fn new(sandbox: &Sandbox, cache: Cache, compiler: Compiler, limits: Limits, bytes_max: u64) -> Self {
+        let linking = Arc::new(Linking::new(sandbox));
+        Registry { cache: Arc::new(cache), linking, compiler, limits, bytes_max, slots: Mutex::default() }
+    }
+
+    /// The component with this digest, prepared when it is not yet; `load` gives the upload when it is needed.
+    ///
+    /// # Errors
+    /// [`PrepareError`].
+    pub async fn get<F, E>(&self, digest: Digest, load: impl FnOnce() -> F) -> Result<Arc<Prepared>, PrepareError>
+    where
+        F: Future<Output = Result<Bytes, E>>,
+        E: std::fmt::Display,
+    {
+        let cell = self.cell(digest);
+        if let Some(prepared) = cell.get() {
+            return Ok(prepared.clone());
+        }
+        let prepared = cell.get_or_try_init(|| self.prepare(digest, load)).await?.clone();
+        self.evict(digest);
+        Ok(prepared)
+    }
+
+    /// Checks, compiles and links an upload, so that the first event does not wait for it.
+    ///
+    /// # Errors
+    /// [`PrepareError`]; a refusal says what to do.
+    pub async fn admit(&self, upload: Bytes, limits: &Limits) -> Result<Arc<Prepared>, PrepareError> {
+        let bytes = upload.clone();
+        let limits = limits.within(&self.limits);
+        let inspected = blocking(move || gate::inspect(&bytes, &limits)).await?;
+        self.get(inspected.digest, || async { Ok::<_, String>(upload) }).await
+    }
+
+    /// The cache behind it.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    async fn prepare<F, E>(&self, digest: Digest, load: impl FnOnce() -> F) -> Result<Arc<Prepared>, PrepareError>
+    where
+        F: Future<Output = Result<Bytes, E>>,
+        E: std::fmt::Display,
+    {
+        let cache = self.cache.clone();
+        if let Some(loaded) = blocking(move || cache.load(&digest)).await? {
+            return self.link(digest, &loaded);
+        }
+        let upload = load().await.map_err(|error| PrepareError::Missing { digest, reason: error.to_string() })?;
+        let found = Digest::of(&upload);
+        if found != digest {
+            return Err(PrepareError::Damaged { wanted: digest, found });
+        }
+        let limits = self.limits.clone();
+        let inspected = blocking(move || gate::inspect(&upload, &limits)).await?;
+        let artifact = self.compiler.compile(inspected.component).await?;
+        let cache = self.cache.clone();
+        let loaded = blocking(move || cache.store(&digest, &artifact)).await?;
+        self.link(digest, &loaded)
+    }
+
+    fn link(&self, digest: Digest, loaded: &Loaded) -> Result<Arc<Prepared>, PrepareError> {
+        Ok(Arc::new(self.linking.link(digest, &loaded.component, loaded.bytes)?))
+    }
+
+    fn cell(&self, digest: Digest) -> Arc<OnceCell<Arc<Prepared>>> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.uses += 1;
+        let now = slots.uses;
+        let slot = slots.by_digest.entry(digest).or_default();
+        slot.last_use = now;
+        slot.cell.clone()
+    }
+
+    /// Lets go of what was used longest ago until the rest fits, and of what never became ready.
+    fn evict(&self, keep: Digest) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = &mut slots.by_digest;
+        // A slot whose cell is empty and held by nobody else failed to become ready.
+        slots.retain(|_, slot| slot.cell.initialized() || Arc::strong_count(&slot.cell) > 1);
+        let size = |slot: &Slot| slot.cell.get().map_or(0, |prepared| prepared.artifact_bytes);
+        let mut total: u64 = slots.values().map(size).sum();
+        while total > self.bytes_max {
+            let ready = slots.iter().filter(|(digest, slot)| **digest != keep && slot.cell.initialized());
+            let Some(oldest) = ready.min_by_key(|(_, slot)| slot.last_use).map(|(digest, _)| *digest) else { break };
+            total -= slots.remove(&oldest).as_ref().map_or(0, size);
+        }
+    }
+}
+
+/// Runs work that blocks on the disk or the processor where it holds nobody up.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::testing::{Bench, EMPTY, digest, guest, registry};
+
+    #[tokio::test]
+    async fn what_many_want_is_prepared_once() {
+        let bench = Bench::new();
+        let upload = guest("", EMPTY);
+        let loads = AtomicU32::new(0);
+        let get = || {
+            bench.registry.get(digest(&upload), || async {
+                loads.fetch_add(1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                Ok::<_, String>(upload.clone())
+            })
+        };
+        let (a, b, c) = tokio::join!(get(), get(), get());
+        assert_eq!(loads.load(Ordering::SeqCst), 1);
+        assert!(Arc::ptr_eq(&a.as_ref().unwrap().clone(), &b.unwrap()) && Arc::ptr_eq(&a.unwrap(), &c.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_not_remembered_and_wrong_bytes_are_told() {
+        let bench = Bench::new();
+        let upload = guest("", EMPTY);
+        let wanted = digest(&upload);
+        let error = bench.registry.get(wanted, || async { Err::<Bytes, _>("disk on fire") }).await.unwrap_err();
+        assert!(error.to_string().contains("disk on fire"));
+        let error = bench.registry.get(wanted, || async { Ok::<_, String>(Bytes::new()) }).await.unwrap_err();
+        assert!(matches!(error, PrepareError::Damaged { .. }));
+        bench.registry.get(wanted, || async { Ok::<_, String>(upload.clone()) }).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_used_longest_ago_leaves_first() {
+        let bench = Bench::new();
+        let uploads: Vec<Bytes> = (0..3).map(|n| guest("", &format!("(drop (i32.const {n})) {EMPTY}"))).collect();
+        let size = bench.prepare(uploads[0].clone()).await.artifact_bytes;
+        let registry = registry(&bench.runtime, bench.directory.path(), size * 5 / 2);
+        for index in [0, 1, 0, 2] {
+            registry.admit(uploads[index].clone(), &Limits::default()).await.unwrap();
+        }
+        let slots = registry.slots.lock().unwrap();
+        let held: Vec<bool> = uploads.iter().map(|upload| slots.by_digest.contains_key(&digest(upload))).collect();
+        assert_eq!(held, [true, false, true]);
+    }
+}

@@ -1,0 +1,209 @@
+//! One run: a fresh store, one call, a report.
+//!
+//! ```text
+//! admit -> store with limits -> instantiate, call handle -> ended how? -> verdict, reason, outcome, usage, log
+//! ```
+//!
+//! Guarantees:
+//! - A store serves one run and is dropped after it, whatever happened.
+//! - Same event, deployment, seed and limits give the same verdict, outcome, log and fuel, however busy the machine is;
+//!   only the verdicts `timeout` and `host` depend on anything else.
+//! - The future yields at least each millisecond while the guest computes, and can be dropped at any point.
+//! - A failing plugin is data: [`Runtime::run`] has no error. Each reason names the limit, what was used, and what to
+//!   raise.
+//!
+//! It does not know where guest code should run: whoever polls the future lends the thread. [`threads::GuestThreads`]
+//! is a place of its own for it.
+
+pub mod threads;
+
+mod ended;
+mod output;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use creel_webhook::outcome::{GuestEvent, Outcome};
+use creel_webhook::run::{LogLine, Usage, Verdict};
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::bindings;
+use crate::bindings::creel::plugin::types;
+use crate::capability::Guest;
+use crate::capability::seam::Capabilities;
+use crate::engine::{EngineError, Sandbox};
+use crate::gate::Prepared;
+use crate::limits::{EngineOptions, HOST_CALL_BYTES_MAX, Limits};
+
+use self::ended::{DeadlinePassed, End};
+
+/// What a run is given.
+pub struct RunInput {
+    /// The event.
+    pub event: GuestEvent,
+    /// What it may use. Memory and tables beyond the engine's ceilings are cut to them.
+    pub limits: Limits,
+    /// What it may reach.
+    pub capabilities: Box<dyn Capabilities>,
+    /// What determines its randomness: derived from tenant, event and route only.
+    pub seed: [u8; 32],
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunReport {
+    /// How.
+    pub verdict: Verdict,
+    /// Why, when there is no outcome.
+    pub reason: Option<String>,
+    /// What the handler decided; only with [`Verdict::Done`].
+    pub outcome: Option<Outcome>,
+    /// The delay that the handler asked for; only with [`Verdict::Retry`].
+    pub retry_after_ms: Option<u64>,
+    /// What it used.
+    pub usage: Usage,
+    /// What it logged.
+    pub log: Vec<LogLine>,
+}
+
+/// Runs prepared components.
+#[derive(Debug)]
+pub struct Runtime {
+    sandbox: Sandbox,
+}
+
+impl Runtime {
+    /// Reserves the pool and starts the ticker.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn new(options: &EngineOptions) -> Result<Self, EngineError> {
+        Ok(Runtime { sandbox: Sandbox::new(options)? })
+    }
+
+    /// The sandbox that components are prepared for.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// Runs a component on an event. Waits first when all room is taken; that wait is not part of the run's time.
+    ///
+    /// Needs a tokio runtime with time enabled. Dropping the future ends the run.
+    pub async fn run(&self, prepared: Arc<Prepared>, input: RunInput) -> RunReport {
+        let _room = self.sandbox.admit().await;
+        let limits = self.effective(&input.limits);
+        let event = input.event;
+        let guest = Guest::new(&limits, event.received_at, input.seed, input.capabilities);
+        let mut store = match self.store(guest, &limits) {
+            Ok(store) => store,
+            Err(error) => return report_without_store(&error),
+        };
+        let event = bindings::event(event);
+        let timeout = Duration::from_millis(limits.timeout_ms);
+        let mut cpu = Duration::ZERO;
+        // The epoch callback sees the deadline while the guest computes, the timeout while it waits in a host call.
+        let call = Metered { work: Box::pin(call(&prepared, &mut store, &event)), cpu: &mut cpu };
+        let result = tokio::time::timeout(timeout, call).await.unwrap_or_else(|_| Err(DeadlinePassed.into()));
+        report(store, result, &limits, cpu)
+    }
+
+    /// What the pool has room for.
+    fn effective(&self, limits: &Limits) -> Limits {
+        let options = self.sandbox.options();
+        Limits {
+            memory_bytes_max: limits.memory_bytes_max.min(options.memory_bytes_ceiling),
+            table_elements_max: limits.table_elements_max.min(options.table_elements_ceiling),
+            ..limits.clone()
+        }
+    }
+
+    fn store(&self, guest: Guest, limits: &Limits) -> wasmtime::Result<Store<Guest>> {
+        let mut store = Store::try_new(self.sandbox.engine(), guest)?;
+        store.limiter(|guest| guest.limiter());
+        store.set_fuel(limits.fuel_max)?;
+        store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
+        store.set_max_component_handles(limits.handles_max as usize);
+        store.set_epoch_deadline(1);
+        let deadline = Instant::now() + Duration::from_millis(limits.timeout_ms);
+        store.epoch_deadline_callback(move |_| {
+            if Instant::now() >= deadline {
+                return Err(DeadlinePassed.into());
+            }
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
+        Ok(store)
+    }
+}
+
+type Answer = Result<types::Outcome, types::Failure>;
+
+/// Everything that runs guest code.
+async fn call(prepared: &Prepared, store: &mut Store<Guest>, event: &types::Event) -> wasmtime::Result<Answer> {
+    let plugin = prepared.pre.instantiate_async(&mut *store).await?;
+    plugin.creel_plugin_handler().call_handle(store, event).await
+}
+
+/// Adds up the time that a future spends being polled.
+struct Metered<'a, F> {
+    work: Pin<Box<F>>,
+    cpu: &'a mut Duration,
+}
+
+impl<F: Future> Future for Metered<'_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let start = Instant::now();
+        let polled = self.work.as_mut().poll(context);
+        *self.cpu += start.elapsed();
+        polled
+    }
+}
+
+/// Says how it ended and drops the store.
+fn report(store: Store<Guest>, result: wasmtime::Result<Answer>, limits: &Limits, cpu: Duration) -> RunReport {
+    let guest = store.data();
+    let burnt = limits.fuel_max.saturating_sub(store.get_fuel().unwrap_or(0));
+    let usage = Usage {
+        fuel: burnt.saturating_add(guest.host_fuel()),
+        memory_bytes: guest.memory_peak(),
+        cpu_us: micros(cpu),
+        wait_us: micros(guest.waited()),
+    };
+    guest.finish_output();
+    let mut book = guest.book().lock().unwrap_or_else(PoisonError::into_inner);
+    let end = match result {
+        Ok(_) if usage.fuel > limits.fuel_max => ended::out_of_fuel(limits),
+        Ok(Ok(outcome)) => output::check(bindings::outcome(outcome), limits),
+        Ok(Err(failure)) => ended::failed(bindings::failure(failure)),
+        Err(error) => {
+            let seen = ended::Seen { memory_refused: guest.memory_refused(), last_error: book.last_error() };
+            ended::broken(&error, &seen, limits)
+        }
+    };
+    let log = book.take();
+    let End { verdict, reason, outcome, retry_after_ms } = end;
+    RunReport { verdict, reason, outcome, retry_after_ms, usage, log }
+}
+
+fn report_without_store(error: &wasmtime::Error) -> RunReport {
+    let reason = format!("the host has no memory for a run: {error:#}");
+    RunReport {
+        verdict: Verdict::Host,
+        reason: Some(reason),
+        outcome: None,
+        retry_after_ms: None,
+        usage: Usage::default(),
+        log: Vec::new(),
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

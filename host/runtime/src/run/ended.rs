@@ -1,0 +1,156 @@
+//! From an error of the engine to a verdict and words.
+//!
+//! The order of questions matters: a guest that was refused memory traps with something else, so memory is asked
+//! before the trap; and fuel and deadline are errors of their own kind, asked first.
+
+use creel_webhook::outcome::{Failure, Outcome};
+use creel_webhook::run::Verdict;
+use wasmtime::Trap;
+
+use crate::capability::log::head;
+use crate::capability::lookup::HostFailed;
+use crate::capability::meter::FuelUsedUp;
+use crate::capability::stdio::Exited;
+use crate::limits::{Limits, REASON_BYTES_MAX};
+
+/// The wall clock of a run is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the deadline has passed")]
+pub(super) struct DeadlinePassed;
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) verdict: Verdict,
+    pub(super) reason: Option<String>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) retry_after_ms: Option<u64>,
+}
+
+impl End {
+    /// An end without an outcome.
+    pub(super) fn because(verdict: Verdict, reason: impl AsRef<str>) -> End {
+        let reason = head(reason.as_ref(), REASON_BYTES_MAX).to_owned();
+        End { verdict, reason: Some(reason), outcome: None, retry_after_ms: None }
+    }
+}
+
+/// What the host saw of a run that did not return.
+#[derive(Debug)]
+pub(super) struct Seen<'a> {
+    /// Bytes that a refused growth would have led to.
+    pub(super) memory_refused: Option<u64>,
+    /// The last log line of level `error`.
+    pub(super) last_error: Option<&'a str>,
+}
+
+/// The handler said that there is no outcome.
+pub(super) fn failed(failure: Failure) -> End {
+    match failure {
+        Failure::Reject(reason) => End::because(Verdict::Rejected, reason),
+        Failure::Retry { reason, after_ms } => {
+            End { retry_after_ms: Some(after_ms), ..End::because(Verdict::Retry, reason) }
+        }
+    }
+}
+
+/// The fuel is used up.
+pub(super) fn out_of_fuel(limits: &Limits) -> End {
+    let reason = format!(
+        "the plugin used up its fuel: fuel_max is {}; if the work is meant to take that much, raise fuel_max for this \
+         tenant, otherwise look for a loop that does not end",
+        limits.fuel_max
+    );
+    End::because(Verdict::Fuel, reason)
+}
+
+/// The call did not return.
+pub(super) fn broken(error: &wasmtime::Error, seen: &Seen<'_>, limits: &Limits) -> End {
+    if error.is::<DeadlinePassed>() {
+        return timed_out(limits);
+    }
+    if error.is::<FuelUsedUp>() || error.downcast_ref::<Trap>() == Some(&Trap::OutOfFuel) {
+        return out_of_fuel(limits);
+    }
+    if let Some(HostFailed(reason)) = error.downcast_ref() {
+        return End::because(Verdict::Host, format!("the host could not serve the plugin: {reason}"));
+    }
+    let words = words(error, seen);
+    if let Some(asked) = seen.memory_refused {
+        let reason = format!(
+            "the plugin needed more memory than it may have: it asked for {asked} bytes, memory_bytes_max is {}; then \
+             {words}. Raise memory_bytes_max for this tenant or handle less at once",
+            limits.memory_bytes_max
+        );
+        return End::because(Verdict::Memory, reason);
+    }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return End::because(Verdict::Host, format!("the sandbox has no room: {error:#}; raise runs_max"));
+    }
+    End::because(Verdict::Trap, words)
+}
+
+fn timed_out(limits: &Limits) -> End {
+    let reason = format!(
+        "the plugin took longer than timeout_ms = {}, waiting for look-ups included; raise timeout_ms for this tenant \
+         or look less up",
+        limits.timeout_ms
+    );
+    End::because(Verdict::Timeout, reason)
+}
+
+/// What happened, as a sentence about the plugin.
+fn words(error: &wasmtime::Error, seen: &Seen<'_>) -> String {
+    if let Some(Exited(status)) = error.downcast_ref() {
+        return format!("the plugin called exit({status}); a handler returns its outcome instead");
+    }
+    let Some(trap) = error.downcast_ref::<Trap>() else {
+        return format!("the plugin broke the contract: {}", error.root_cause());
+    };
+    match (trap, seen.last_error) {
+        (Trap::UnreachableCodeReached, Some(line)) => match line.strip_prefix("panicked") {
+            Some(rest) => format!("the plugin panicked{rest}"),
+            None => format!("the plugin panicked: {line}"),
+        },
+        _ => format!("the plugin {}", trapped(*trap)),
+    }
+}
+
+fn trapped(trap: Trap) -> String {
+    match trap {
+        Trap::UnreachableCodeReached => {
+            "panicked or aborted without saying why (an `unreachable` instruction); log before you panic, or use the \
+             SDK, which does"
+                .into()
+        }
+        Trap::StackOverflow => "overflowed its stack; look for a recursion that does not end".into(),
+        Trap::MemoryOutOfBounds => "accessed memory out of bounds".into(),
+        Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature => {
+            "called a function pointer that is no function".into()
+        }
+        Trap::IntegerOverflow => "overflowed an integer in a conversion or division".into(),
+        Trap::IntegerDivisionByZero => "divided by zero".into(),
+        Trap::BadConversionToInteger => "converted a number that is no integer".into(),
+        Trap::CannotEnterComponent => "was entered again while it was running".into(),
+        other => format!("trapped: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_line_becomes_the_reason() {
+        let error = wasmtime::Error::from(Trap::UnreachableCodeReached);
+        let mut seen = Seen { memory_refused: None, last_error: Some("panicked at src/lib.rs:3:1: no order id") };
+        let end = broken(&error, &seen, &Limits::default());
+        assert_eq!(end.verdict, Verdict::Trap);
+        assert_eq!(end.reason.unwrap(), "the plugin panicked at src/lib.rs:3:1: no order id");
+
+        seen.memory_refused = Some(1 << 30);
+        let end = broken(&error, &seen, &Limits::default());
+        assert_eq!(end.verdict, Verdict::Memory);
+        assert!(end.reason.unwrap().contains("memory_bytes_max is 67108864"));
+    }
+}

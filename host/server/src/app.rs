@@ -1,0 +1,367 @@
+//! The composition root: opens everything, connects it, and is the only place that spawns.
+//!
+//! [`App::open`] gives a host whose listeners are bound and whose store is open, and that does nothing yet;
+//! [`App::serve`] runs it until a shutdown. Between the two a caller can ask for the addresses, which is how tests, the
+//! demo and the benchmarks run whole hosts side by side in one process: nothing here is static.
+//!
+//! ```text
+//! ingress listener --> Ingress --\                     /--> Worker pump --> Runner --> guest threads
+//!                                 >-- Store (SQLite) <
+//! admin listener ----> Admin ----/                     \--> Sender pump --> Egress (guard)
+//! ```
+//!
+//! On shutdown the listeners stop taking connections and finish what they have, the pumps stop claiming and finish
+//! what is under way, then the store commits what is queued and closes. Each step is bounded by
+//! `shutdown_timeout_ms`; what is cut off then is claimed again at the next start.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use bytes::Bytes;
+use creel_runtime::cache::Cache;
+use creel_runtime::gate::compile::{Compiler, CompilerOptions};
+use creel_runtime::limits::{EngineOptions, Limits};
+use creel_runtime::registry::{PrepareError, Registry};
+use creel_runtime::run::Runtime;
+use creel_runtime::run::threads::GuestThreads;
+use creel_store::contract::Store;
+use creel_store::sqlite::{Options as StoreOptions, SqliteStore};
+use creel_webhook::clock::Clock;
+use creel_webhook::secret::{MasterKey, Purpose};
+use futures_util::FutureExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::admin;
+use crate::admin::state::{Admin, UploadGate, UploadRefusal, Uploaded};
+use crate::body::{BodyBudget, BodyLimits};
+use crate::config::{Config, MasterKeySource};
+use crate::datadir::{self, DataDir};
+use crate::directory::Directory;
+use crate::egress::{Egress, HttpClient};
+use crate::guard::Guard;
+use crate::ingress::{self, Ingress};
+use crate::listener::{self, ListenerLimits};
+use crate::maintenance::Maintenance;
+use crate::pump::Pump;
+use crate::runner::Runner;
+use crate::sender::{Sender, Sending};
+use crate::shutdown::Shutdown;
+use crate::system::{Entropy, SystemClock};
+use crate::telemetry::Metrics;
+use crate::worker::Worker;
+
+/// Compiled code that is kept in memory, bytes: some thousand Rust components.
+const CODE_BYTES_MAX: u64 = 1 << 30;
+
+/// What a host is given besides its configuration: the parts that tests replace.
+pub struct Surroundings {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Entropy.
+    pub entropy: Arc<Entropy>,
+    /// The way out; `None` for the live one.
+    pub client: Option<Arc<dyn HttpClient>>,
+    /// The command that compiles components in a process of its own, with its arguments; `None` compiles here.
+    pub compile_command: Option<(PathBuf, Vec<OsString>)>,
+}
+
+impl Surroundings {
+    /// Those of a real process: its clock, its entropy, itself as the compiler.
+    ///
+    /// # Errors
+    /// When the system gives no entropy or the program can't be found.
+    pub fn live() -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("finding this program, which also compiles components")?;
+        Ok(Surroundings {
+            clock: Arc::new(SystemClock::default()),
+            entropy: Arc::new(Entropy::system()?),
+            client: None,
+            compile_command: Some((program, vec![crate::COMPILE_COMMAND.into()])),
+        })
+    }
+}
+
+/// A host, open and not yet serving.
+pub struct App {
+    config: Config,
+    store: Arc<dyn Store>,
+    ingress: (TcpListener, Router),
+    admin: (TcpListener, Router),
+    worker: Pump<Worker>,
+    sender: Pump<Sending>,
+    maintenance: Maintenance,
+    // Held for as long as the host lives; given back last.
+    _data_dir: DataDir,
+}
+
+impl App {
+    /// Opens the data directory and the store, prepares the sandbox and binds both listeners.
+    ///
+    /// # Errors
+    /// With a sentence that says what could not be opened and what to do.
+    pub async fn open(mut config: Config, around: Surroundings) -> anyhow::Result<App> {
+        let data_dir = DataDir::open(&config.data_dir)?;
+        let master = master_key(&config)?;
+        let (ingress_listener, admin_listener) = bind(&mut config).await?;
+        let store = open_store(&config, &data_dir)?;
+        let directory =
+            Directory::open(store.clone(), around.clock.clone(), master.clone(), config.public_url.clone()).await?;
+        let guard = Arc::new(Guard::new(config.egress_allow.clone(), config.egress_https_only));
+        let client = match around.client {
+            Some(client) => client,
+            None => Arc::new(Egress::new(guard.clone())?),
+        };
+        let metrics = Arc::new(Metrics::new());
+        let sandbox = Sandbox::open(&config, &data_dir, &master, around.compile_command)?;
+        let runner = Arc::new(Runner {
+            store: store.clone(),
+            directory: Arc::new(directory),
+            runtime: sandbox.runtime,
+            registry: sandbox.registry,
+            threads: sandbox.threads,
+            limits: limits(&config),
+            clock: around.clock.clone(),
+            entropy: around.entropy,
+            metrics: metrics.clone(),
+        });
+        let sending = Sending(Arc::new(sender(&config, client, &runner)));
+        let (runs, calls) = (config.runtime.concurrent_runs as usize, config.sender_concurrency as usize);
+        Ok(App {
+            worker: Pump::new(Arc::new(Worker::new(runner.clone())), runs, around.clock.clone()),
+            sender: Pump::new(Arc::new(sending), calls, around.clock.clone()),
+            maintenance: Maintenance::new(store.clone(), around.clock, metrics),
+            admin: (admin_listener, admin::router(admin_of(&config, &runner, guard, master))),
+            ingress: (ingress_listener, ingress::router(Arc::new(ingress_of(&config, runner)))),
+            store,
+            config,
+            _data_dir: data_dir,
+        })
+    }
+
+    /// Where webhooks arrive.
+    ///
+    /// # Errors
+    /// When the listener is gone.
+    pub fn ingress_addr(&self) -> std::io::Result<SocketAddr> {
+        self.ingress.0.local_addr()
+    }
+
+    /// Where the admin API is.
+    ///
+    /// # Errors
+    /// When the listener is gone.
+    pub fn admin_addr(&self) -> std::io::Result<SocketAddr> {
+        self.admin.0.local_addr()
+    }
+
+    /// The store, for the composition's own needs (the first key, tests).
+    pub fn store(&self) -> Arc<dyn Store> {
+        self.store.clone()
+    }
+
+    /// Serves until the shutdown begins and everything under way has ended or was cut off.
+    ///
+    /// # Errors
+    /// When a part of the host panicked or the store could not be closed.
+    pub async fn serve(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let limits = listener_limits(&self.config);
+        let bound = Duration::from_millis(self.config.shutdown_timeout_ms);
+        let mut parts = JoinSet::new();
+        for (listener, router) in [self.ingress, self.admin] {
+            let stop = shutdown.begun();
+            parts.spawn(async move { drop(listener::serve(listener, router, limits, stop).await) });
+        }
+        parts.spawn(self.worker.run(shutdown.begun()));
+        parts.spawn(self.sender.run(shutdown.begun()));
+        parts.spawn(self.maintenance.run(shutdown.begun()));
+        let all = async {
+            while let Some(ended) = parts.join_next().await {
+                if let Err(error) = ended {
+                    shutdown.begin();
+                    return Err(anyhow::anyhow!("a part of the host ended: {error}"));
+                }
+            }
+            Ok(())
+        };
+        let deadline = async {
+            shutdown.begun().await;
+            tokio::time::sleep(bound).await;
+        };
+        let ended = tokio::select! {
+            ended = all => ended,
+            () = deadline => {
+                tracing::warn!("the shutdown took longer than `shutdown_timeout_ms`; what was under way is claimed again at the next start");
+                Ok(())
+            }
+        };
+        self.store.close().await.context("closing the store")?;
+        ended
+    }
+}
+
+/// The parts that run plugins.
+struct Sandbox {
+    runtime: Arc<Runtime>,
+    registry: Arc<Registry>,
+    threads: Arc<GuestThreads>,
+}
+
+impl Sandbox {
+    fn open(
+        config: &Config,
+        data_dir: &DataDir,
+        master: &MasterKey,
+        compile_command: Option<(PathBuf, Vec<OsString>)>,
+    ) -> anyhow::Result<Self> {
+        let own = &config.runtime;
+        let options = EngineOptions {
+            runs_max: own.concurrent_runs + own.reply_slots,
+            memory_bytes_ceiling: own.memory_bytes_max,
+            ..EngineOptions::default()
+        };
+        let runtime = Arc::new(Runtime::new(&options).context("preparing the sandbox")?);
+        let cache = Cache::open(&data_dir.cache(), runtime.sandbox(), master.derive(Purpose::CompiledCache))?;
+        let compiler = Compiler::new(CompilerOptions { command: compile_command, ..CompilerOptions::default() });
+        let registry = Registry::new(runtime.sandbox(), cache, compiler, limits(config), CODE_BYTES_MAX);
+        let threads = match own.guest_threads {
+            0 => std::thread::available_parallelism().map_or(2, usize::from),
+            threads => threads,
+        };
+        let threads = GuestThreads::start(threads).context("starting the threads that plugins run on")?;
+        Ok(Sandbox { runtime, registry: Arc::new(registry), threads: Arc::new(threads) })
+    }
+}
+
+fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
+    Ok(match &config.master_key {
+        MasterKeySource::File(path) => datadir::read_master_key(path)?,
+        MasterKeySource::Environment(key) => key.clone(),
+    })
+}
+
+/// Binds both listeners. With port 0 the system chooses, and the public URL follows.
+async fn bind(config: &mut Config) -> anyhow::Result<(TcpListener, TcpListener)> {
+    let ingress = TcpListener::bind(config.ingress.listen)
+        .await
+        .with_context(|| format!("listening on `ingress.listen` = {}; is another process there?", config.ingress.listen))?;
+    let admin = TcpListener::bind(config.admin.listen)
+        .await
+        .with_context(|| format!("listening on `admin.listen` = {}; is another process there?", config.admin.listen))?;
+    if config.ingress.listen.port() == 0 {
+        config.public_url = format!("http://{}", ingress.local_addr()?);
+    }
+    Ok((ingress, admin))
+}
+
+fn open_store(config: &Config, data_dir: &DataDir) -> anyhow::Result<Arc<dyn Store>> {
+    let options = StoreOptions { bytes_max: config.store_bytes_max, ..StoreOptions::default() };
+    let path = data_dir.database();
+    let store = SqliteStore::open(&path, options).with_context(|| format!("opening the store {}", path.display()))?;
+    Ok(Arc::new(store))
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        fuel_max: config.runtime.fuel_max,
+        memory_bytes_max: config.runtime.memory_bytes_max,
+        timeout_ms: config.runtime.run_timeout_ms,
+        component_bytes_max: config.runtime.component_bytes_max,
+        ..Limits::default()
+    }
+}
+
+fn listener_limits(config: &Config) -> ListenerLimits {
+    let own = &config.ingress;
+    ListenerLimits {
+        header_timeout_ms: own.header_timeout_ms,
+        headers_bytes_max: own.headers_bytes_max,
+        headers_max: own.headers_max,
+        connections_max: own.connections_max,
+        connections_per_address_max: own.connections_per_address_max,
+        shutdown_timeout_ms: config.shutdown_timeout_ms,
+    }
+}
+
+fn sender(config: &Config, client: Arc<dyn HttpClient>, runner: &Runner) -> Sender {
+    Sender {
+        store: runner.store.clone(),
+        directory: runner.directory.clone(),
+        client,
+        response_bytes_max: config.response_bytes_max,
+        clock: runner.clock.clone(),
+        entropy: runner.entropy.clone(),
+        metrics: runner.metrics.clone(),
+    }
+}
+
+fn ingress_of(config: &Config, runner: Arc<Runner>) -> Ingress {
+    Ingress {
+        store: runner.store.clone(),
+        directory: runner.directory.clone(),
+        reply_slots: Arc::new(Semaphore::new(config.runtime.reply_slots as usize)),
+        body_limits: BodyLimits {
+            bytes_max: config.ingress.body_bytes_max,
+            timeout_ms: config.ingress.body_timeout_ms,
+        },
+        body_budget: BodyBudget::new(config.ingress.in_flight_body_bytes_max),
+        pending_runs_max: config.pending_runs_max,
+        clock: runner.clock.clone(),
+        entropy: runner.entropy.clone(),
+        metrics: runner.metrics.clone(),
+        refusals: Default::default(),
+        runner,
+    }
+}
+
+fn admin_of(config: &Config, runner: &Arc<Runner>, guard: Arc<Guard>, master: MasterKey) -> Admin {
+    let (metrics, store) = (runner.metrics.clone(), runner.store.clone());
+    Admin {
+        store: runner.store.clone(),
+        clock: runner.clock.clone(),
+        entropy: runner.entropy.clone(),
+        master,
+        upload_gate: upload_gate(runner.registry.clone(), limits(config)),
+        url_check: Arc::new(move |url| guard.check_literal(url).map(drop).map_err(|denied| denied.to_string())),
+        metrics: Arc::new(move || metrics.render()),
+        ready: Arc::new(move || {
+            let store = store.clone();
+            async move { store.ping().await.map_err(|error| error.to_string()) }.boxed()
+        }),
+        component_bytes_max: usize::try_from(config.runtime.component_bytes_max).unwrap_or(usize::MAX),
+    }
+}
+
+/// Uploads pass the runtime's gate and are compiled before they are taken, so that the first event finds them ready.
+fn upload_gate(registry: Arc<Registry>, limits: Limits) -> UploadGate {
+    Arc::new(move |upload: Bytes| {
+        let (registry, limits) = (registry.clone(), limits.clone());
+        async move {
+            let prepared = registry.admit(upload.clone(), &limits).await.map_err(upload_refusal)?;
+            Ok(Uploaded {
+                digest: *prepared.digest(),
+                imports: prepared.imports().to_vec(),
+                bytes: upload.len() as u64,
+                wrapped: upload,
+            })
+        }
+        .boxed()
+    })
+}
+
+fn upload_refusal(error: PrepareError) -> UploadRefusal {
+    let (status, title) = match &error {
+        PrepareError::Refused(_) => (422, "the upload was refused"),
+        PrepareError::Compile(_) => (422, "the component was not compiled"),
+        PrepareError::Missing { .. } | PrepareError::Damaged { .. } | PrepareError::Cache(_) => {
+            (503, "the component could not be kept")
+        }
+    };
+    UploadRefusal { status, title: title.to_owned(), detail: error.to_string() }
+}

@@ -1,0 +1,512 @@
+//! Configuration: a TOML file, the environment and flags over defaults; parsed first, then built.
+//!
+//! [`settings::SETTINGS`] is the one table of what can be set. [`Config::parse`] reads every source by it, the later
+//! over the earlier (defaults, file, environment, flags), and collects **every** mistake with its key, the file's line
+//! or the variable's name, and what is allowed; a key that nobody knows is a mistake and the nearest known one is
+//! named. Only when there is none does it build a [`Config`], whose values need no further checks.
+//!
+//! The master key is no setting: it comes from a file of its own or from `CREEL_MASTER_KEY`, and is never shown.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use creel_webhook::secret::MasterKey;
+use toml::de::{DeTable, DeValue};
+use url::Url;
+
+use crate::datadir;
+use crate::guard::AllowEntry;
+use settings::{Kind, SETTINGS, Setting};
+use values::Value;
+
+pub mod settings;
+mod values;
+
+/// The variable that holds the master key, 64 hexadecimal digits.
+pub const MASTER_KEY_ENV: &str = "CREEL_MASTER_KEY";
+
+/// Variables that are the command line's and no settings.
+const OTHER_ENV: &[&str] = &["CREEL_CONFIG", "CREEL_KEY", "CREEL_URL", "CREEL_TENANT"];
+
+/// Variables that Kubernetes sets by itself for a service named `creel`, and those of tests.
+const FOREIGN_ENV: &[&str] = &["CREEL_PORT", "CREEL_SERVICE_", "CREEL_TEST_", "CREEL_BENCH_", "CREEL_GUEST_"];
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where the master key comes from.
+#[derive(Debug, Clone)]
+pub enum MasterKeySource {
+    /// A file, read with [`datadir::read_master_key`].
+    File(PathBuf),
+    /// `CREEL_MASTER_KEY`.
+    Environment(MasterKey),
+}
+
+/// The configuration of a process; the meaning, unit and reason of each value is in [`settings::SETTINGS`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `data_dir`.
+    pub data_dir: PathBuf,
+    /// `public_url`, without a slash at its end.
+    pub public_url: String,
+    /// `master_key.file` or `CREEL_MASTER_KEY`.
+    pub master_key: MasterKeySource,
+    /// `ingress.*`.
+    pub ingress: IngressConfig,
+    /// `admin.*`.
+    pub admin: AdminConfig,
+    /// `store.bytes_max`.
+    pub store_bytes_max: u64,
+    /// `tenant.pending_runs_max`.
+    pub pending_runs_max: u64,
+    /// `tenant.concurrent_runs_max`.
+    pub concurrent_runs_per_tenant_max: u32,
+    /// `runtime.*`.
+    pub runtime: RuntimeConfig,
+    /// `egress.allow`.
+    pub egress_allow: Vec<AllowEntry>,
+    /// `egress.https_only`.
+    pub egress_https_only: bool,
+    /// `sender.concurrency`.
+    pub sender_concurrency: u32,
+    /// `sender.response_bytes_max`.
+    pub response_bytes_max: u64,
+    /// `shutdown_timeout_ms`.
+    pub shutdown_timeout_ms: u64,
+    /// `log.format`.
+    pub log_format: LogFormat,
+    /// `log.filter`.
+    pub log_filter: String,
+}
+
+/// `ingress.*`.
+#[derive(Debug, Clone)]
+pub struct IngressConfig {
+    /// `ingress.listen`.
+    pub listen: SocketAddr,
+    /// `ingress.header_timeout_ms`.
+    pub header_timeout_ms: u64,
+    /// `ingress.body_timeout_ms`.
+    pub body_timeout_ms: u64,
+    /// `ingress.connections_max`.
+    pub connections_max: usize,
+    /// `ingress.connections_per_address_max`.
+    pub connections_per_address_max: usize,
+    /// `ingress.body_bytes_max`.
+    pub body_bytes_max: u64,
+    /// `ingress.in_flight_body_bytes_max`.
+    pub in_flight_body_bytes_max: u64,
+    /// `ingress.headers_bytes_max`.
+    pub headers_bytes_max: usize,
+    /// `ingress.headers_max`.
+    pub headers_max: usize,
+}
+
+/// `admin.*`.
+#[derive(Debug, Clone)]
+pub struct AdminConfig {
+    /// `admin.listen`.
+    pub listen: SocketAddr,
+    /// `admin.body_bytes_max`.
+    pub body_bytes_max: u64,
+}
+
+/// `runtime.*`.
+#[derive(Debug, Clone)]
+pub struct RuntimeConfig {
+    /// `runtime.fuel_max`.
+    pub fuel_max: u64,
+    /// `runtime.memory_bytes_max`.
+    pub memory_bytes_max: u64,
+    /// `runtime.run_timeout_ms`.
+    pub run_timeout_ms: u64,
+    /// `runtime.concurrent_runs`.
+    pub concurrent_runs: u32,
+    /// `runtime.reply_slots`.
+    pub reply_slots: u32,
+    /// `runtime.guest_threads`; 0 is one per processor.
+    pub guest_threads: usize,
+    /// `runtime.component_bytes_max`.
+    pub component_bytes_max: u64,
+    /// `runtime.cache_bytes_max`.
+    pub cache_bytes_max: u64,
+}
+
+/// Where a mistake was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// In the file, at that line from 1.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+    },
+    /// In that variable.
+    Environment(String),
+    /// In a flag of the command line.
+    Flag,
+    /// Nowhere: the default does not fit something else that was set.
+    Default,
+}
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The setting's key, as written.
+    pub key: String,
+    /// Where.
+    pub origin: Origin,
+    /// What is wrong and what is allowed.
+    pub what: String,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("could not read the configuration {}: {source}; name another with --config or CREEL_CONFIG", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// All mistakes, in the order of the sources.
+    #[error("the configuration has {} {}:{}", .0.len(), if .0.len() == 1 { "mistake" } else { "mistakes" }, list(.0))]
+    Mistakes(Vec<Mistake>),
+}
+
+/// What a configuration is made of.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// The file's path, for messages, and its text.
+    pub file: Option<(PathBuf, String)>,
+    /// The environment; variables that do not begin with `CREEL_` are passed over.
+    pub environment: Vec<(String, String)>,
+    /// Flags: dotted keys and values as in the environment.
+    pub flags: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// Reads the file, if one is named, and takes the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unreadable`].
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn read(file: Option<&Path>, flags: Vec<(String, String)>) -> Result<Self, ConfigError> {
+        let read = |path: &Path| match std::fs::read_to_string(path) {
+            Ok(text) => Ok((path.to_owned(), text)),
+            Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+        };
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+            .collect();
+        Ok(Sources { file: file.map(read).transpose()?, environment, flags })
+    }
+}
+
+impl Config {
+    /// Reads every source and builds the configuration, or says everything that is wrong with it.
+    ///
+    /// # Errors
+    /// [`ConfigError::Mistakes`].
+    pub fn parse(sources: &Sources) -> Result<Config, ConfigError> {
+        let mut raw = Raw::default();
+        if let Some((path, text)) = &sources.file {
+            raw.read_file(path, text);
+        }
+        raw.read_environment(&sources.environment);
+        raw.read_flags(&sources.flags);
+        let config = raw.build();
+        if raw.mistakes.is_empty() { Ok(config) } else { Err(ConfigError::Mistakes(raw.mistakes)) }
+    }
+
+    /// Defaults in that data directory: for tests and the demo.
+    pub fn in_directory(data_dir: &Path) -> Config {
+        Config { data_dir: data_dir.to_owned(), ..Raw::default().build() }.with_master_key_in_data_dir()
+    }
+
+    fn with_master_key_in_data_dir(mut self) -> Config {
+        self.master_key = MasterKeySource::File(datadir::default_master_key_file(&self.data_dir));
+        self
+    }
+}
+
+/// The table of settings as text for people: key, variable, default, what is allowed, why.
+pub fn help() -> String {
+    let mut text = String::new();
+    for setting in SETTINGS {
+        let default = if setting.default.is_empty() { "none" } else { setting.default };
+        let _ = writeln!(text, "{} ({})\n    {}", setting.key, setting.env(), setting.doc);
+        let _ = writeln!(text, "    Default: {default}. Allowed: {}.\n", values::allowed(setting.kind));
+    }
+    let _ = writeln!(
+        text,
+        "{MASTER_KEY_ENV}\n    The master key itself, 64 hexadecimal digits; goes before `master_key.file`."
+    );
+    text
+}
+
+/// What the sources say, before it is built.
+#[derive(Default)]
+struct Raw {
+    set: BTreeMap<&'static str, (Value, Origin)>,
+    master_key: Option<MasterKey>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Raw {
+    fn mistake(&mut self, key: impl Into<String>, origin: Origin, what: impl Into<String>) {
+        self.mistakes.push(Mistake { key: key.into(), origin, what: what.into() });
+    }
+
+    fn put(&mut self, setting: &'static Setting, value: Result<Value, String>, origin: Origin) {
+        match value {
+            Ok(value) => drop(self.set.insert(setting.key, (value, origin))),
+            Err(what) => self.mistake(setting.key, origin, what),
+        }
+    }
+
+    fn read_file(&mut self, path: &Path, text: &str) {
+        let at = |offset: usize| Origin::File {
+            path: path.to_owned(),
+            line: 1 + text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count(),
+        };
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let offset = error.span().map_or(0, |span| span.start);
+            self.mistake("", at(offset), error.message().trim());
+        }
+        self.read_table("", table.get_ref(), &at);
+    }
+
+    fn read_table(&mut self, prefix: &str, table: &DeTable<'_>, at: &dyn Fn(usize) -> Origin) {
+        for (name, value) in table.iter() {
+            let key = format!("{prefix}{}", name.get_ref());
+            let origin = at(name.span().start);
+            if let Some(setting) = settings::find(&key) {
+                self.put(setting, values::from_toml(setting.kind, value.get_ref()), origin);
+                continue;
+            }
+            let section = format!("{key}.");
+            match value.get_ref() {
+                DeValue::Table(inner) if SETTINGS.iter().any(|setting| setting.key.starts_with(&section)) => {
+                    self.read_table(&section, inner, at);
+                }
+                _ => self.unknown(key, origin),
+            }
+        }
+    }
+
+    fn unknown(&mut self, key: String, origin: Origin) {
+        let sections = SETTINGS.iter().filter_map(|setting| Some(setting.key.split_once('.')?.0));
+        let known = SETTINGS.iter().map(|setting| setting.key).chain(sections);
+        let what = match settings::nearest(&key, known) {
+            Some(near) => format!("there is no such setting; is `{near}` meant?"),
+            None => "there is no such setting; `creel config` lists them".to_owned(),
+        };
+        self.mistake(key, origin, what);
+    }
+
+    fn read_environment(&mut self, environment: &[(String, String)]) {
+        for (name, value) in environment {
+            let ours = name.starts_with("CREEL_") && !OTHER_ENV.contains(&name.as_str());
+            if !ours || FOREIGN_ENV.iter().any(|foreign| name.starts_with(foreign)) {
+                continue;
+            }
+            let origin = Origin::Environment(name.clone());
+            if name == MASTER_KEY_ENV {
+                match MasterKey::from_hex(value) {
+                    Ok(key) => self.master_key = Some(key),
+                    Err(error) => self.mistake("master key", origin, error.to_string()),
+                }
+            } else if let Some(setting) = SETTINGS.iter().find(|setting| setting.env() == *name) {
+                self.put(setting, values::from_text(setting.kind, value), origin);
+            } else {
+                let names: Vec<String> = SETTINGS.iter().map(Setting::env).collect();
+                let near = settings::nearest(name, names.iter().map(String::as_str));
+                let hint = near.map_or("`creel config` lists them".to_owned(), |near| format!("is `{near}` meant?"));
+                self.mistake(name, origin, format!("there is no such setting; {hint}"));
+            }
+        }
+    }
+
+    fn read_flags(&mut self, flags: &[(String, String)]) {
+        for (key, value) in flags {
+            match settings::find(key) {
+                Some(setting) => self.put(setting, values::from_text(setting.kind, value), Origin::Flag),
+                None => self.unknown(key.clone(), Origin::Flag),
+            }
+        }
+    }
+
+    fn origin(&self, key: &str) -> Origin {
+        self.set.get(key).map_or(Origin::Default, |(_, origin)| origin.clone())
+    }
+
+    /// What was set, or the default; `None` for a setting that follows from others.
+    fn value(&self, key: &str) -> Option<Value> {
+        if let Some((value, _)) = self.set.get(key) {
+            return Some(value.clone());
+        }
+        let setting = settings::find(key).unwrap_or_else(|| panic!("`{key}` is not in the table of settings"));
+        if setting.default.is_empty() && setting.kind != Kind::Places {
+            return None;
+        }
+        let default = values::from_text(setting.kind, setting.default);
+        Some(default.unwrap_or_else(|error| panic!("the default of `{key}`: {error}")))
+    }
+
+    fn path(&self, key: &str) -> Option<PathBuf> {
+        self.value(key).and_then(|value| if let Value::Path(path) = value { Some(path) } else { None })
+    }
+
+    fn listen(&self, key: &str) -> SocketAddr {
+        match self.value(key) {
+            Some(Value::Listen(address)) => address,
+            _ => unreachable!("`{key}` is an address in the table"),
+        }
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        matches!(self.value(key), Some(Value::Bool(true)))
+    }
+
+    fn number<N: TryFrom<u64>>(&self, key: &str) -> N {
+        match self.value(key) {
+            Some(Value::Number(number)) => {
+                N::try_from(number).unwrap_or_else(|_| panic!("the table's limit of `{key}` fits its type"))
+            }
+            _ => unreachable!("`{key}` is a number in the table"),
+        }
+    }
+
+    fn text(&self, key: &str) -> String {
+        match self.value(key) {
+            Some(Value::Text(text)) => text,
+            _ => unreachable!("`{key}` is a text in the table"),
+        }
+    }
+
+    fn build(&mut self) -> Config {
+        self.check_relations();
+        let data_dir = self.path("data_dir").unwrap_or_default();
+        let key_file = self.path("master_key.file").unwrap_or_else(|| datadir::default_master_key_file(&data_dir));
+        Config {
+            public_url: self.public_url(),
+            master_key: self.master_key.take().map_or(MasterKeySource::File(key_file), MasterKeySource::Environment),
+            ingress: self.ingress(),
+            admin: AdminConfig {
+                listen: self.listen("admin.listen"),
+                body_bytes_max: self.number("admin.body_bytes_max"),
+            },
+            store_bytes_max: self.number("store.bytes_max"),
+            pending_runs_max: self.number("tenant.pending_runs_max"),
+            concurrent_runs_per_tenant_max: self.number("tenant.concurrent_runs_max"),
+            runtime: self.runtime(),
+            egress_allow: match self.value("egress.allow") {
+                Some(Value::Places(places)) => places,
+                _ => Vec::new(),
+            },
+            egress_https_only: self.flag("egress.https_only"),
+            sender_concurrency: self.number("sender.concurrency"),
+            response_bytes_max: self.number("sender.response_bytes_max"),
+            shutdown_timeout_ms: self.number("shutdown_timeout_ms"),
+            log_format: if self.text("log.format") == "json" { LogFormat::Json } else { LogFormat::Text },
+            log_filter: self.text("log.filter"),
+            data_dir,
+        }
+    }
+
+    fn public_url(&self) -> String {
+        match self.value("public_url") {
+            Some(Value::Url(url)) => Url::as_str(&url).trim_end_matches('/').to_owned(),
+            _ => format!("http://{}", self.listen("ingress.listen")),
+        }
+    }
+
+    fn ingress(&self) -> IngressConfig {
+        IngressConfig {
+            listen: self.listen("ingress.listen"),
+            header_timeout_ms: self.number("ingress.header_timeout_ms"),
+            body_timeout_ms: self.number("ingress.body_timeout_ms"),
+            connections_max: self.number("ingress.connections_max"),
+            connections_per_address_max: self.number("ingress.connections_per_address_max"),
+            body_bytes_max: self.number("ingress.body_bytes_max"),
+            in_flight_body_bytes_max: self.number("ingress.in_flight_body_bytes_max"),
+            headers_bytes_max: self.number("ingress.headers_bytes_max"),
+            headers_max: self.number("ingress.headers_max"),
+        }
+    }
+
+    fn runtime(&self) -> RuntimeConfig {
+        RuntimeConfig {
+            fuel_max: self.number("runtime.fuel_max"),
+            memory_bytes_max: self.number("runtime.memory_bytes_max"),
+            run_timeout_ms: self.number("runtime.run_timeout_ms"),
+            concurrent_runs: self.number("runtime.concurrent_runs"),
+            reply_slots: self.number("runtime.reply_slots"),
+            guest_threads: self.number("runtime.guest_threads"),
+            component_bytes_max: self.number("runtime.component_bytes_max"),
+            cache_bytes_max: self.number("runtime.cache_bytes_max"),
+        }
+    }
+
+    /// What no value shows alone.
+    fn check_relations(&mut self) {
+        let admin = self.listen("admin.listen");
+        if !admin.ip().is_loopback() && !self.flag("admin.allow_remote") {
+            let what = format!(
+                "`{admin}` can be reached by others; use 127.0.0.1, or set `admin.allow_remote = true` if that is meant"
+            );
+            self.mistake("admin.listen", self.origin("admin.listen"), what);
+        }
+        if admin.port() != 0 && admin == self.listen("ingress.listen") {
+            let what = "is the same as `ingress.listen`; the two listeners need a port each";
+            self.mistake("admin.listen", self.origin("admin.listen"), what);
+        }
+        self.check_order("ingress.connections_per_address_max", "ingress.connections_max");
+        self.check_order("ingress.body_bytes_max", "ingress.in_flight_body_bytes_max");
+        self.check_order("runtime.component_bytes_max", "admin.body_bytes_max");
+    }
+
+    fn check_order(&mut self, smaller: &'static str, larger: &'static str) {
+        let (small, large): (u64, u64) = (self.number(smaller), self.number(larger));
+        if small > large {
+            let set = if self.set.contains_key(smaller) { smaller } else { larger };
+            let what =
+                format!("`{smaller}` is {small}, more than `{larger}`, which is {large}; lower one or raise the other");
+            self.mistake(set, self.origin(set), what);
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Origin::File { path, line } => write!(f, "{}:{line}: ", path.display())?,
+            Origin::Environment(name) if *name != self.key => write!(f, "{name}: ")?,
+            Origin::Environment(_) | Origin::Default => {}
+            Origin::Flag => f.write_str("command line: ")?,
+        }
+        if self.key.is_empty() { f.write_str(&self.what) } else { write!(f, "{}: {}", self.key, self.what) }
+    }
+}
+
+fn list(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(|mistake| format!("\n  {mistake}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! The accept loop that both listeners share: HTTP/1.1 on a socket that the caller owns, stopped by the caller.
+//!
+//! Senders are strangers, so everything before the first byte of a body is bounded here: connections in all and per
+//! address, the time a request's head may take (which is also how long an idle connection is kept), its size and the
+//! number of its headers. The body's bounds are those of [`crate::body`], read by whoever handles the request.
+//!
+//! * A connection over a cap is answered `503` without being read, and closed.
+//! * IPv6 senders are counted by /64: that is what one customer of a provider usually holds.
+//! * Every request carries its [`PeerAddr`] as an extension.
+//! * When `shutdown` completes: no new connection, connections without a request are closed, requests in flight are
+//!   finished within `shutdown_timeout_ms`, then cut.
+//!
+//! A handler that panics loses its own connection and nothing else.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tower_service::Service as _;
+
+/// The bounds of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenerLimits {
+    /// Longest time for a request's head, and for the pause before the next on the same connection, milliseconds.
+    pub header_timeout_ms: u64,
+    /// Longest head of a request, bytes; beyond it 431.
+    pub headers_bytes_max: usize,
+    /// Most headers of a request; beyond it 431.
+    pub headers_max: usize,
+    /// Most connections at a time; beyond it 503.
+    pub connections_max: usize,
+    /// Most connections at a time from one IPv4 address or IPv6 /64; beyond it 503.
+    pub connections_per_address_max: usize,
+    /// Longest time that requests in flight are given when the listener stops, milliseconds.
+    pub shutdown_timeout_ms: u64,
+}
+
+/// Where a request comes from: the other end of its connection. Found among the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddr(pub SocketAddr);
+
+/// How a listener ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Connections that were cut because they were still busy after `shutdown_timeout_ms`.
+    pub cut: usize,
+}
+
+/// What a connection over a cap is told.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Read buffer of a connection at most: a large body comes in pieces of this size. The head has its own limit.
+const READ_BUFFER_BYTES_MAX: usize = 128 * 1_024;
+
+/// How long to pause when the operating system has no more descriptors; asking at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves `router` on `listener` until `shutdown` completes.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ListenerLimits,
+    shutdown: impl Future<Output = ()>,
+) -> Stopped {
+    let stopping = watch::Sender::new(false);
+    let open = Arc::new(OpenConnections::default());
+    let server = connection_builder(&limits);
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(ended) = connections.join_next() => { report_panic(ended); continue }
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                accept_failed(&error).await;
+                continue;
+            }
+        };
+        match open.enter(peer.ip(), &limits) {
+            Some(place) => {
+                let connection = Connection { peer, router: router.clone(), stopping: stopping.subscribe(), place };
+                connections.spawn(connection.run(server.clone(), stream));
+            }
+            None => refuse(&stream, peer),
+        }
+    }
+    drop(listener);
+    stopping.send_replace(true);
+    drain(connections, limits.shutdown_timeout_ms).await
+}
+
+fn connection_builder(limits: &ListenerLimits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
+        .max_buf_size(limits.headers_bytes_max.max(READ_BUFFER_BYTES_MAX))
+        .max_header_size(limits.headers_bytes_max)
+        .max_headers(limits.headers_max)
+        .keep_alive(true);
+    builder
+}
+
+/// One connection's part of the loop.
+struct Connection {
+    peer: SocketAddr,
+    router: Router,
+    stopping: watch::Receiver<bool>,
+    place: Place,
+}
+
+impl Connection {
+    async fn run(mut self, server: http1::Builder, stream: TcpStream) {
+        let _ = stream.set_nodelay(true);
+        let asked = Arc::new(AtomicBool::new(false));
+        let service = hyper::service::service_fn({
+            let (asked, router, peer) = (Arc::clone(&asked), self.router, self.peer);
+            move |request| {
+                asked.store(true, Ordering::Relaxed);
+                handle(router.clone(), peer, request)
+            }
+        });
+        let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            ended = connection.as_mut() => return log_end(self.peer, ended),
+            _ = self.stopping.wait_for(|stopping| *stopping) => {}
+        }
+        if asked.load(Ordering::Relaxed) {
+            connection.as_mut().graceful_shutdown();
+            log_end(self.peer, connection.await);
+        }
+        drop(self.place);
+    }
+}
+
+async fn handle(mut router: Router, peer: SocketAddr, mut request: Request<Incoming>) -> Result<Response, Infallible> {
+    request.extensions_mut().insert(PeerAddr(peer));
+    router.call(request).await
+}
+
+fn log_end(peer: SocketAddr, ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "connection ended early");
+    }
+}
+
+/// Waits for the connections and cuts those that are still there after `timeout_ms`.
+async fn drain(mut connections: JoinSet<()>, timeout_ms: u64) -> Stopped {
+    let all = async {
+        while let Some(ended) = connections.join_next().await {
+            report_panic(ended);
+        }
+    };
+    let cut = match tokio::time::timeout(Duration::from_millis(timeout_ms), all).await {
+        Ok(()) => 0,
+        Err(_) => connections.len(),
+    };
+    connections.shutdown().await;
+    Stopped { cut }
+}
+
+fn report_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("a request's handler panicked and its connection was closed; the panic's message is above");
+    }
+}
+
+async fn accept_failed(error: &std::io::Error) {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+        return;
+    }
+    tracing::error!(%error, "no connection can be accepted; if descriptors ran out, raise `ulimit -n` or lower `ingress.connections_max`");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+/// Says 503 if the socket takes it at once, as a fresh one does; never waits for a client that is over a cap.
+fn refuse(stream: &TcpStream, peer: SocketAddr) {
+    let _ = stream.try_write(FULL);
+    tracing::debug!(%peer, "connection refused: too many");
+}
+
+/// Who is connected.
+#[derive(Debug, Default)]
+struct OpenConnections {
+    by_address: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    total: usize,
+    each: HashMap<IpAddr, usize>,
+}
+
+/// A counted connection, until dropped.
+#[derive(Debug)]
+struct Place {
+    open: Arc<OpenConnections>,
+    address: IpAddr,
+}
+
+impl OpenConnections {
+    fn enter(self: &Arc<Self>, address: IpAddr, limits: &ListenerLimits) -> Option<Place> {
+        let address = counted_address(address);
+        let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = counts.each.get(&address).copied().unwrap_or(0);
+        if counts.total >= limits.connections_max || here >= limits.connections_per_address_max {
+            return None;
+        }
+        counts.total += 1;
+        counts.each.insert(address, here + 1);
+        Some(Place { open: Arc::clone(self), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.open.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.total -= 1;
+        if let Some(here) = counts.each.get_mut(&self.address) {
+            *here -= 1;
+            if *here == 0 {
+                counts.each.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// What connections are counted by: the IPv4 address or the IPv6 /64.
+fn counted_address(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

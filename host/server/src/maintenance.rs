@@ -1,0 +1,63 @@
+//! Upkeep: what must happen some time, in small steps, beside everything else.
+//!
+//! A tick prunes what has expired, step by step until nothing is left or the tick has had its share, and refreshes
+//! the gauges. It takes no input, finds nothing to do most of the time, and can be called at any time.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use creel_store::contract::{Store, StoreResult};
+use creel_webhook::clock::Clock;
+
+use crate::telemetry::Metrics;
+
+/// Pause between two ticks: how long an unanswered reply may stay undecided beyond its deadline.
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// Most steps of one tick: the writer is everybody's.
+const STEPS_MAX: usize = 16;
+
+/// Keeps the store small and the gauges true.
+pub struct Maintenance {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+impl Maintenance {
+    /// Upkeep of this store.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        Maintenance { store, clock, metrics }
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// When the store fails; the next tick does it then.
+    pub async fn tick(&self) -> StoreResult<()> {
+        for _ in 0..STEPS_MAX {
+            if !self.store.prune(self.clock.now()).await? {
+                break;
+            }
+        }
+        let stats = self.store.stats().await?;
+        self.metrics.pending(stats.runs_pending, stats.deliveries_pending);
+        Ok(())
+    }
+
+    /// Ticks until the shutdown comes.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            if let Err(error) = self.tick().await {
+                tracing::error!(%error, "upkeep failed; the next tick tries again");
+            }
+            tokio::select! {
+                () = &mut shutdown => return,
+                () = tokio::time::sleep(PERIOD) => {}
+            }
+        }
+    }
+}

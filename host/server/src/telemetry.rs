@@ -1,0 +1,250 @@
+//! What the host tells its operator: log lines on standard error and metrics for Prometheus.
+//!
+//! Log lines say one thing once, at the boundary where it is known, with fields; never a body, a secret or a
+//! signature. Metrics have labels from small closed sets only: the words are `&'static str`, which a tenant's name or
+//! a URL never is. Whoever wants to know about one tenant asks the API, which is scoped.
+
+use std::fmt::Write as _;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter does not parse.
+    #[error(
+        "`log.filter` is `{filter}`, which is no filter ({reason}); write a level such as `info`, or `info,creel_server=debug`"
+    )]
+    Filter {
+        /// What was set.
+        filter: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A subscriber was there before.
+    #[error("logging was set up twice in one process; call `telemetry::install` once, in the composition root")]
+    Twice,
+}
+
+/// Sends the process's log lines to standard error. Once per process: tests do without.
+///
+/// # Errors
+/// [`TelemetryError`].
+pub fn install(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| TelemetryError::Filter { filter: filter.to_owned(), reason: error.to_string() })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    }
+    .map_err(|_| TelemetryError::Twice)
+}
+
+/// One label, `word`, from a closed set.
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Verdict {
+    verdict: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Class {
+    class: &'static str,
+}
+
+/// The host's metrics, names prefixed `creel_`; clones count into the same.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: std::sync::Arc<Registry>,
+    requests: Family<Outcome, Counter>,
+    refusals: Family<Reason, Counter>,
+    runs: Family<Verdict, Counter>,
+    deliveries: Family<Class, Counter>,
+    fuel: Counter,
+    accept_seconds: Histogram,
+    run_seconds: Histogram,
+    delivery_seconds: Histogram,
+    runs_pending: Gauge,
+    deliveries_pending: Gauge,
+    body_bytes_in_flight: Gauge,
+}
+
+impl Metrics {
+    /// All of them, at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("creel");
+        let (mut metrics, registry_slot) = (Metrics::unregistered(), &mut registry);
+        metrics.register_counters(registry_slot);
+        metrics.register_times_and_levels(registry_slot);
+        metrics.registry = std::sync::Arc::new(registry);
+        metrics
+    }
+
+    fn unregistered() -> Self {
+        Metrics {
+            registry: std::sync::Arc::default(),
+            requests: Family::default(),
+            refusals: Family::default(),
+            runs: Family::default(),
+            deliveries: Family::default(),
+            fuel: Counter::default(),
+            // 250 µs (a commit on a fast disk) to 8 s (beyond what senders wait)
+            accept_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
+            // 50 µs (the smallest plugin) to 1.6 s and beyond
+            run_seconds: Histogram::new(exponential_buckets(0.000_05, 2.0, 16)),
+            // 1 ms (a neighbour) to 33 s (beyond the longest timeout)
+            delivery_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            runs_pending: Gauge::default(),
+            deliveries_pending: Gauge::default(),
+            body_bytes_in_flight: Gauge::default(),
+        }
+    }
+
+    fn register_counters(&self, registry: &mut Registry) {
+        registry.register("requests", "Ingress requests by what became of them", self.requests.clone());
+        registry.register("refusals", "Ingress requests that were refused, by reason", self.refusals.clone());
+        registry.register("runs", "Runs by verdict", self.runs.clone());
+        registry.register(
+            "delivery_attempts",
+            "Attempts at deliveries by class of the answer",
+            self.deliveries.clone(),
+        );
+        registry.register("fuel", "Fuel burnt by all runs", self.fuel.clone());
+    }
+
+    fn register_times_and_levels(&self, registry: &mut Registry) {
+        let mut seconds = |name, help, histogram: &Histogram| {
+            registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+        };
+        seconds("accept_duration", "Head read to answer written, ingress", &self.accept_seconds);
+        seconds("run_duration", "Claim to verdict", &self.run_seconds);
+        seconds("delivery_duration", "One attempt, connection to last byte kept", &self.delivery_seconds);
+        registry.register("runs_pending", "Runs that wait to be decided", self.runs_pending.clone());
+        registry.register(
+            "deliveries_pending",
+            "Deliveries that wait or are on their way",
+            self.deliveries_pending.clone(),
+        );
+        let bytes = self.body_bytes_in_flight.clone();
+        registry.register_with_unit("body_in_flight", "Request bodies held in memory", Unit::Bytes, bytes);
+    }
+
+    /// An ingress request was answered; `outcome` is a word such as `accepted`, `duplicate`, `refused`, `replied`.
+    pub fn request(&self, outcome: &'static str, seconds: f64) {
+        self.requests.get_or_create(&Outcome { outcome }).inc();
+        self.accept_seconds.observe(seconds);
+    }
+
+    /// An ingress request was refused; `reason` is a word such as `signature`, `too_old`, `too_large`, `quota`.
+    pub fn refusal(&self, reason: &'static str) {
+        self.refusals.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// A run ended.
+    pub fn run(&self, verdict: creel_webhook::run::Verdict, fuel: u64, seconds: f64) {
+        self.runs.get_or_create(&Verdict { verdict: verdict.as_str() }).inc();
+        self.fuel.inc_by(fuel);
+        self.run_seconds.observe(seconds);
+    }
+
+    /// An attempt at a delivery ended.
+    pub fn delivery(&self, class: creel_webhook::delivery::Class, seconds: f64) {
+        self.deliveries.get_or_create(&Class { class: class_word(class) }).inc();
+        self.delivery_seconds.observe(seconds);
+    }
+
+    /// Sets how many runs and deliveries wait.
+    pub fn pending(&self, runs: u64, deliveries: u64) {
+        self.runs_pending.set(i64::try_from(runs).unwrap_or(i64::MAX));
+        self.deliveries_pending.set(i64::try_from(deliveries).unwrap_or(i64::MAX));
+    }
+
+    /// Sets how many bytes of request bodies are held.
+    pub fn body_bytes(&self, bytes: u64) {
+        self.body_bytes_in_flight.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// The text that Prometheus reads: `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.registry) {
+            text.clear();
+            let _ = write!(text, "# metrics could not be written: {error}\n# EOF\n");
+        }
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics::new()
+    }
+}
+
+fn class_word(class: creel_webhook::delivery::Class) -> &'static str {
+    use creel_webhook::delivery::Class;
+    match class {
+        Class::Delivered => "delivered",
+        Class::Again => "again",
+        Class::Dead => "dead",
+        Class::Pause => "pause",
+        Class::Disable => "disable",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use creel_webhook::{delivery, run};
+
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_rendered() {
+        let metrics = Metrics::new();
+        metrics.request("accepted", 0.002);
+        metrics.clone().request("accepted", 0.002);
+        metrics.refusal("signature");
+        metrics.run(run::Verdict::Fuel, 1_000, 0.1);
+        metrics.delivery(delivery::Class::Again, 0.5);
+        metrics.pending(3, 4);
+        metrics.body_bytes(17);
+        let text = metrics.render();
+        for line in [
+            "creel_requests_total{outcome=\"accepted\"} 2",
+            "creel_refusals_total{reason=\"signature\"} 1",
+            "creel_runs_total{verdict=\"fuel\"} 1",
+            "creel_fuel_total 1000",
+            "creel_delivery_attempts_total{class=\"again\"} 1",
+            "creel_accept_duration_seconds_count 2",
+            "creel_runs_pending 3",
+            "creel_body_in_flight_bytes 17",
+        ] {
+            assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn a_bad_filter_is_named() {
+        let refusal = install(LogFormat::Text, "creel=[").unwrap_err().to_string();
+        assert!(refusal.contains("`creel=[`") && refusal.contains("info"), "{refusal}");
+    }
+}

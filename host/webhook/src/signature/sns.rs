@@ -1,0 +1,106 @@
+//! Amazon SNS: signed by a certificate that the message names.
+//!
+//! The text is `Name\nValue\n` for a fixed list of fields, in alphabetical order, absent ones skipped
+//! (<https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>). The certificate's URL comes with
+//! the message, so it is checked to be Amazon's before anybody fetches it. Fetching is the host's work: without the
+//! certificate the refusal is [`Reason::KeyNeeded`] with the URL, and the host verifies again with the PEM text as the
+//! only public key. Raw delivery is not signed and is refused.
+
+use serde_json::Value;
+
+use crate::pointer::View;
+use crate::request::RawRequest;
+use crate::signature::decode::{Encoding, pem_bytes};
+use crate::signature::hash::Algorithm;
+use crate::signature::rsa;
+use crate::signature::verdict::{Material, Reason, Refusal, Verified};
+
+const NOTIFICATION: &[&str] = &["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"];
+const CONFIRMATION: &[&str] = &["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
+
+/// Verifies a request.
+pub fn verify(request: &RawRequest, material: &Material<'_>) -> Result<Verified, Refusal> {
+    let view = View::new(request);
+    let body = view.json().filter(|body| body.is_object());
+    let body = body.ok_or_else(|| Refusal::new(Reason::MalformedSignature, "the body is not a message of SNS"))?;
+    let fields = match field(body, "Type")? {
+        "Notification" => NOTIFICATION,
+        "SubscriptionConfirmation" | "UnsubscribeConfirmation" => CONFIRMATION,
+        _ => return Err(Refusal::new(Reason::MalformedSignature, "the message has an unknown type")),
+    };
+    let algorithm = match field(body, "SignatureVersion")? {
+        "1" => Algorithm::RsaPkcs1Sha1,
+        "2" => Algorithm::RsaPkcs1Sha256,
+        _ => return Err(Refusal::new(Reason::WrongAlgorithm, "the signature has an unknown version")),
+    };
+    let url = field(body, "SigningCertURL")?;
+    if !is_amazons(url) {
+        return Err(Refusal::new(Reason::UnknownKey, "the certificate's URL is not one of Amazon SNS"));
+    }
+    let Some(pem) = material.public_keys.first() else {
+        let refusal = Refusal::new(Reason::KeyNeeded, "the signing certificate is not in the cache");
+        return Err(Refusal { key_url: Some(url.to_owned()), ..refusal });
+    };
+    let signature = Encoding::Base64.decode(field(body, "Signature")?);
+    let signature = signature.ok_or_else(|| Refusal::new(Reason::MalformedSignature, "the signature is not base64"))?;
+    let hash = hash(algorithm, body, fields)?;
+    let certificate = pem_bytes(pem);
+    let key = certificate.as_deref().and_then(rsa::certificate_key);
+    let key = key.ok_or_else(|| Refusal::new(Reason::UnknownKey, "the certificate cannot be read"))?;
+    if !rsa::accepts(algorithm, key, &hash, &signature) {
+        return Err(Refusal::new(Reason::NoMatch, "the message is not signed by the certificate"));
+    }
+    // Fields are signed, not bytes: `UnsubscribeURL` is none of them.
+    Ok(Verified { body_covered: false, signature: Some(signature), ..Verified::default() })
+}
+
+fn field<'b>(body: &'b Value, name: &str) -> Result<&'b str, Refusal> {
+    let missing = || Refusal::new(Reason::MalformedSignature, format!("the message has no text `{name}`"));
+    body.get(name).and_then(Value::as_str).ok_or_else(missing)
+}
+
+fn hash(algorithm: Algorithm, body: &Value, fields: &[&str]) -> Result<Vec<u8>, Refusal> {
+    let mut sink = algorithm.sink(&[]);
+    for name in fields {
+        // The subject is the only field that may be absent.
+        if *name == "Subject" && body.get(name).is_none_or(Value::is_null) {
+            continue;
+        }
+        for text in [name, "\n", field(body, name)?, "\n"] {
+            sink.feed(text.as_bytes());
+        }
+    }
+    Ok(sink.finish())
+}
+
+/// Whether a URL is `https://sns.<region>.amazonaws.com[.cn]/….pem`, with nothing else in it.
+pub fn is_amazons(url: &str) -> bool {
+    let Some((host, path)) = url.strip_prefix("https://").and_then(|rest| rest.split_once('/')) else { return false };
+    let host = host.strip_suffix(".cn").unwrap_or(host);
+    let region = host.strip_prefix("sns.").and_then(|rest| rest.strip_suffix(".amazonaws.com"));
+    let is_region = |region: &str| region.len() >= 3 && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    region.is_some_and(is_region) && path.ends_with(".pem") && !path.contains(['?', '#', '\\', ' '])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_amazons_own_urls_are_fetched() {
+        assert!(is_amazons("https://sns.us-west-2.amazonaws.com/SimpleNotificationService-abc.pem"));
+        assert!(is_amazons("https://sns.cn-north-1.amazonaws.com.cn/x.pem"));
+        for url in [
+            "http://sns.us-west-2.amazonaws.com/x.pem",
+            "https://sns.us-west-2.amazonaws.com.evil.test/x.pem",
+            "https://sns.us-west-2.amazonaws.com@evil.test/x.pem",
+            "https://sns.us-west-2.amazonaws.com:8443/x.pem",
+            "https://sns.evil.test/x.amazonaws.com/x.pem",
+            "https://sns..amazonaws.com/x.pem",
+            "https://sns.us-west-2.amazonaws.com/x.pem?y",
+            "https://s3.us-west-2.amazonaws.com/x.pem",
+        ] {
+            assert!(!is_amazons(url), "{url}");
+        }
+    }
+}

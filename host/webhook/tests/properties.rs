@@ -1,0 +1,129 @@
+//! Strangers choose every byte of a request: no reader may panic, and none may believe noise.
+
+use bytes::Bytes;
+use creel_webhook::clock::Timestamp;
+use creel_webhook::handshake::{after_auth, before_auth};
+use creel_webhook::identity::{IdentityRules, identify, parse_time};
+use creel_webhook::pointer::{Params, Pointer};
+use creel_webhook::preset::{Preset, presets};
+use creel_webhook::provider::TimeUnit;
+use creel_webhook::reply::{acknowledgement, fallback, reply_deadline_ms};
+use creel_webhook::request::RawRequest;
+use creel_webhook::signature;
+use creel_webhook::signature::scheme::Scheme;
+use creel_webhook::signature::template::Template;
+use creel_webhook::signature::verdict::{Material, Verified};
+use proptest::prelude::*;
+
+const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
+
+fn text() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "t=1767225600,v1=00",
+        "v=1,d=00",
+        "v1,AAAA v1,",
+        "sha256=",
+        "Bearer a.b.c",
+        "Basic ====",
+        "1767225600",
+        "eyJhbGciOiJIUzI1NiJ9.e30.AAAA",
+        "algorithm=HMAC_SHA256",
+        "application/json",
+        "",
+    ]);
+    prop_oneof![known.prop_map(str::to_owned), "[ -~]{0,40}", "\\PC{0,20}"]
+}
+
+fn body() -> impl Strategy<Value = Vec<u8>> {
+    let known = prop::sample::select(vec![
+        r#"{"message":{"type":"tool-calls","toolCallList":[{"id":1},null,"x"]}}"#,
+        r#"[{"sg_event_id":"a"},null,3,[]]"#,
+        r#"{"value":[{"clientState":null}]}"#,
+        r#"{"value":[]}"#,
+        "a=%zz&b=%&&=&+=+%C3",
+        "{\"a\":",
+    ]);
+    prop_oneof![known.prop_map(|text| text.as_bytes().to_vec()), prop::collection::vec(any::<u8>(), 0..64)]
+}
+
+/// A request that has every header and parameter the preset reads, with values from a stranger.
+fn request(scheme_headers: &[String], values: &[String], method: &str, query: &str, body: &[u8]) -> RawRequest {
+    let header = |(name, value): (&String, &String)| (name.clone(), Bytes::from(value.clone()));
+    RawRequest {
+        method: method.to_owned(),
+        path: "/in/x".to_owned(),
+        query: Some(query.to_owned()),
+        headers: scheme_headers.iter().zip(values.iter().cycle()).map(header).collect(),
+        body: Bytes::copy_from_slice(body),
+        received_at: NOW,
+    }
+}
+
+fn configured(preset: &Preset) -> Scheme {
+    let required = preset.params.iter().filter(|spec| spec.default.is_none());
+    let params: Params = required.map(|spec| (spec.name.clone(), "x-given".to_owned())).collect();
+    preset.scheme(&params).unwrap()
+}
+
+/// Names of all headers that the scheme's debug text mentions: cheap, and it follows the model by itself.
+fn headers_of(scheme: &Scheme) -> Vec<String> {
+    let text = format!("{scheme:?}");
+    let mut names: Vec<String> =
+        text.split("Header(\"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect();
+    names.extend(["content-type".to_owned(), "x-twilio-webhooks-signature-settings".to_owned()]);
+    names.sort();
+    names.dedup();
+    names
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn noise_is_refused_and_nothing_panics(
+        values in prop::collection::vec(text(), 1..6),
+        method in prop::sample::select(vec!["POST", "GET", "HEAD", "OPTIONS", "x"]),
+        query in "[ -~]{0,40}",
+        body in body(),
+    ) {
+        for preset in presets() {
+            let scheme = configured(preset);
+            let request = request(&headers_of(&scheme), &values, method, &query, &body);
+            let params = Params::new();
+            let urls = ["https://h.test:8443/x?y#z", "nonsense", ""];
+            let material = Material {
+                secrets: &[b"whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ="],
+                public_keys: &["11".repeat(32).leak(), "AAAA"],
+                urls: &urls,
+                params: &params,
+            };
+            let verified = signature::verify(&scheme, &request, &material, NOW);
+            prop_assert!(verified.is_err() || !scheme.needs_secret() && !scheme.needs_public_key());
+            let _ = before_auth(&preset.provider, &request, &material);
+            let anybody = Verified::default();
+            let _ = after_auth(&preset.provider, &request, &material, &anybody);
+            let drafts = identify(&preset.provider, &request, &anybody, &IdentityRules::default());
+            prop_assert!(!drafts.is_empty());
+            for draft in drafts {
+                let _ = reply_deadline_ms(&preset.provider, &draft.kind);
+                let _ = acknowledgement(&preset.provider, &draft.kind);
+                let _ = fallback(&preset.provider, &draft.kind, &request.body);
+            }
+            let _ = (scheme.redact(&request), scheme.redact_body(&request.body));
+        }
+    }
+
+    #[test]
+    fn texts_parse_or_do_not(text in "\\PC{0,60}", json in "[ -~]{0,60}") {
+        if let Ok(pointer) = text.parse::<Pointer>() {
+            prop_assert_eq!(pointer.to_string().parse::<Pointer>().unwrap(), pointer);
+        }
+        let _ = Template::try_from(text.clone());
+        for unit in [TimeUnit::S, TimeUnit::Ms, TimeUnit::Iso, TimeUnit::Rfc2822] {
+            let _ = parse_time(unit, &text);
+        }
+        if let Ok(value) = serde_json::from_str(&json) {
+            prop_assert!(Scheme::parse(&value).is_err());
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Answers a Twilio call: greets the caller, connects known callers to a person and takes a message from the rest.
+//!
+//! Settings: `greeting` (required), `language`, `vip` (numbers separated by commas), `forward-to`.
+
+use creel_guest::prelude::*;
+use creel_guest::twiml::{Element, Response};
+
+#[creel_guest::plugin]
+fn handle(event: Event) -> Result<Outcome, Failure> {
+    let form = event.form();
+    let from = form.require("From")?;
+    let language = config::get("language").unwrap_or_else(|| "en-US".to_owned());
+    let say = |text: String| Element::new("Say").attribute("language", &language).text(text);
+
+    let answer = Response::new().verb(say(config::require("greeting")?));
+    let answer = match config::get("forward-to").filter(|_| is_vip(from)) {
+        Some(number) => answer.dial(number),
+        None => {
+            answer.verb(Element::new("Record").attribute("maxLength", "120").attribute("playBeep", "true")).hangup()
+        }
+    };
+    Ok(Outcome::new().reply(answer))
+}
+
+fn is_vip(number: &str) -> bool {
+    config::get("vip").is_some_and(|list| list.split(',').any(|known| known.trim() == number))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn cases() {
+        creel_guest::testing::cases::check("cases", super::handle);
+    }
+}
