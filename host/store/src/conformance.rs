@@ -1,0 +1,73 @@
+//! What every store must do: the definition of [`crate::contract::Store`], written as stories.
+//!
+//! Each story gets a store of its own from a factory and goes through the trait's door only, so that a second
+//! implementation goes under it unchanged: `conformance::all(|| async { … }).await`. Time is an argument; nothing
+//! sleeps. A story panics with a sentence when a promise is broken.
+
+mod accepting;
+mod delivering;
+mod running;
+mod world;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::contract::Store;
+
+pub use world::World;
+
+/// Makes an empty store.
+pub type Factory<'a> = &'a (dyn Fn() -> Pin<Box<dyn Future<Output = Arc<dyn Store>>>> + 'a);
+
+macro_rules! stories {
+    ($($module:ident :: $story:ident),* $(,)?) => {
+        /// The stories by name, in reading order.
+        pub const STORIES: &[&str] = &[$(stringify!($story)),*];
+
+        /// Tells all stories, each to a store of its own.
+        pub async fn all(factory: Factory<'_>) {
+            $({
+                let world = World::new(factory().await).await;
+                $module::$story(&world).await;
+                world.store.close().await.expect("a store closes");
+            })*
+        }
+    };
+}
+
+stories! {
+    accepting::an_accepted_request_is_there_with_all_that_follows,
+    accepting::a_repetition_is_told_what_the_first_was_told,
+    accepting::parallel_repetitions_store_one_event,
+    accepting::a_batch_stores_only_what_is_new,
+    accepting::an_expired_key_is_new_again,
+    accepting::a_full_tenant_is_refused_and_others_are_not,
+    accepting::one_bad_item_does_not_spoil_the_others,
+    accepting::tenants_do_not_see_each_other,
+    accepting::a_reply_is_decided_once,
+    accepting::a_repetition_of_a_waiting_event_waits_too,
+    accepting::without_a_slot_the_fallback_is_decided_at_once,
+    running::claims_do_not_overlap,
+    running::a_stale_commit_changes_nothing,
+    running::an_expired_lease_is_due_again,
+    running::five_lost_claims_end_a_run,
+    running::a_released_claim_was_never_made,
+    running::runs_of_a_key_are_decided_one_after_the_other,
+    running::a_paused_route_or_source_holds_its_runs,
+    running::tenants_take_turns,
+    running::a_clock_that_goes_back_does_not_matter,
+    running::a_late_outcome_loses_its_calls_unless_kept,
+    running::a_reply_run_past_its_deadline_is_not_run,
+    running::a_replay_is_a_new_run,
+    running::a_removed_route_ends_its_runs,
+    delivering::calls_become_deliveries_with_the_decision,
+    delivering::deliveries_of_a_key_go_one_after_the_other,
+    delivering::an_open_breaker_holds_the_lane_and_half_open_lets_one_try,
+    delivering::concurrency_and_rate_bound_a_lane,
+    delivering::a_held_delivery_waits_for_the_resume,
+    delivering::a_disabled_destination_gets_dead_letters,
+    delivering::an_expired_call_is_not_sent,
+    delivering::a_lost_delivery_is_given_up_after_five_claims,
+    delivering::control_moves_on_with_every_change,
+}

@@ -1,0 +1,320 @@
+//! The store in one SQLite file.
+//!
+//! One thread writes ([`writer`]): verbs queue, a batch is one transaction and one fsync, and nobody is answered
+//! before it. A few connections read ([`readers`]). One connection checkpoints, so that the writer seldom waits for
+//! the main file. This file only opens and dispatches: each verb's inside is in the child that is named after what it
+//! is about.
+//!
+//! Durability: write-ahead log with `synchronous = FULL`, so a commit that returned survives a power cut. The caller
+//! holds the data directory's lock; opening releases every claim of an earlier boot.
+
+mod accept;
+mod configuration;
+mod control;
+mod deliveries;
+mod deploy;
+mod events;
+mod lanes;
+mod readers;
+mod reading;
+mod reply;
+mod runs;
+mod schema;
+mod statement;
+mod transaction;
+mod upkeep;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use creel_webhook::clock::Timestamp;
+use creel_webhook::destination::Destination;
+use creel_webhook::id::{DeliveryId, DestinationId, EventId, KeyId, PluginId, RouteId, RunId, SourceId, TenantId};
+use creel_webhook::plugin::{Deployment, Digest, Plugin};
+use creel_webhook::route::Route;
+use creel_webhook::source::Source;
+use creel_webhook::tenant::{ApiKey, Tenant};
+use rusqlite::Connection;
+
+use crate::contract::{
+    Accept, Accepted, ClaimToken, Control, DeliveryClaim, DeliveryCommit, DeliveryCommitted, DeliveryFilter,
+    DeliveryRow, EventFilter, EventSummary, NewDeployment, RefusalRow, RunClaim, RunCommit, RunCommitted, RunFilter,
+    RunRow, SecretRow, Stats, Store, StoreError, StoreResult, StoredAnswer, Story, Wakeups,
+};
+use crate::sqlite::lanes::Work;
+use crate::sqlite::readers::Readers;
+use crate::sqlite::transaction::{Memory, Shared};
+use crate::sqlite::writer::Writer;
+
+/// What an operator chooses.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Bytes that the store may hold; beyond it accepts are refused until space is freed.
+    pub bytes_max: u64,
+}
+
+impl Default for Options {
+    /// 64 GiB: more than a busy week, less than a usual disk.
+    fn default() -> Self {
+        Options { bytes_max: 64 << 30 }
+    }
+}
+
+/// The store in one SQLite file.
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    writer: Writer,
+    readers: Readers,
+}
+
+impl SqliteStore {
+    /// Opens or makes the file, releases the claims of an earlier boot and starts the writer.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] with a sentence when the file is foreign or newer (it is left untouched), or cannot be
+    /// opened.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> StoreResult<SqliteStore> {
+        let path = path.as_ref();
+        let new = schema::inspect(path)?;
+        let mut conn = schema::writer(path, new).map_err(StoreError::from)?;
+        let next_claim = upkeep::boot(&mut conn).map_err(StoreError::from)? + 1;
+        let checkpoints = schema::checkpointer(path).map_err(StoreError::from)?;
+        let (poke, poked) = sync_channel(1);
+        std::thread::Builder::new()
+            .name("store-checkpoint".to_owned())
+            .spawn(move || checkpoint(&checkpoints, &poked))
+            .map_err(|error| StoreError::Failed(error.to_string()))?;
+        let shared =
+            Arc::new(Shared { clock: AtomicI64::new(0), control: AtomicU64::new(1), wakeups: Wakeups::default() });
+        let memory = Memory { next_claim, used: None, bytes_max: options.bytes_max, stopping: false };
+        let readers = Readers::open(path)?;
+        let writer = Writer::start(conn, memory, shared.clone(), poke)?;
+        Ok(SqliteStore { shared, writer, readers })
+    }
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").finish_non_exhaustive()
+    }
+}
+
+/// Checkpoints when poked; ends with the writer that pokes.
+fn checkpoint(conn: &Connection, poked: &Receiver<()>) {
+    while poked.recv().is_ok() {
+        if let Err(error) = conn.execute_batch("PRAGMA wal_checkpoint(PASSIVE)") {
+            tracing::warn!(%error, "a checkpoint failed");
+        }
+    }
+}
+
+/// Bytes of a queued accept, for the queue's bound.
+fn weight(accept: &Accept) -> usize {
+    let headers: usize = accept.request.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    accept.request.body.len() + headers + accept.answer.body.len() + 256 * accept.events.len()
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn control_version(&self) -> u64 {
+        self.shared.control.load(Ordering::SeqCst)
+    }
+
+    async fn control_read(&self) -> StoreResult<Control> {
+        // The version first: what is read may be newer than it says, never older.
+        let version = self.control_version();
+        self.readers.call(move |conn| configuration::control_read(conn, version)).await
+    }
+
+    async fn tenant_put(&self, tenant: Tenant) -> StoreResult<()> {
+        self.writer.call(0, move |tx| control::tenant_put(tx, &tenant)).await
+    }
+
+    async fn key_put(&self, key: ApiKey) -> StoreResult<()> {
+        self.writer.call(0, move |tx| control::key_put(tx, &key)).await
+    }
+
+    async fn key_find(&self, hash: [u8; 32]) -> StoreResult<Option<ApiKey>> {
+        self.readers.call(move |conn| configuration::key_find(conn, &hash)).await
+    }
+
+    async fn key_list(&self, tenant: Option<TenantId>) -> StoreResult<Vec<ApiKey>> {
+        self.readers.call(move |conn| configuration::key_list(conn, tenant)).await
+    }
+
+    async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> StoreResult<bool> {
+        self.writer.call(0, move |tx| control::key_delete(tx, tenant, key)).await
+    }
+
+    async fn secret_put(&self, secret: SecretRow) -> StoreResult<()> {
+        self.writer.call(secret.sealed.len(), move |tx| control::secret_put(tx, &secret)).await
+    }
+
+    async fn secret_delete(&self, tenant: TenantId, name: &str) -> StoreResult<()> {
+        let name = name.to_owned();
+        self.writer.call(0, move |tx| control::secret_delete(tx, tenant, &name)).await
+    }
+
+    async fn source_put(&self, source: Source) -> StoreResult<()> {
+        self.writer.call(0, move |tx| control::source_put(tx, &source)).await
+    }
+
+    async fn source_delete(&self, tenant: TenantId, source: SourceId) -> StoreResult<()> {
+        self.writer.call(0, move |tx| control::source_delete(tx, tenant, source)).await
+    }
+
+    async fn destination_put(&self, destination: Destination) -> StoreResult<()> {
+        self.writer.call(0, move |tx| control::destination_put(tx, &destination)).await
+    }
+
+    async fn destination_delete(&self, tenant: TenantId, destination: DestinationId) -> StoreResult<()> {
+        self.writer.call(0, move |tx| control::destination_delete(tx, tenant, destination)).await
+    }
+
+    async fn destination_pause(
+        &self,
+        tenant: TenantId,
+        destination: DestinationId,
+        reason: Option<String>,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        self.shared.clamp(now);
+        self.writer.call(0, move |tx| control::destination_pause(tx, tenant, destination, reason.as_deref())).await
+    }
+
+    async fn plugin_put(&self, plugin: Plugin) -> StoreResult<()> {
+        self.writer.call(0, move |tx| deploy::plugin_put(tx, &plugin)).await
+    }
+
+    async fn component_put(&self, tenant: TenantId, digest: Digest, bytes: Bytes, now: Timestamp) -> StoreResult<()> {
+        self.writer.call(bytes.len(), move |tx| deploy::component_put(tx, tenant, digest, &bytes, now)).await
+    }
+
+    async fn component_read(&self, tenant: TenantId, digest: Digest) -> StoreResult<Option<Bytes>> {
+        self.readers.call(move |conn| configuration::component_read(conn, tenant, digest)).await
+    }
+
+    async fn deployment_create(&self, new: NewDeployment) -> StoreResult<Deployment> {
+        self.writer.call(0, move |tx| deploy::deployment_create(tx, new)).await
+    }
+
+    async fn deployment_list(&self, tenant: TenantId, plugin: PluginId) -> StoreResult<Vec<Deployment>> {
+        self.readers.call(move |conn| configuration::deployment_list(conn, tenant, plugin)).await
+    }
+
+    async fn deployment_activate(&self, tenant: TenantId, plugin: PluginId, number: u32) -> StoreResult<()> {
+        self.writer.call(0, move |tx| deploy::deployment_activate(tx, tenant, plugin, number)).await
+    }
+
+    async fn route_put(&self, route: Route) -> StoreResult<()> {
+        self.writer.call(0, move |tx| deploy::route_put(tx, &route)).await
+    }
+
+    async fn route_delete(&self, tenant: TenantId, route: RouteId) -> StoreResult<()> {
+        self.writer.call(0, move |tx| deploy::route_delete(tx, tenant, route)).await
+    }
+
+    async fn accept(&self, accept: Accept) -> StoreResult<Accepted> {
+        self.writer.call(weight(&accept), move |tx| accept::accept(tx, &accept)).await
+    }
+
+    async fn reply_read(&self, tenant: TenantId, event: EventId) -> StoreResult<Option<StoredAnswer>> {
+        self.readers.call(move |conn| reply::told(conn, tenant, event)).await
+    }
+
+    async fn reply_fallback(&self, tenant: TenantId, event: EventId, now: Timestamp) -> StoreResult<StoredAnswer> {
+        self.writer.call(0, move |tx| reply::fallback(tx, tenant, event, now)).await
+    }
+
+    async fn refusal_record(&self, tenant: TenantId, refusal: RefusalRow) -> StoreResult<()> {
+        self.writer.call(refusal.detail.len(), move |tx| accept::refusal_record(tx, tenant, &refusal)).await
+    }
+
+    async fn run_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<RunClaim>> {
+        self.writer.call(0, move |tx| runs::claim(tx, now, lease_ms, max)).await
+    }
+
+    async fn run_commit(&self, commit: RunCommit) -> StoreResult<RunCommitted> {
+        let bytes = commit.calls.iter().map(|call| call.body.as_ref().map_or(0, Bytes::len) + 512).sum();
+        self.writer.call(bytes, move |tx| runs::commit(tx, &commit)).await
+    }
+
+    async fn run_release(&self, run: RunId, claim: ClaimToken) -> StoreResult<()> {
+        self.writer.call(0, move |tx| runs::release(tx, run, claim)).await
+    }
+
+    async fn run_due(&self) -> StoreResult<Option<Timestamp>> {
+        let now = self.shared.latest();
+        self.readers.call(move |conn| lanes::next_due(conn, Work::Runs, now)).await
+    }
+
+    async fn delivery_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<DeliveryClaim>> {
+        self.writer.call(0, move |tx| deliveries::claim(tx, now, lease_ms, max)).await
+    }
+
+    async fn delivery_commit(&self, commit: DeliveryCommit) -> StoreResult<DeliveryCommitted> {
+        self.writer.call(commit.attempt.response_head.len(), move |tx| deliveries::commit(tx, &commit)).await
+    }
+
+    async fn delivery_release(&self, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<()> {
+        self.writer.call(0, move |tx| deliveries::release(tx, delivery, claim)).await
+    }
+
+    async fn delivery_due(&self) -> StoreResult<Option<Timestamp>> {
+        let now = self.shared.latest();
+        self.readers.call(move |conn| lanes::next_due(conn, Work::Deliveries, now)).await
+    }
+
+    async fn event_list(&self, tenant: TenantId, filter: EventFilter) -> StoreResult<Vec<EventSummary>> {
+        self.readers.call(move |conn| reading::event_list(conn, tenant, &filter)).await
+    }
+
+    async fn event_story(&self, tenant: TenantId, event: EventId) -> StoreResult<Option<Story>> {
+        self.readers.call(move |conn| reading::story(conn, tenant, event)).await
+    }
+
+    async fn run_list(&self, tenant: TenantId, filter: RunFilter) -> StoreResult<Vec<RunRow>> {
+        self.readers.call(move |conn| reading::run_list(conn, tenant, &filter)).await
+    }
+
+    async fn delivery_list(&self, tenant: TenantId, filter: DeliveryFilter) -> StoreResult<Vec<DeliveryRow>> {
+        self.readers.call(move |conn| reading::delivery_list(conn, tenant, &filter)).await
+    }
+
+    async fn refusal_list(&self, tenant: TenantId, limit: u32) -> StoreResult<Vec<RefusalRow>> {
+        self.readers.call(move |conn| reading::refusal_list(conn, tenant, limit)).await
+    }
+
+    async fn run_replay(&self, tenant: TenantId, run: RunId, new: RunId, now: Timestamp) -> StoreResult<()> {
+        self.writer.call(0, move |tx| runs::replay(tx, tenant, run, new, now)).await
+    }
+
+    fn wakeups(&self) -> Wakeups {
+        self.shared.wakeups.clone()
+    }
+
+    async fn prune(&self, now: Timestamp) -> StoreResult<bool> {
+        let more = self.writer.call(0, move |tx| upkeep::prune(tx, now)).await?;
+        self.writer.call(0, upkeep::shrink).await?;
+        Ok(more)
+    }
+
+    async fn stats(&self) -> StoreResult<Stats> {
+        self.readers.call(reading::stats).await
+    }
+
+    async fn ping(&self) -> StoreResult<()> {
+        self.writer.call(0, upkeep::ping).await
+    }
+
+    async fn close(&self) -> StoreResult<()> {
+        self.writer.close().await?;
+        self.readers.close();
+        Ok(())
+    }
+}

@@ -1,0 +1,318 @@
+//! A verified request becomes events and runs, or is recognised.
+//!
+//! First every event is looked up in the dedup table, repetitions within the request included. If none is new, the
+//! first answer is given and only a counter moves. Otherwise quota and space are checked, and what is new is inserted:
+//! the dedup row first, by an `INSERT … ON CONFLICT` that only an expired row gives way to. All of it is one item of
+//! the writer's batch, so parallel repetitions find each other's rows, committed or not yet.
+
+use std::collections::HashMap;
+
+use creel_webhook::clock::Timestamp;
+use creel_webhook::id::{EventId, SourceId, TenantId};
+use creel_webhook::route::Mode;
+use rusqlite::params;
+
+use crate::codec;
+use crate::contract::{
+    Accept, Accepted, ClaimToken, FirstAnswer, NewEvent, NewRun, RefusalRow, RunTicket, StoreError, StoredAnswer,
+};
+use crate::sqlite::lanes::{self, Work};
+use crate::sqlite::reply;
+use crate::sqlite::statement::{Sql, exec, first, id};
+use crate::sqlite::transaction::Tx;
+
+/// Refusals kept per tenant: enough to see what goes on, few enough that a flood of forgeries fills nothing.
+const REFUSALS_PER_TENANT_MAX: i64 = 1_000;
+
+/// Bits of a run's `seq` that number the runs of one request.
+const SEQ_BITS: u32 = 20;
+
+/// The verb.
+pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> Sql<Accepted> {
+    let now = tx.now(accept.request.received_at);
+    let firsts = recognise(tx, accept, now)?;
+    let new: Vec<(u32, &NewEvent)> =
+        (0..).zip(&accept.events).zip(&firsts).filter(|(_, first)| first.is_none()).map(|(event, _)| event).collect();
+    if new.is_empty() {
+        count_duplicates(tx, accept.tenant, &firsts)?;
+        return Ok(Accepted::Duplicate(first_answer(tx, accept, &firsts)?));
+    }
+    let runs: u64 = new.iter().map(|(_, event)| event.runs.len() as u64).sum();
+    if runs > 0 {
+        let pending = lanes::pending_count(tx.conn, accept.tenant, Work::Runs)?;
+        if pending + runs > accept.pending_runs_max {
+            return Ok(Accepted::OverQuota { pending });
+        }
+    }
+    check_space(tx)?;
+    let seq = insert_request(tx, accept)?;
+    let mut batch = Batch { accept, seq, now, next_run: 0, pending: 0, reply: None };
+    for (number, event) in &new {
+        batch.insert_event(tx, *number, event)?;
+    }
+    lanes::pending(tx, accept.tenant, Work::Runs, batch.pending, None)?;
+    count_duplicates(tx, accept.tenant, &firsts)?;
+    Ok(Accepted::Stored {
+        events: new.iter().map(|(_, event)| event.id).collect(),
+        duplicates: (firsts.len() - new.len()) as u32,
+        reply: batch.reply,
+    })
+}
+
+/// For each event the one that it repeats.
+fn recognise(tx: &Tx<'_>, accept: &Accept, now: Timestamp) -> Sql<Vec<Option<EventId>>> {
+    let mut here: HashMap<&[u8; 32], EventId> = HashMap::new();
+    let mut firsts = Vec::with_capacity(accept.events.len());
+    for event in &accept.events {
+        let mut known = None;
+        for hash in &event.dedup_keys {
+            known = match here.get(hash) {
+                Some(first) => Some(*first),
+                None => dedup_find(tx, accept.tenant, accept.source, hash, now)?,
+            };
+            if known.is_some() {
+                break;
+            }
+        }
+        if known.is_none() {
+            here.extend(event.dedup_keys.iter().map(|hash| (hash, event.id)));
+        }
+        firsts.push(known);
+    }
+    Ok(firsts)
+}
+
+fn dedup_find(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    source: SourceId,
+    hash: &[u8; 32],
+    now: Timestamp,
+) -> Sql<Option<EventId>> {
+    let sql = "SELECT event FROM dedup WHERE tenant = ?1 AND source = ?2 AND hash = ?3 AND expires_at > ?4";
+    first(tx.conn, sql, params![tenant.as_bytes(), source.as_bytes(), hash, now.as_millis()], |row| id(row, 0))
+}
+
+fn count_duplicates(tx: &Tx<'_>, tenant: TenantId, firsts: &[Option<EventId>]) -> Sql<()> {
+    for event in firsts.iter().flatten() {
+        let sql = "UPDATE event SET duplicates = duplicates + 1 WHERE tenant = ?1 AND id = ?2";
+        exec(tx.conn, sql, params![tenant.as_bytes(), event.as_bytes()])?;
+    }
+    Ok(())
+}
+
+/// What the first was told. An event that waits for a reply speaks for its request; a forgotten one gives the word to
+/// the answer that would be given now.
+fn first_answer(tx: &Tx<'_>, accept: &Accept, firsts: &[Option<EventId>]) -> Sql<FirstAnswer> {
+    let mut told: Option<StoredAnswer> = None;
+    for event in firsts.iter().flatten() {
+        if let Some(reply) = reply::load(tx.conn, accept.tenant, *event)? {
+            return Ok(match reply.answer {
+                Some(answer) => FirstAnswer::Told(answer),
+                None => FirstAnswer::Pending { event: *event, deadline: reply.deadline },
+            });
+        }
+        if told.is_none() {
+            told = reply::told(tx.conn, accept.tenant, *event)?;
+        }
+    }
+    Ok(FirstAnswer::Told(told.unwrap_or_else(|| accept.answer.clone())))
+}
+
+fn check_space(tx: &mut Tx<'_>) -> Sql<()> {
+    let (used, max) = (tx.used()?, tx.memory.bytes_max);
+    if used >= max { Err(StoreError::Full { used, max }.into()) } else { Ok(()) }
+}
+
+fn insert_request(tx: &Tx<'_>, accept: &Accept) -> Sql<i64> {
+    let request = &accept.request;
+    let head =
+        codec::request_head(&request.method, &request.scheme, &request.query, &request.headers, &request.attributes);
+    let sql = "INSERT INTO request (tenant, id, source, received_at, head, answer) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let values = params![
+        accept.tenant.as_bytes(),
+        request.id.as_bytes(),
+        accept.source.as_bytes(),
+        request.received_at.as_millis(),
+        head,
+        codec::answer(&accept.answer)
+    ];
+    exec(tx.conn, sql, values)?;
+    let seq = tx.conn.last_insert_rowid();
+    let sql = "INSERT INTO body (seq, tenant, bytes) VALUES (?1, ?2, ?3)";
+    exec(tx.conn, sql, params![seq, accept.tenant.as_bytes(), request.body.as_ref()])?;
+    Ok(seq)
+}
+
+/// The inserts of one accept.
+struct Batch<'a> {
+    accept: &'a Accept,
+    seq: i64,
+    now: Timestamp,
+    next_run: i64,
+    pending: i64,
+    reply: Option<RunTicket>,
+}
+
+impl Batch<'_> {
+    fn insert_event(&mut self, tx: &mut Tx<'_>, number: u32, event: &NewEvent) -> Sql<()> {
+        let (tenant, source) = (self.accept.tenant.as_bytes(), self.accept.source.as_bytes());
+        for hash in &event.dedup_keys {
+            let sql = "INSERT INTO dedup (tenant, source, hash, event, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                ON CONFLICT (tenant, source, hash) DO UPDATE
+                    SET event = excluded.event, expires_at = excluded.expires_at WHERE expires_at <= ?6
+                    OR event = excluded.event";
+            let until = event.dedup_until.as_millis();
+            let values = params![tenant, source, hash, event.id.as_bytes(), until, self.now.as_millis()];
+            if exec(tx.conn, sql, values)? == 0 {
+                return Err(StoreError::Failed("a repetition was not recognised".to_owned()).into());
+            }
+        }
+        let runs: Vec<u8> = event.runs.iter().flat_map(|run| *run.id.as_bytes()).collect();
+        let sql = "INSERT INTO event (tenant, id, request, number, count, source, kind, provider_id, subject,
+                occurred_at, item_from, item_to, runs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+        let values = params![
+            tenant,
+            event.id.as_bytes(),
+            self.seq,
+            number,
+            self.accept.events.len() as i64,
+            source,
+            event.kind,
+            event.provider_id,
+            event.subject,
+            event.occurred_at.map(Timestamp::as_millis),
+            event.item.map(|(from, _)| from as i64),
+            event.item.map(|(_, to)| to as i64),
+            runs
+        ];
+        exec(tx.conn, sql, values)?;
+        event.runs.iter().try_for_each(|run| self.insert_run(tx, event, run))
+    }
+
+    fn insert_run(&mut self, tx: &mut Tx<'_>, event: &NewEvent, run: &NewRun) -> Sql<()> {
+        let tenant = self.accept.tenant;
+        let seq = (self.seq << SEQ_BITS) | self.next_run;
+        self.next_run += 1;
+        if let Some(reply) = &run.reply {
+            reply::insert(tx, tenant, event.id, run.id, reply)?;
+        }
+        let Some(lane) = lanes::find(tx.conn, tenant, Work::Runs, run.route.as_bytes())? else {
+            let end = Start::Ended("host", "its route was removed");
+            return self.insert_row(tx, event, run, Row { seq, lane: 0, start: end });
+        };
+        let start = match &run.reply {
+            Some(reply) => match reply.lease_ms {
+                Some(lease_ms) => Start::Claimed(tx.claim_token(), lanes::lease_until(self.now, lease_ms)),
+                None => Start::Ended("unanswered", "no slot for a reply was free"),
+            },
+            None if lanes::is_blocked(tx.conn, Work::Runs, lane, run.order_key.as_deref())? => Start::Blocked,
+            None => Start::Due(self.now),
+        };
+        self.insert_row(tx, event, run, Row { seq, lane, start })?;
+        match start {
+            Start::Due(at) | Start::Claimed(_, at) => lanes::touch(tx, lane, tenant, Work::Runs, at)?,
+            Start::Blocked | Start::Ended(..) => {}
+        }
+        Ok(())
+    }
+
+    fn insert_row(&mut self, tx: &mut Tx<'_>, event: &NewEvent, run: &NewRun, row: Row) -> Sql<()> {
+        let tenant = self.accept.tenant;
+        let deadline = run.reply.as_ref().map(|reply| reply.deadline);
+        let (claim, due_at) = match row.start {
+            Start::Claimed(token, until) => (Some(token), Some(until)),
+            Start::Due(at) => (None, Some(at)),
+            Start::Blocked | Start::Ended(..) => (None, None),
+        };
+        let ended = match row.start {
+            Start::Ended(verdict, reason) => Some((verdict, reason)),
+            _ => None,
+        };
+        // Replies never wait, so they keep no place in a line.
+        let order_key = run.order_key.as_deref().filter(|_| run.reply.is_none());
+        let sql =
+            "INSERT INTO run (tenant, id, seq, lane, event, route, plugin, mode, order_key, due_at, claimed, claim,
+                claims, deadline, created_at, ended_at, verdict, reason)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11, ?13, ?14, ?15, ?16, ?17)";
+        let values = params![
+            tenant.as_bytes(),
+            run.id.as_bytes(),
+            row.seq,
+            row.lane,
+            event.id.as_bytes(),
+            run.route.as_bytes(),
+            run.plugin.as_bytes(),
+            run.reply.is_some(),
+            order_key,
+            due_at.map(Timestamp::as_millis),
+            claim.is_some(),
+            claim,
+            deadline.map(Timestamp::as_millis),
+            self.now.as_millis(),
+            ended.map(|_| self.now.as_millis()),
+            ended.map(|(verdict, _)| verdict),
+            ended.map(|(_, reason)| reason)
+        ];
+        exec(tx.conn, sql, values)?;
+        if ended.is_some() {
+            reply::decide(tx, tenant, event.id, None, self.now)?;
+            return Ok(());
+        }
+        self.pending += 1;
+        if let (Some(token), Some(lease_until)) = (claim, due_at) {
+            self.reply = Some(RunTicket {
+                run: run.id,
+                claim: ClaimToken(token as u64),
+                tenant,
+                event: event.id,
+                route: run.route,
+                plugin: run.plugin,
+                mode: Mode::Reply,
+                attempts: 0,
+                claims: 1,
+                lease_until,
+                deadline,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// How a run begins.
+#[derive(Debug, Clone, Copy)]
+enum Start {
+    /// Claimed by the sender who waits.
+    Claimed(i64, Timestamp),
+    /// Head of its line.
+    Due(Timestamp),
+    /// Behind another of its order key.
+    Blocked,
+    /// Over before it began: verdict and reason.
+    Ended(&'static str, &'static str),
+}
+
+/// Where a run's row goes.
+struct Row {
+    seq: i64,
+    lane: i64,
+    start: Start,
+}
+
+/// Records a refusal; the oldest of the tenant give way.
+pub(super) fn refusal_record(tx: &mut Tx<'_>, tenant: TenantId, refusal: &RefusalRow) -> Sql<()> {
+    let sql = "INSERT INTO refusal (tenant, at, source, reason, detail, peer) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let values = params![
+        tenant.as_bytes(),
+        refusal.at.as_millis(),
+        refusal.source.as_bytes(),
+        refusal.reason,
+        refusal.detail,
+        refusal.peer
+    ];
+    exec(tx.conn, sql, values)?;
+    let sql = "DELETE FROM refusal WHERE seq IN
+        (SELECT seq FROM refusal WHERE tenant = ?1 ORDER BY seq DESC LIMIT 8 OFFSET ?2)";
+    exec(tx.conn, sql, params![tenant.as_bytes(), REFUSALS_PER_TENANT_MAX])?;
+    Ok(())
+}

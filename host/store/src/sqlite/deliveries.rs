@@ -1,0 +1,266 @@
+//! Deliveries: queued by a run's commit, claimed within their lane's limits, ended by an attempt's commit.
+//!
+//! The same claims, heads and promotions as in [`super::runs`]. A commit moves the lane's breaker on and does to the
+//! destination what the answer asks for; both are decided by `creel_webhook` and only written here.
+
+use creel_webhook::clock::Timestamp;
+use creel_webhook::delivery::Next;
+use creel_webhook::id::{DeliveryId, DestinationId, EventId, RunId, TenantId};
+use creel_webhook::run::CLAIMS_MAX;
+use rusqlite::{Row, params};
+
+use crate::codec;
+use crate::contract::{ClaimToken, DeliveryClaim, DeliveryCommit, DeliveryCommitted, NewDelivery};
+use crate::sqlite::control;
+use crate::sqlite::lanes::{self, Lane, Work};
+use crate::sqlite::statement::{Sql, all, exec, first, id, int, packed, time, time_opt, to_json};
+use crate::sqlite::transaction::Tx;
+
+const DELIVERED: i64 = 1;
+const DEAD: i64 = 2;
+
+/// What decided calls belong to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    /// Whose they are.
+    pub(super) tenant: TenantId,
+    /// The run that decided them.
+    pub(super) run: RunId,
+    /// The event that it is about.
+    pub(super) event: EventId,
+}
+
+/// Where a call goes: its lane, or why it goes nowhere.
+struct Place {
+    lane: i64,
+    dead: Option<String>,
+}
+
+/// Queues decided calls; gives their numbers, eight bytes each.
+pub(super) fn insert(tx: &mut Tx<'_>, origin: Origin, calls: &[NewDelivery], now: Timestamp) -> Sql<Vec<u8>> {
+    let mut numbers = Vec::with_capacity(calls.len() * 8);
+    let mut pending = 0;
+    for call in calls {
+        let place = place(tx, origin.tenant, call.destination)?;
+        pending += i64::from(place.dead.is_none());
+        numbers.extend_from_slice(&insert_one(tx, origin, call, &place, now)?.to_be_bytes());
+    }
+    if pending > 0 {
+        lanes::pending(tx, origin.tenant, Work::Deliveries, pending, None)?;
+    }
+    Ok(numbers)
+}
+
+fn place(tx: &Tx<'_>, tenant: TenantId, destination: DestinationId) -> Sql<Place> {
+    let sql = "SELECT disabled FROM destination WHERE tenant = ?1 AND id = ?2";
+    let disabled: Option<Option<String>> =
+        first(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes()], |row| row.get(0))?;
+    let lane = lanes::find(tx.conn, tenant, Work::Deliveries, destination.as_bytes())?;
+    Ok(match (lane, disabled) {
+        (Some(lane), Some(None)) => Place { lane, dead: None },
+        (lane, Some(Some(why))) => {
+            Place { lane: lane.unwrap_or(0), dead: Some(format!("the destination is disabled: {why}")) }
+        }
+        (lane, _) => Place { lane: lane.unwrap_or(0), dead: Some("the destination was removed".to_owned()) },
+    })
+}
+
+fn insert_one(tx: &mut Tx<'_>, origin: Origin, call: &NewDelivery, place: &Place, now: Timestamp) -> Sql<i64> {
+    let tenant = origin.tenant;
+    let start_at = call.due_at.max(now);
+    let dead = place.dead.is_some();
+    let blocked = !dead && lanes::is_blocked(tx.conn, Work::Deliveries, place.lane, call.order_key.as_deref())?;
+    let due_at = (!dead && !blocked).then_some(start_at);
+    let sql = "INSERT INTO delivery (tenant, id, lane, destination, run, event, number, key, method, path, order_key,
+            on_result, state, reason, due_at, start_at, expires_at, created_at, ended_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+    let values = params![
+        tenant.as_bytes(),
+        call.id.as_bytes(),
+        place.lane,
+        call.destination.as_bytes(),
+        origin.run.as_bytes(),
+        origin.event.as_bytes(),
+        call.index,
+        call.key,
+        call.method,
+        call.path,
+        call.order_key,
+        call.on_result.as_ref().map(to_json).transpose()?,
+        if dead { DEAD } else { 0 },
+        place.dead,
+        due_at.map(Timestamp::as_millis),
+        start_at.as_millis(),
+        call.expires_at.map(Timestamp::as_millis),
+        now.as_millis(),
+        dead.then_some(now.as_millis())
+    ];
+    exec(tx.conn, sql, values)?;
+    let seq = tx.conn.last_insert_rowid();
+    let head = codec::call_head(&call.headers, &call.attributes);
+    let sql = "INSERT INTO call (seq, tenant, head, body) VALUES (?1, ?2, ?3, ?4)";
+    exec(tx.conn, sql, params![seq, tenant.as_bytes(), head, call.body.as_deref()])?;
+    if let Some(at) = due_at {
+        lanes::touch(tx, place.lane, tenant, Work::Deliveries, at)?;
+    }
+    Ok(seq)
+}
+
+/// The columns that moving a delivery on needs.
+struct Live {
+    seq: i64,
+    tenant: TenantId,
+    lane: i64,
+    destination: DestinationId,
+    order_key: Option<String>,
+    claims: u32,
+    attempts: u32,
+    expires_at: Option<Timestamp>,
+}
+
+pub(super) const DUE: &str = "SELECT seq, tenant, lane, destination, order_key, claims, attempts, expires_at
+    FROM delivery WHERE lane = ?1 AND claimed = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4";
+
+const BY_CLAIM: &str = "SELECT seq, tenant, lane, destination, order_key, claims, attempts, expires_at
+    FROM delivery WHERE claim = ?1 AND id = ?2";
+
+fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
+    Ok(Live {
+        seq: row.get(0)?,
+        tenant: id(row, 1)?,
+        lane: row.get(2)?,
+        destination: id(row, 3)?,
+        order_key: row.get(4)?,
+        claims: row.get(5)?,
+        attempts: row.get(6)?,
+        expires_at: time_opt(row, 7)?,
+    })
+}
+
+/// Claims due deliveries within rate and concurrency.
+pub(super) fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, max: u32) -> Sql<Vec<DeliveryClaim>> {
+    let now = tx.now(now);
+    let mut claims = Vec::new();
+    lanes::visit(tx, Work::Deliveries, now, max, |tx, lane, may| {
+        let before = claims.len();
+        for claimed in [1, 0] {
+            let want = may - (claims.len() - before) as u32;
+            if want > 0 {
+                claim_lane(tx, lane, claimed, now, lease_ms, want, &mut claims)?;
+            }
+        }
+        Ok((claims.len() - before) as u32)
+    })?;
+    Ok(claims)
+}
+
+fn claim_lane(
+    tx: &mut Tx<'_>,
+    lane: &Lane,
+    claimed: i64,
+    now: Timestamp,
+    lease_ms: u64,
+    want: u32,
+    claims: &mut Vec<DeliveryClaim>,
+) -> Sql<()> {
+    let due = all(tx.conn, DUE, params![lane.id, claimed, now.as_millis(), want], live)?;
+    for delivery in due {
+        if delivery.claims.saturating_sub(delivery.attempts) >= CLAIMS_MAX {
+            end(tx, &delivery, DEAD, Some(&format!("{CLAIMS_MAX} claims were lost without an answer")), now)?;
+        } else if delivery.expires_at.is_some_and(|at| at <= now) {
+            end(tx, &delivery, DEAD, Some("it expired before it could be sent"), now)?;
+        } else {
+            claims.extend(claim_one(tx, delivery.seq, now, lease_ms)?);
+        }
+    }
+    Ok(())
+}
+
+fn claim_one(tx: &mut Tx<'_>, seq: i64, now: Timestamp, lease_ms: u64) -> Sql<Option<DeliveryClaim>> {
+    let token = tx.claim_token();
+    let lease_until = lanes::lease_until(now, lease_ms);
+    let sql = "UPDATE delivery SET claimed = 1, claim = ?2, claims = claims + 1, due_at = ?3 WHERE seq = ?1";
+    exec(tx.conn, sql, params![seq, token, lease_until.as_millis()])?;
+    let sql = "SELECT d.id, d.tenant, d.destination, d.run, d.event, d.key, d.method, d.path, c.head, c.body,
+            d.attempts, d.claims, d.created_at, d.expires_at
+        FROM delivery d JOIN call c ON c.seq = d.seq WHERE d.seq = ?1";
+    first(tx.conn, sql, [seq], |row| {
+        Ok(DeliveryClaim {
+            id: id(row, 0)?,
+            claim: ClaimToken(token as u64),
+            tenant: id(row, 1)?,
+            destination: id(row, 2)?,
+            run: id(row, 3)?,
+            event: id(row, 4)?,
+            key: row.get(5)?,
+            method: row.get(6)?,
+            path: row.get(7)?,
+            headers: packed(row, 8, codec::read_call_head)?.0,
+            body: row.get::<_, Option<Vec<u8>>>(9)?.map(Into::into),
+            attempts: row.get(10)?,
+            claims: row.get(11)?,
+            created_at: time(row, 12)?,
+            expires_at: time_opt(row, 13)?,
+        })
+    })
+}
+
+/// Ends a delivery and promotes the next of its order key.
+fn end(tx: &mut Tx<'_>, delivery: &Live, state: i64, reason: Option<&str>, now: Timestamp) -> Sql<()> {
+    let sql = "UPDATE delivery SET claimed = 0, claim = NULL, due_at = NULL, ended_at = ?2, state = ?3, reason = ?4
+        WHERE seq = ?1";
+    exec(tx.conn, sql, params![delivery.seq, now.as_millis(), state, reason])?;
+    lanes::pending(tx, delivery.tenant, Work::Deliveries, -1, None)?;
+    let Some(key) = &delivery.order_key else { return Ok(()) };
+    let sql = "UPDATE delivery SET due_at = max(start_at, ?3) WHERE due_at IS NULL AND seq = (SELECT seq FROM delivery
+            WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL ORDER BY seq LIMIT 1)
+        RETURNING due_at";
+    let values = params![delivery.lane, key, now.as_millis()];
+    if let Some(at) = first(tx.conn, sql, values, |row| time(row, 0))? {
+        lanes::touch(tx, delivery.lane, delivery.tenant, Work::Deliveries, at)?;
+    }
+    Ok(())
+}
+
+/// Stores an attempt and what follows.
+pub(super) fn commit(tx: &mut Tx<'_>, commit: &DeliveryCommit) -> Sql<DeliveryCommitted> {
+    let now = tx.now(commit.now);
+    let found = first(tx.conn, BY_CLAIM, params![int(commit.claim.0), commit.id.as_bytes()], live)?;
+    let Some(delivery) = found else { return Ok(DeliveryCommitted::Stale) };
+    let sql = "INSERT INTO attempt (delivery, claim, tenant, attempt) VALUES (?1, ?2, ?3, ?4)";
+    let attempt = to_json(&commit.attempt)?;
+    exec(tx.conn, sql, params![delivery.seq, int(commit.claim.0), delivery.tenant.as_bytes(), attempt])?;
+    if commit.next != Next::Held {
+        exec(tx.conn, "UPDATE delivery SET attempts = attempts + 1 WHERE seq = ?1", [delivery.seq])?;
+    }
+    match &commit.next {
+        Next::Delivered => end(tx, &delivery, DELIVERED, None, now)?,
+        Next::Dead { reason } => end(tx, &delivery, DEAD, Some(reason), now)?,
+        Next::Again { at } => back_in_line(tx, &delivery, 0, (*at).max(now))?,
+        // A held attempt was neither a try nor a lost claim.
+        Next::Held => back_in_line(tx, &delivery, 1, now)?,
+    }
+    if let Some(lane) = lanes::load(tx.conn, delivery.lane)? {
+        lanes::breaker_put(tx, &lane, lane.breaker.after(&commit.attempt.answer, now))?;
+    }
+    if let Some(change) = &commit.destination {
+        control::destination_change(tx, delivery.tenant, delivery.destination, change)?;
+    }
+    lanes::settle(tx, delivery.lane, now)?;
+    Ok(DeliveryCommitted::Stored)
+}
+
+fn back_in_line(tx: &Tx<'_>, delivery: &Live, uncounted: i64, at: Timestamp) -> Sql<()> {
+    let sql = "UPDATE delivery SET claimed = 0, claim = NULL, claims = claims - ?2, due_at = ?3 WHERE seq = ?1";
+    exec(tx.conn, sql, params![delivery.seq, uncounted, at.as_millis()])?;
+    Ok(())
+}
+
+/// Gives a claim back as if it had never been; a stale one changes nothing.
+pub(super) fn release(tx: &mut Tx<'_>, delivery: DeliveryId, claim: ClaimToken) -> Sql<()> {
+    let now = tx.shared.latest();
+    let found = first(tx.conn, BY_CLAIM, params![int(claim.0), delivery.as_bytes()], live)?;
+    let Some(delivery) = found else { return Ok(()) };
+    back_in_line(tx, &delivery, 1, now)?;
+    lanes::settle(tx, delivery.lane, now)
+}

@@ -1,0 +1,135 @@
+//! What people configure, written: plugins, components, deployments and routes.
+//!
+//! A component is kept once per tenant and digest. Deployments never change and are numbered here, because numbering
+//! needs the writer. A route has a lane; removing it ends the runs that wait in it.
+
+use bytes::Bytes;
+use creel_webhook::clock::Timestamp;
+use creel_webhook::id::{PluginId, RouteId, TenantId};
+use creel_webhook::plugin::{Deployment, Digest, Plugin};
+use creel_webhook::route::{Late, Route};
+use rusqlite::params;
+
+use crate::contract::NewDeployment;
+use crate::sqlite::lanes::{self, Limits, Work};
+use crate::sqlite::statement::{Sql, conflict, exec, first, must_exist, to_json};
+use crate::sqlite::transaction::Tx;
+
+/// Makes a plugin.
+pub(super) fn plugin_put(tx: &mut Tx<'_>, plugin: &Plugin) -> Sql<()> {
+    let sql = "INSERT INTO plugin (tenant, id, name, active) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name";
+    let values = params![plugin.tenant.as_bytes(), plugin.id.as_bytes(), plugin.name, plugin.active];
+    conflict(exec(tx.conn, sql, values), || {
+        format!("the plugin name `{}` is taken, or its tenant is not there", plugin.name)
+    })?;
+    tx.effects.control = true;
+    Ok(())
+}
+
+/// Keeps a component.
+pub(super) fn component_put(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    digest: Digest,
+    bytes: &Bytes,
+    now: Timestamp,
+) -> Sql<()> {
+    let sql = "INSERT INTO component (tenant, digest, created_at, bytes) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT (tenant, digest) DO NOTHING";
+    let values = params![tenant.as_bytes(), digest.as_bytes(), now.as_millis(), bytes.as_ref()];
+    conflict(exec(tx.conn, sql, values), || "the tenant of this component is not there".to_owned())?;
+    Ok(())
+}
+
+/// Makes a deployment with the next number.
+pub(super) fn deployment_create(tx: &mut Tx<'_>, new: NewDeployment) -> Sql<Deployment> {
+    let mut deployment = new.deployment;
+    let (tenant, plugin) = (deployment.tenant, deployment.plugin);
+    let sql = "SELECT coalesce(max(number), 0) + 1 FROM deployment WHERE tenant = ?1 AND plugin = ?2";
+    let number: Option<u32> = first(tx.conn, sql, params![tenant.as_bytes(), plugin.as_bytes()], |row| row.get(0))?;
+    deployment.number = number.unwrap_or(1);
+    let sql = "INSERT INTO deployment (tenant, plugin, number, id, digest, config, grants, created_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let values = params![
+        tenant.as_bytes(),
+        plugin.as_bytes(),
+        deployment.number,
+        deployment.id.as_bytes(),
+        deployment.digest.as_bytes(),
+        to_json(&deployment.config)?,
+        to_json(&deployment.grants)?,
+        deployment.created_at.as_millis()
+    ];
+    conflict(exec(tx.conn, sql, values), || format!("there is no plugin `{plugin}` in this tenant"))?;
+    if new.activate {
+        deployment_activate(tx, tenant, plugin, deployment.number)?;
+    }
+    Ok(deployment)
+}
+
+/// Makes a deployment the active one.
+pub(super) fn deployment_activate(tx: &mut Tx<'_>, tenant: TenantId, plugin: PluginId, number: u32) -> Sql<()> {
+    let sql = "UPDATE plugin SET active = ?3 WHERE tenant = ?1 AND id = ?2 AND EXISTS
+        (SELECT 1 FROM deployment WHERE tenant = ?1 AND plugin = ?2 AND number = ?3)";
+    let changed = exec(tx.conn, sql, params![tenant.as_bytes(), plugin.as_bytes(), number])?;
+    must_exist(changed, || format!("there is no deployment {number} of `{plugin}`"))?;
+    tx.effects.control = true;
+    Ok(())
+}
+
+/// Makes or replaces a route and its lane.
+pub(super) fn route_put(tx: &mut Tx<'_>, route: &Route) -> Sql<()> {
+    let sql = "INSERT INTO route (tenant, id, name, source, pattern, plugin, mode, late, paused)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+        ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name, source = excluded.source,
+            pattern = excluded.pattern, plugin = excluded.plugin, mode = excluded.mode, late = excluded.late,
+            paused = excluded.paused";
+    let late = match route.late {
+        Late::Drop => "drop",
+        Late::Keep => "keep",
+    };
+    let (tenant, id) = (route.tenant.as_bytes(), route.id.as_bytes());
+    let values = params![
+        tenant,
+        id,
+        route.name,
+        route.source.as_bytes(),
+        String::from(route.pattern.clone()),
+        route.plugin.as_bytes(),
+        route.mode.as_str(),
+        late,
+        route.paused
+    ];
+    conflict(exec(tx.conn, sql, values), || {
+        format!("the route name `{}` is taken, or its source or plugin is not there", route.name)
+    })?;
+    let sql = "SELECT paused FROM source WHERE tenant = ?1 AND id = ?2";
+    let source_paused = first(tx.conn, sql, params![tenant, route.source.as_bytes()], |row| row.get(0))?;
+    let paused = route.paused || source_paused.unwrap_or(false);
+    lanes::put(tx, route.tenant, Work::Runs, id, paused, Limits::default())?;
+    tx.effects.control = true;
+    Ok(())
+}
+
+/// Removes a route; what waits in its lane ends.
+pub(super) fn route_delete(tx: &mut Tx<'_>, tenant: TenantId, route: RouteId) -> Sql<()> {
+    let values = params![tenant.as_bytes(), route.as_bytes()];
+    let gone = exec(tx.conn, "DELETE FROM route WHERE tenant = ?1 AND id = ?2", values)?;
+    must_exist(gone, || format!("there is no route `{route}`"))?;
+    tx.effects.control = true;
+    let Some(lane) = lanes::find(tx.conn, tenant, Work::Runs, route.as_bytes())? else { return Ok(()) };
+    let now = tx.shared.latest().as_millis();
+    let mut ended = 0;
+    for sql in [
+        "UPDATE run SET ended_at = ?2, due_at = NULL, claimed = 0, claim = NULL, verdict = 'host',
+            reason = 'its route was removed' WHERE lane = ?1 AND due_at IS NOT NULL",
+        "UPDATE run SET ended_at = ?2, verdict = 'host', reason = 'its route was removed'
+            WHERE lane = ?1 AND order_key IS NOT NULL AND ended_at IS NULL",
+    ] {
+        ended += exec(tx.conn, sql, params![lane, now])?;
+    }
+    lanes::pending(tx, tenant, Work::Runs, -(ended as i64), None)?;
+    exec(tx.conn, "DELETE FROM lane WHERE id = ?1", [lane])?;
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! What people look at: lists, newest first, and the story of one event.
+//!
+//! Each list walks its tenant's key backwards from a place and stops at its limit. A filter that few rows pass may
+//! walk far; the readers' budget of steps ends it then, with an error instead of a pinned log.
+
+use creel_webhook::id::{DeliveryId, EventId, RunId, TenantId};
+use creel_webhook::route::Mode;
+use creel_webhook::run::{Usage, Verdict};
+use rusqlite::{Connection, Row, params};
+
+use crate::contract::{
+    Attempt, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventSummary, RefusalRow, RunFilter, RunRow,
+    Stats, Story,
+};
+use crate::sqlite::statement::{Sql, all, count, first, id, json, time, time_opt, word};
+use crate::sqlite::{events, reply};
+
+/// Rows that one page may have.
+const ROWS_MAX: u32 = 500;
+
+/// Behind every id.
+const LAST: [u8; 16] = [0xff; 16];
+
+fn limit(asked: u32) -> u32 {
+    asked.clamp(1, ROWS_MAX)
+}
+
+/// Events of a tenant.
+pub(super) fn event_list(conn: &Connection, tenant: TenantId, filter: &EventFilter) -> Sql<Vec<EventSummary>> {
+    const COLUMNS: &str = "SELECT e.id, r.id, e.source, e.kind, e.provider_id, e.subject, r.received_at, e.runs
+        FROM event e JOIN request r ON r.seq = e.request
+        WHERE e.tenant = ?1 AND e.id < ?2 AND (?3 IS NULL OR e.source = ?3) AND (?4 IS NULL OR e.kind = ?4)";
+    let before = filter.before.as_ref().map_or(LAST, |id| *id.as_bytes());
+    let source = filter.source.as_ref().map(|id| id.as_bytes().as_slice());
+    let values = params![tenant.as_bytes(), before, source, filter.kind, limit(filter.limit), filter.subject];
+    let read = |row: &Row<'_>| Ok((summary(row)?, row.get::<_, Vec<u8>>(7)?));
+    let rows = if filter.subject.is_some() {
+        all(conn, &format!("{COLUMNS} AND e.subject = ?6 ORDER BY e.id DESC LIMIT ?5"), values, read)?
+    } else {
+        all(conn, &format!("{COLUMNS} AND ?6 IS NULL ORDER BY e.id DESC LIMIT ?5"), values, read)?
+    };
+    rows.into_iter()
+        .map(|(mut summary, runs)| {
+            for run in ids(&runs) {
+                let sql = "SELECT ended_at IS NULL FROM run WHERE tenant = ?1 AND id = ?2";
+                let pending: Option<bool> =
+                    first(conn, sql, params![tenant.as_bytes(), run.as_bytes()], |row| row.get(0))?;
+                summary.runs += 1;
+                summary.pending += u32::from(pending == Some(true));
+            }
+            Ok(summary)
+        })
+        .collect()
+}
+
+fn summary(row: &Row<'_>) -> rusqlite::Result<EventSummary> {
+    Ok(EventSummary {
+        id: id(row, 0)?,
+        request: id(row, 1)?,
+        source: id(row, 2)?,
+        kind: row.get(3)?,
+        provider_id: row.get(4)?,
+        subject: row.get(5)?,
+        received_at: time(row, 6)?,
+        runs: 0,
+        pending: 0,
+    })
+}
+
+fn ids(packed: &[u8]) -> Vec<RunId> {
+    packed.as_chunks::<16>().0.iter().map(|bytes| RunId::from_bytes(*bytes)).collect()
+}
+
+/// The whole story of one event.
+pub(super) fn story(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<Option<Story>> {
+    let Some(stored) = events::load(conn, tenant, event)? else { return Ok(None) };
+    let sql = "SELECT duplicates, runs FROM event WHERE tenant = ?1 AND id = ?2";
+    let found = first(conn, sql, params![tenant.as_bytes(), event.as_bytes()], |row| {
+        Ok((count(row, 0)?, row.get::<_, Vec<u8>>(1)?))
+    })?;
+    let (duplicates, runs) = found.unwrap_or_default();
+    let mut story = Story {
+        event: stored,
+        answer: reply::told(conn, tenant, event)?,
+        duplicates,
+        runs: Vec::new(),
+        deliveries: Vec::new(),
+    };
+    for run in ids(&runs) {
+        let sql = format!("{RUN} WHERE r.tenant = ?1 AND r.id = ?2");
+        let Some((row, numbers)) = first(conn, &sql, params![tenant.as_bytes(), run.as_bytes()], run_row)? else {
+            continue;
+        };
+        story.runs.push(row);
+        for number in numbers.as_chunks::<8>().0 {
+            story.deliveries.extend(delivery(conn, tenant, i64::from_be_bytes(*number))?);
+        }
+    }
+    Ok(Some(story))
+}
+
+const RUN: &str = "SELECT r.id, r.event, r.route, r.plugin, r.mode, r.verdict, r.reason, r.deployment, r.fuel,
+    r.memory_bytes, r.cpu_us, r.wait_us, r.attempts, r.claims, r.created_at, r.ended_at, r.deliveries, l.lines
+    FROM run r LEFT JOIN run_log l ON l.tenant = r.tenant AND l.run = r.id";
+
+fn run_row(row: &Row<'_>) -> rusqlite::Result<(RunRow, Vec<u8>)> {
+    let has = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.data_type() != rusqlite::types::Type::Null);
+    let run = RunRow {
+        id: id(row, 0)?,
+        event: id(row, 1)?,
+        route: id(row, 2)?,
+        plugin: id(row, 3)?,
+        mode: if row.get(4)? { Mode::Reply } else { Mode::Ack },
+        verdict: if has(5)? { Some(word(row, 5, Verdict::from_word)?) } else { None },
+        reason: row.get(6)?,
+        deployment: row.get(7)?,
+        usage: Usage {
+            fuel: count(row, 8)?,
+            memory_bytes: count(row, 9)?,
+            cpu_us: count(row, 10)?,
+            wait_us: count(row, 11)?,
+        },
+        attempts: row.get(12)?,
+        claims: row.get(13)?,
+        created_at: time(row, 14)?,
+        ended_at: time_opt(row, 15)?,
+        log: if has(17)? { json(row, 17)? } else { Vec::new() },
+    };
+    Ok((run, row.get::<_, Option<Vec<u8>>>(16)?.unwrap_or_default()))
+}
+
+/// Runs of a tenant.
+pub(super) fn run_list(conn: &Connection, tenant: TenantId, filter: &RunFilter) -> Sql<Vec<RunRow>> {
+    let sql = format!(
+        "{RUN} WHERE r.tenant = ?1 AND r.id < ?2 AND (?3 IS NULL OR r.verdict = ?3) AND (?4 IS NULL OR r.plugin = ?4)
+         ORDER BY r.id DESC LIMIT ?5"
+    );
+    let before = filter.before.as_ref().map_or(LAST, |id| *id.as_bytes());
+    let plugin = filter.plugin.as_ref().map(|id| id.as_bytes().as_slice());
+    let values = params![tenant.as_bytes(), before, filter.verdict.map(Verdict::as_str), plugin, limit(filter.limit)];
+    Ok(all(conn, &sql, values, run_row)?.into_iter().map(|(run, _)| run).collect())
+}
+
+const DELIVERY: &str = "SELECT id, event, run, number, destination, key, method, path, state, reason, attempts, due_at,
+    created_at, ended_at FROM delivery";
+
+fn delivery_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
+    let state = match row.get::<_, i64>(8)? {
+        0 => DeliveryState::Pending,
+        1 => DeliveryState::Delivered,
+        _ => DeliveryState::Dead,
+    };
+    Ok(DeliveryRow {
+        id: id(row, 0)?,
+        event: id(row, 1)?,
+        run: id(row, 2)?,
+        index: row.get(3)?,
+        destination: id(row, 4)?,
+        key: row.get(5)?,
+        method: row.get(6)?,
+        path: row.get(7)?,
+        state,
+        reason: row.get(9)?,
+        attempts: row.get(10)?,
+        due_at: time_opt(row, 11)?,
+        created_at: time(row, 12)?,
+        ended_at: time_opt(row, 13)?,
+        history: Vec::new(),
+    })
+}
+
+fn delivery(conn: &Connection, tenant: TenantId, seq: i64) -> Sql<Option<DeliveryRow>> {
+    let sql = format!("{DELIVERY} WHERE seq = ?1 AND tenant = ?2");
+    let Some(mut row) = first(conn, &sql, params![seq, tenant.as_bytes()], delivery_row)? else { return Ok(None) };
+    let sql = "SELECT attempt FROM attempt WHERE delivery = ?1 ORDER BY claim";
+    row.history = all(conn, sql, [seq], |row| json::<Attempt>(row, 0))?;
+    Ok(Some(row))
+}
+
+/// Deliveries of a tenant; dead letters through an index of their own.
+pub(super) fn delivery_list(conn: &Connection, tenant: TenantId, filter: &DeliveryFilter) -> Sql<Vec<DeliveryRow>> {
+    let state = match filter.state {
+        Some(DeliveryState::Dead) => "AND state = 2",
+        Some(DeliveryState::Pending) => "AND state = 0",
+        Some(DeliveryState::Delivered) => "AND state = 1",
+        None => "",
+    };
+    let sql = format!(
+        "{DELIVERY} WHERE tenant = ?1 AND id < ?2 {state} AND (?3 IS NULL OR destination = ?3) ORDER BY id DESC LIMIT ?4"
+    );
+    let before: [u8; 16] = filter.before.as_ref().map_or(LAST, |id: &DeliveryId| *id.as_bytes());
+    let destination = filter.destination.as_ref().map(|id| id.as_bytes().as_slice());
+    all(conn, &sql, params![tenant.as_bytes(), before, destination, limit(filter.limit)], delivery_row)
+}
+
+/// Refused requests of a tenant.
+pub(super) fn refusal_list(conn: &Connection, tenant: TenantId, asked: u32) -> Sql<Vec<RefusalRow>> {
+    let sql = "SELECT at, source, reason, detail, peer FROM refusal WHERE tenant = ?1 ORDER BY seq DESC LIMIT ?2";
+    all(conn, sql, params![tenant.as_bytes(), limit(asked)], |row| {
+        Ok(RefusalRow {
+            at: time(row, 0)?,
+            source: id(row, 1)?,
+            reason: row.get(2)?,
+            detail: row.get(3)?,
+            peer: row.get(4)?,
+        })
+    })
+}
+
+/// Counts: one row per tenant and kind of work is read, never the work.
+pub(super) fn stats(conn: &Connection) -> Sql<Stats> {
+    let pending = |kind: i64| -> Sql<u64> {
+        let sql = "SELECT coalesce(sum(pending), 0) FROM ring WHERE kind = ?1";
+        Ok(first(conn, sql, [kind], |row| count(row, 0))?.unwrap_or(0))
+    };
+    let pragma = |sql: &str| -> Sql<u64> { Ok(first(conn, sql, [], |row| count(row, 0))?.unwrap_or(0)) };
+    Ok(Stats {
+        runs_pending: pending(0)?,
+        deliveries_pending: pending(1)?,
+        bytes: pragma("PRAGMA page_count")? * pragma("PRAGMA page_size")?,
+    })
+}

@@ -1,0 +1,290 @@
+//! Runs: claimed, decided, given back.
+//!
+//! A commit finds its run by the claim's token, so a token that is no longer the row's finds nothing and the commit
+//! is stale. The commit that ends a run promotes the next of its order key, stores the decided calls and decides the
+//! reply, all in one transaction.
+//!
+//! Two ends are decided here instead of by a worker, both while claiming: a run that lost [`CLAIMS_MAX`] claims, and
+//! a reply run whose sender has been answered.
+
+use creel_webhook::clock::Timestamp;
+use creel_webhook::id::{EventId, PluginId, RouteId, RunId, TenantId};
+use creel_webhook::route::Mode;
+use creel_webhook::run::{CLAIMS_MAX, RunNext, Verdict};
+use rusqlite::{Row, params};
+
+use crate::contract::{ClaimToken, RunClaim, RunCommit, RunCommitted, RunTicket, StoreError, StoredAnswer};
+use crate::sqlite::lanes::{self, Lane, Work};
+use crate::sqlite::statement::{Sql, all, exec, first, id, int, time_opt, to_json};
+use crate::sqlite::transaction::Tx;
+use crate::sqlite::{deliveries, events, reply};
+
+/// The columns that moving a run on needs.
+struct Live {
+    tenant: TenantId,
+    id: RunId,
+    lane: i64,
+    event: EventId,
+    route: RouteId,
+    plugin: PluginId,
+    mode: Mode,
+    order_key: Option<String>,
+    claims: u32,
+    attempts: u32,
+    deadline: Option<Timestamp>,
+}
+
+pub(super) const DUE: &str =
+    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, deadline
+    FROM run WHERE lane = ?1 AND claimed = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4";
+
+const BY_CLAIM: &str = "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, deadline
+    FROM run WHERE claim = ?1 AND id = ?2";
+
+const BY_ID: &str = "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, deadline
+    FROM run WHERE tenant = ?1 AND id = ?2";
+
+fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
+    Ok(Live {
+        tenant: id(row, 0)?,
+        id: id(row, 1)?,
+        lane: row.get(2)?,
+        event: id(row, 3)?,
+        route: id(row, 4)?,
+        plugin: id(row, 5)?,
+        mode: if row.get(6)? { Mode::Reply } else { Mode::Ack },
+        order_key: row.get(7)?,
+        claims: row.get(8)?,
+        attempts: row.get(9)?,
+        deadline: time_opt(row, 10)?,
+    })
+}
+
+/// Claims due runs.
+pub(super) fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, max: u32) -> Sql<Vec<RunClaim>> {
+    let now = tx.now(now);
+    let mut claims = Vec::new();
+    lanes::visit(tx, Work::Runs, now, max, |tx, lane, may| {
+        let before = claims.len();
+        for claimed in [1, 0] {
+            let want = may - (claims.len() - before) as u32;
+            if want > 0 {
+                claim_lane(tx, lane, claimed, now, lease_ms, want, &mut claims)?;
+            }
+        }
+        Ok((claims.len() - before) as u32)
+    })?;
+    Ok(claims)
+}
+
+fn claim_lane(
+    tx: &mut Tx<'_>,
+    lane: &Lane,
+    claimed: i64,
+    now: Timestamp,
+    lease_ms: u64,
+    want: u32,
+    claims: &mut Vec<RunClaim>,
+) -> Sql<()> {
+    let due = all(tx.conn, DUE, params![lane.id, claimed, now.as_millis(), want], live)?;
+    for run in due {
+        if run.claims.saturating_sub(run.attempts) >= CLAIMS_MAX {
+            let reason = format!("{CLAIMS_MAX} claims were lost without a decision");
+            end_undecided(tx, &run, Verdict::Host, &reason, now)?;
+        } else if run.mode == Mode::Reply && is_answered(tx, &run, now)? {
+            end_undecided(tx, &run, Verdict::Unanswered, "it was not run before its deadline", now)?;
+        } else if let Some(event) = events::load(tx.conn, run.tenant, run.event)? {
+            let ticket = claim_one(tx, &run, now, lease_ms)?;
+            claims.push(RunClaim { ticket, event });
+        } else {
+            end_undecided(tx, &run, Verdict::Host, "its event is gone", now)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_answered(tx: &Tx<'_>, run: &Live, now: Timestamp) -> Sql<bool> {
+    let past = run.deadline.is_some_and(|deadline| deadline < now);
+    Ok(past || reply::load(tx.conn, run.tenant, run.event)?.is_none_or(|reply| reply.answer.is_some()))
+}
+
+fn claim_one(tx: &mut Tx<'_>, run: &Live, now: Timestamp, lease_ms: u64) -> Sql<RunTicket> {
+    let token = tx.claim_token();
+    let lease_until = lanes::lease_until(now, lease_ms);
+    let sql = "UPDATE run SET claimed = 1, claim = ?3, claims = claims + 1, due_at = ?4 WHERE tenant = ?1 AND id = ?2";
+    let values = params![run.tenant.as_bytes(), run.id.as_bytes(), token, lease_until.as_millis()];
+    exec(tx.conn, sql, values)?;
+    Ok(RunTicket {
+        run: run.id,
+        claim: ClaimToken(token as u64),
+        tenant: run.tenant,
+        event: run.event,
+        route: run.route,
+        plugin: run.plugin,
+        mode: run.mode,
+        attempts: run.attempts,
+        claims: run.claims + 1,
+        lease_until,
+        deadline: run.deadline,
+    })
+}
+
+/// Ends a run that no worker decided; whoever waits for it is told the fallback.
+fn end_undecided(tx: &mut Tx<'_>, run: &Live, verdict: Verdict, reason: &str, now: Timestamp) -> Sql<()> {
+    let sql = "UPDATE run SET claimed = 0, claim = NULL, due_at = NULL, ended_at = ?3, verdict = ?4, reason = ?5
+        WHERE tenant = ?1 AND id = ?2";
+    let values = params![run.tenant.as_bytes(), run.id.as_bytes(), now.as_millis(), verdict.as_str(), reason];
+    exec(tx.conn, sql, values)?;
+    if run.mode == Mode::Reply {
+        reply::decide(tx, run.tenant, run.event, None, now)?;
+    }
+    left_line(tx, run, now)
+}
+
+/// What follows when a run is over: one less is pending, and the next of its order key is due.
+fn left_line(tx: &mut Tx<'_>, run: &Live, now: Timestamp) -> Sql<()> {
+    lanes::pending(tx, run.tenant, Work::Runs, -1, None)?;
+    let Some(key) = &run.order_key else { return Ok(()) };
+    let sql = "UPDATE run SET due_at = ?3 WHERE due_at IS NULL AND (tenant, id) = (SELECT tenant, id FROM run
+        WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL ORDER BY seq LIMIT 1)";
+    if exec(tx.conn, sql, params![run.lane, key, now.as_millis()])? > 0 {
+        lanes::touch(tx, run.lane, run.tenant, Work::Runs, now)?;
+    }
+    Ok(())
+}
+
+/// Ends a reply run that nobody holds and whose sender has been answered.
+pub(super) fn end_unanswered(tx: &mut Tx<'_>, tenant: TenantId, run: RunId, now: Timestamp) -> Sql<()> {
+    let free = "SELECT 1 FROM run WHERE tenant = ?1 AND id = ?2 AND ended_at IS NULL AND (claimed = 0 OR due_at <= ?3)";
+    let values = params![tenant.as_bytes(), run.as_bytes(), now.as_millis()];
+    if first(tx.conn, free, values, |_| Ok(()))?.is_none() {
+        return Ok(());
+    }
+    match first(tx.conn, BY_ID, params![tenant.as_bytes(), run.as_bytes()], live)? {
+        Some(run) => end_undecided(tx, &run, Verdict::Unanswered, "it was not run before its deadline", now),
+        None => Ok(()),
+    }
+}
+
+/// Stores how a run ended and what follows.
+pub(super) fn commit(tx: &mut Tx<'_>, commit: &RunCommit) -> Sql<RunCommitted> {
+    let now = tx.now(commit.now);
+    let found = first(tx.conn, BY_CLAIM, params![int(commit.claim.0), commit.run.as_bytes()], live)?;
+    let Some(run) = found else { return Ok(RunCommitted::Stale) };
+    let over = commit.next == RunNext::End;
+    let (verdict, answer) =
+        if over && run.mode == Mode::Reply { decide_reply(tx, &run, commit, now)? } else { (commit.verdict, None) };
+    let keeps_calls = over && (verdict != Verdict::Late || commit.keep_late);
+    let calls = if keeps_calls { commit.calls.as_slice() } else { &[] };
+    let origin = deliveries::Origin { tenant: run.tenant, run: run.id, event: run.event };
+    let numbers = deliveries::insert(tx, origin, calls, now)?;
+    update(tx, &run, commit, verdict, &numbers, now)?;
+    put_log(tx, &run, commit)?;
+    match commit.next {
+        RunNext::End => left_line(tx, &run, now)?,
+        RunNext::Again(at) => lanes::touch(tx, run.lane, run.tenant, Work::Runs, at.max(now))?,
+    }
+    Ok(RunCommitted::Stored { verdict, answer })
+}
+
+/// Decides the reply of a run that is over. An outcome after the sender was answered is late.
+fn decide_reply(
+    tx: &mut Tx<'_>,
+    run: &Live,
+    commit: &RunCommit,
+    now: Timestamp,
+) -> Sql<(Verdict, Option<StoredAnswer>)> {
+    let Some(standing) = reply::load(tx.conn, run.tenant, run.event)? else { return Ok((commit.verdict, None)) };
+    let in_time = standing.answer.is_none() && now <= standing.deadline;
+    let reply = commit.reply.as_ref().filter(|_| in_time);
+    let answer = reply::decide(tx, run.tenant, run.event, reply, now)?;
+    let verdict = match commit.verdict {
+        Verdict::Done if !in_time => Verdict::Late,
+        verdict => verdict,
+    };
+    Ok((verdict, answer))
+}
+
+fn update(tx: &Tx<'_>, run: &Live, commit: &RunCommit, verdict: Verdict, numbers: &[u8], now: Timestamp) -> Sql<()> {
+    let (ended_at, due_at) = match commit.next {
+        RunNext::End => (Some(now.as_millis()), None),
+        RunNext::Again(at) => (None, Some(at.max(now).as_millis())),
+    };
+    let sql = "UPDATE run SET claimed = 0, claim = NULL, attempts = attempts + 1, ended_at = ?3, due_at = ?4,
+            verdict = ?5, reason = ?6, deployment = ?7, fuel = ?8, memory_bytes = ?9, cpu_us = ?10, wait_us = ?11,
+            deliveries = ?12
+        WHERE tenant = ?1 AND id = ?2";
+    let usage = &commit.usage;
+    let values = params![
+        run.tenant.as_bytes(),
+        run.id.as_bytes(),
+        ended_at,
+        due_at,
+        verdict.as_str(),
+        commit.reason,
+        commit.deployment,
+        int(usage.fuel),
+        int(usage.memory_bytes),
+        int(usage.cpu_us),
+        int(usage.wait_us),
+        (!numbers.is_empty()).then_some(numbers)
+    ];
+    exec(tx.conn, sql, values)?;
+    Ok(())
+}
+
+fn put_log(tx: &Tx<'_>, run: &Live, commit: &RunCommit) -> Sql<()> {
+    if commit.log.is_empty() && run.attempts == 0 {
+        return Ok(());
+    }
+    let sql = "INSERT INTO run_log (tenant, run, lines) VALUES (?1, ?2, ?3)
+        ON CONFLICT (tenant, run) DO UPDATE SET lines = excluded.lines";
+    exec(tx.conn, sql, params![run.tenant.as_bytes(), run.id.as_bytes(), to_json(&commit.log)?])?;
+    Ok(())
+}
+
+/// Gives a claim back as if it had never been; a stale one changes nothing.
+pub(super) fn release(tx: &mut Tx<'_>, run: RunId, claim: ClaimToken) -> Sql<()> {
+    let now = tx.shared.latest();
+    let Some(run) = first(tx.conn, BY_CLAIM, params![int(claim.0), run.as_bytes()], live)? else { return Ok(()) };
+    let sql = "UPDATE run SET claimed = 0, claim = NULL, claims = claims - 1, due_at = ?3
+        WHERE tenant = ?1 AND id = ?2";
+    exec(tx.conn, sql, params![run.tenant.as_bytes(), run.id.as_bytes(), now.as_millis()])?;
+    lanes::touch(tx, run.lane, run.tenant, Work::Runs, now)
+}
+
+/// Queues a new run of an ended run's event, route and plugin; nobody waits for it and it waits for nobody.
+pub(super) fn replay(tx: &mut Tx<'_>, tenant: TenantId, run: RunId, new: RunId, now: Timestamp) -> Sql<()> {
+    let now = tx.now(now);
+    let sql = "SELECT ended_at IS NOT NULL FROM run WHERE tenant = ?1 AND id = ?2";
+    match first(tx.conn, sql, params![tenant.as_bytes(), run.as_bytes()], |row| row.get::<_, bool>(0))? {
+        None => return Err(StoreError::NotFound(format!("there is no run `{run}`")).into()),
+        Some(false) => return Err(StoreError::Conflict(format!("`{run}` is not over yet")).into()),
+        Some(true) => {}
+    }
+    let Some(old) = first(tx.conn, BY_ID, params![tenant.as_bytes(), run.as_bytes()], live)? else {
+        return Err(StoreError::NotFound(format!("there is no run `{run}`")).into());
+    };
+    let Some(lane) = lanes::find(tx.conn, tenant, Work::Runs, old.route.as_bytes())? else {
+        return Err(StoreError::Conflict(format!("the route of `{run}` was removed")).into());
+    };
+    let sql = "UPDATE event SET runs = CAST(runs || ?3 AS BLOB) WHERE tenant = ?1 AND id = ?2";
+    let known = exec(tx.conn, sql, params![tenant.as_bytes(), old.event.as_bytes(), new.as_bytes()])?;
+    if known == 0 {
+        return Err(StoreError::NotFound(format!("the event of `{run}` is gone")).into());
+    }
+    let sql = "INSERT INTO run (tenant, id, seq, lane, event, route, plugin, mode, due_at, created_at)
+        VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, 0, ?7, ?7)";
+    let values = params![
+        tenant.as_bytes(),
+        new.as_bytes(),
+        lane,
+        old.event.as_bytes(),
+        old.route.as_bytes(),
+        old.plugin.as_bytes(),
+        now.as_millis()
+    ];
+    exec(tx.conn, sql, values)?;
+    lanes::pending(tx, tenant, Work::Runs, 1, None)?;
+    lanes::touch(tx, lane, tenant, Work::Runs, now)
+}

@@ -1,0 +1,124 @@
+//! The file: whose it is, its version, and how each connection is set up.
+//!
+//! Whether a file is ours is read from its first hundred bytes ([SQLite's header]) before any connection is opened:
+//! a foreign or newer file is refused without a lock, a journal or a changed byte. Migrations only go forward; each is
+//! one transaction with its version.
+//!
+//! [SQLite's header]: https://www.sqlite.org/fileformat2.html#the_database_header
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::contract::StoreError;
+use crate::sqlite::statement::Sql;
+
+/// "CREL": the mark of our files.
+const APPLICATION_ID: i32 = 0x4352_454c;
+
+/// Migrations in order; the file's version is how many have run.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
+
+/// Statements that each connection keeps prepared.
+const STATEMENTS_MAX: usize = 256;
+
+/// Looks at the file's header. `Ok(true)`: it is new.
+pub(super) fn inspect(path: &Path) -> Result<bool, StoreError> {
+    let refuse = |why: &str| Err(StoreError::Failed(format!("{} {why}", path.display())));
+    let mut header = Vec::with_capacity(100);
+    match File::open(path) {
+        Ok(file) => {
+            file.take(100).read_to_end(&mut header).map_err(|error| StoreError::Failed(error.to_string()))?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return refuse(&format!("cannot be read: {error}")),
+    }
+    if header.is_empty() {
+        return Ok(true);
+    }
+    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
+        return refuse("is no SQLite database; nothing was changed");
+    }
+    check(path, field(&header, 68), field(&header, 60))?;
+    Ok(false)
+}
+
+fn field(header: &[u8], offset: usize) -> i32 {
+    let mut bytes = [0; 4];
+    bytes.copy_from_slice(&header[offset..offset + 4]);
+    i32::from_be_bytes(bytes)
+}
+
+fn check(path: &Path, application: i32, version: i32) -> Result<(), StoreError> {
+    let newest = MIGRATIONS.len() as i32;
+    let why = if application != APPLICATION_ID {
+        format!("belongs to another application (application_id {application:#x}); nothing was changed")
+    } else if !(0..=newest).contains(&version) {
+        format!(
+            "was written by a newer Creel (schema {version}, this one knows {newest}); nothing was changed: \
+             run that version, or restore a backup"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::Failed(format!("{} {why}", path.display())))
+}
+
+/// Opens the connection that writes; makes or migrates the file.
+pub(super) fn writer(path: &Path, new: bool) -> Sql<Connection> {
+    let mut conn = Connection::open(path)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    if new {
+        // Before the first table: it cannot be changed later without rewriting the file.
+        conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+    } else {
+        // The header may be older than what the write-ahead log holds; until it is checked, leave the log alone.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        check(path, pragma(&conn, "application_id")?, pragma(&conn, "user_version")?)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    }
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")?;
+    migrate(&mut conn)?;
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536",
+    )?;
+    // So that the header tells the version even if the log is lost.
+    conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    Ok(conn)
+}
+
+fn pragma(conn: &Connection, name: &str) -> rusqlite::Result<i32> {
+    conn.pragma_query_value(None, name, |row| row.get(0))
+}
+
+fn migrate(conn: &mut Connection) -> Sql<()> {
+    let have = usize::try_from(pragma(conn, "user_version")?).unwrap_or(0);
+    for (number, sql) in MIGRATIONS.iter().enumerate().skip(have) {
+        let transaction = conn.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", number as i32 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Opens a connection that only reads.
+pub(super) fn reader(path: &Path) -> Sql<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192")?;
+    Ok(conn)
+}
+
+/// Opens the connection that checkpoints.
+pub(super) fn checkpointer(path: &Path) -> Sql<Connection> {
+    let conn = Connection::open(path)?;
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -1024")?;
+    Ok(conn)
+}

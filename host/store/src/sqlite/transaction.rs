@@ -1,0 +1,135 @@
+//! What a verb is given while it runs on the writer's thread.
+//!
+//! A [`Tx`] is one item of a batch: the connection inside the batch's transaction, the memory of this process that is
+//! no state (the clock that never goes back, the next claim token), and the effects that are raised once the batch
+//! has been committed. Effects of an item that failed are dropped with it.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use creel_webhook::clock::Timestamp;
+use rusqlite::Connection;
+
+use crate::contract::Wakeups;
+
+/// What is to be raised after the commit.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Effects {
+    /// Runs may be due.
+    pub(super) runs: bool,
+    /// Deliveries may be due.
+    pub(super) deliveries: bool,
+    /// A reply was decided.
+    pub(super) replies: bool,
+    /// What people configured has changed.
+    pub(super) control: bool,
+}
+
+impl Effects {
+    /// Both.
+    pub(super) fn and(self, other: Effects) -> Effects {
+        Effects {
+            runs: self.runs || other.runs,
+            deliveries: self.deliveries || other.deliveries,
+            replies: self.replies || other.replies,
+            control: self.control || other.control,
+        }
+    }
+}
+
+/// What writer, readers and callers share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// The latest time that any verb was given.
+    pub(super) clock: AtomicI64,
+    /// Moves on with every committed change of control.
+    pub(super) control: AtomicU64,
+    /// Raised after commits.
+    pub(super) wakeups: Wakeups,
+}
+
+impl Shared {
+    /// The time to work with: what the caller says, but never before what another said.
+    pub(super) fn clamp(&self, now: Timestamp) -> Timestamp {
+        let seen = self.clock.fetch_max(now.as_millis(), Ordering::SeqCst);
+        Timestamp::from_millis(seen.max(now.as_millis()))
+    }
+
+    /// The latest time seen.
+    pub(super) fn latest(&self) -> Timestamp {
+        Timestamp::from_millis(self.clock.load(Ordering::SeqCst))
+    }
+
+    /// Moves the version of control on, if a committed batch changed it.
+    pub(super) fn advance(&self, effects: Effects) {
+        if effects.control {
+            self.control.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Wakes whom a committed batch made work for.
+    pub(super) fn raise(&self, effects: Effects) {
+        let wanted = [
+            (effects.runs, &self.wakeups.runs),
+            (effects.deliveries, &self.wakeups.deliveries),
+            (effects.replies, &self.wakeups.replies),
+        ];
+        for (raise, notify) in wanted {
+            if raise {
+                // A permit for whoever looks next, and a shout for all who wait now.
+                notify.notify_one();
+                notify.notify_waiters();
+            }
+        }
+    }
+}
+
+/// The writer's own memory; none of it needs to outlive the process.
+#[derive(Debug)]
+pub(super) struct Memory {
+    /// The next claim token; its upper bits are the boot.
+    pub(super) next_claim: i64,
+    /// Bytes in use, read once per batch.
+    pub(super) used: Option<u64>,
+    /// How many bytes the store may hold.
+    pub(super) bytes_max: u64,
+    /// Set by the last item.
+    pub(super) stopping: bool,
+}
+
+/// One item of a batch.
+pub(super) struct Tx<'a> {
+    /// The connection, inside the batch's transaction.
+    pub(super) conn: &'a Connection,
+    /// The writer's memory.
+    pub(super) memory: &'a mut Memory,
+    /// What writer and readers share.
+    pub(super) shared: &'a Shared,
+    /// What this item wants raised.
+    pub(super) effects: Effects,
+}
+
+impl Tx<'_> {
+    /// The time to work with.
+    pub(super) fn now(&self, told: Timestamp) -> Timestamp {
+        self.shared.clamp(told)
+    }
+
+    /// A token that was never given before.
+    pub(super) fn claim_token(&mut self) -> i64 {
+        let token = self.memory.next_claim;
+        self.memory.next_claim += 1;
+        token
+    }
+
+    /// Bytes in use: pages of the file without the free ones.
+    pub(super) fn used(&mut self) -> rusqlite::Result<u64> {
+        if let Some(used) = self.memory.used {
+            return Ok(used);
+        }
+        let pragma = |sql| self.conn.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+        let pages = pragma("PRAGMA page_count")? - pragma("PRAGMA freelist_count")?;
+        let used = u64::try_from(pages * pragma("PRAGMA page_size")?).unwrap_or(0);
+        self.memory.used = Some(used);
+        Ok(used)
+    }
+}

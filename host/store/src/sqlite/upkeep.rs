@@ -1,0 +1,74 @@
+//! Small steps that keep the store in shape: expired dedup keys and secrets, replies past their deadline, free pages.
+//!
+//! A step is bounded, so that it never holds the writer for long; the caller asks again while there is more.
+
+use creel_webhook::clock::Timestamp;
+use rusqlite::{Connection, params};
+
+use crate::sqlite::reply;
+use crate::sqlite::runs;
+use crate::sqlite::statement::{Sql, all, exec, id};
+use crate::sqlite::transaction::Tx;
+
+/// Rows that one step removes or ends, per kind.
+const STEP_ROWS: i64 = 500;
+
+/// Free pages that one step gives back to the file system.
+const STEP_PAGES: i64 = 256;
+
+/// One step. Says whether there is more.
+pub(super) fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Sql<bool> {
+    let now = tx.now(now);
+    let sql = "DELETE FROM dedup WHERE (tenant, source, hash) IN
+        (SELECT tenant, source, hash FROM dedup WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
+    let keys = exec(tx.conn, sql, params![now.as_millis(), STEP_ROWS])?;
+    let sql = "UPDATE secret SET previous = NULL, previous_until = NULL WHERE previous_until <= ?1";
+    let secrets = exec(tx.conn, sql, [now.as_millis()])?;
+    tx.effects.control |= secrets > 0;
+    let replies = overdue_replies(tx, now)?;
+    Ok(keys as i64 == STEP_ROWS || replies as i64 == STEP_ROWS)
+}
+
+/// Decides replies that nobody decided in time; what nobody runs ends `unanswered`, what somebody runs will be late.
+fn overdue_replies(tx: &mut Tx<'_>, now: Timestamp) -> Sql<usize> {
+    let sql = "SELECT tenant, event, run FROM reply WHERE answer IS NULL AND deadline < ?1 ORDER BY deadline LIMIT ?2";
+    let overdue =
+        all(tx.conn, sql, params![now.as_millis(), STEP_ROWS], |row| Ok((id(row, 0)?, id(row, 1)?, id(row, 2)?)))?;
+    for (tenant, event, run) in &overdue {
+        reply::decide(tx, *tenant, *event, None, now)?;
+        runs::end_unanswered(tx, *tenant, *run, now)?;
+    }
+    Ok(overdue.len())
+}
+
+/// Gives some free pages back.
+pub(super) fn shrink(tx: &mut Tx<'_>) -> Sql<()> {
+    let mut statement = tx.conn.prepare(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+/// Begins a boot: releases every claim of the one before; gives this boot's first claim token.
+pub(super) fn boot(conn: &mut Connection) -> Sql<i64> {
+    let transaction = conn.transaction()?;
+    let boot: i64 = transaction.query_row("UPDATE host SET boot = boot + 1 RETURNING boot", [], |row| row.get(0))?;
+    // The lease counts as lost: should the work have killed the process, five such boots end it. Due since the epoch
+    // would be unfair to the rest of the lane; due since its creation is the place it had.
+    for sql in [
+        "UPDATE run SET claimed = 0, claim = NULL, due_at = created_at WHERE claim IS NOT NULL",
+        "UPDATE delivery SET claimed = 0, claim = NULL, due_at = start_at WHERE claim IS NOT NULL",
+        "UPDATE lane SET ready_at = 0 WHERE paused = 0 AND ready_at IS NOT NULL",
+        "UPDATE ring SET ready_at = 0 WHERE ready_at IS NOT NULL",
+    ] {
+        transaction.execute(sql, [])?;
+    }
+    transaction.commit()?;
+    Ok(boot << 40)
+}
+
+/// Writes something, so that the batch's commit has to reach the disk.
+pub(super) fn ping(tx: &mut Tx<'_>) -> Sql<()> {
+    exec(tx.conn, "UPDATE host SET boot = boot WHERE id = 1", [])?;
+    Ok(())
+}
