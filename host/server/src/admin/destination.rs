@@ -1,0 +1,145 @@
+//! Destinations: checked by the egress guard when they are saved, and allowed only secrets that may go there.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use creel_store::contract::Control;
+use creel_webhook::destination::{Destination, DestinationSpec};
+use creel_webhook::id::TenantId;
+
+use super::access::Scope;
+use super::body::{self, Document};
+use super::problem::Refusal;
+use super::query::Query;
+use super::state::Desk;
+use super::views;
+use crate::api::{DestinationView, List};
+use crate::spec::destination::{read, secret_pointers};
+use crate::spec::fields::{Fields, Mistake};
+use crate::spec::secret::origin_of;
+
+/// `GET …/destinations`.
+pub async fn list(State(desk): State<Desk>, scope: Scope) -> Result<Json<List<DestinationView>>, Refusal> {
+    let control = desk.control().await?;
+    let own = control.destinations.iter().filter(|destination| destination.tenant == scope.tenant.id);
+    Ok(body::list(own.map(views::destination).collect()))
+}
+
+/// `GET …/destinations/{destination}`.
+pub async fn get(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, name)): Path<(String, String)>,
+) -> Result<Json<DestinationView>, Refusal> {
+    Ok(Json(views::destination(named(&*desk.control().await?, scope.tenant.id, &name)?)))
+}
+
+/// `PUT …/destinations/{destination}`: makes or replaces it.
+pub async fn put(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, name)): Path<(String, String)>,
+    mut query: Query,
+    Document(document): Document,
+) -> Result<Response, Refusal> {
+    let dry_run = query.flag("dry_run");
+    query.done()?;
+    let spec = read(&name, document)?;
+    let _turn = desk.turn().await;
+    let control = desk.control().await?;
+    let mut mistakes = secret_mistakes(&control, scope.tenant.id, &spec);
+    if let Err(detail) = (desk.admin.url_check)(&spec.url) {
+        mistakes.push(Mistake::new("/url", detail));
+    }
+    if !mistakes.is_empty() {
+        return Err(Refusal::Invalid(mistakes));
+    }
+    let before = named(&control, scope.tenant.id, &name).ok();
+    let after = Destination {
+        id: before.map_or_else(|| desk.id(), |before| before.id),
+        tenant: scope.tenant.id,
+        paused: before.and_then(|before| before.paused.clone()),
+        disabled: before.and_then(|before| before.disabled.clone()),
+        spec,
+    };
+    if before != Some(&after) && !dry_run {
+        desk.store().destination_put(after.clone()).await?;
+    }
+    Ok(body::put(body::change(before, &after), views::destination(&after)))
+}
+
+/// `DELETE …/destinations/{destination}`.
+pub async fn delete(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, name)): Path<(String, String)>,
+) -> Result<StatusCode, Refusal> {
+    let _turn = desk.turn().await;
+    let id = named(&*desk.control().await?, scope.tenant.id, &name)?.id;
+    desk.store().destination_delete(scope.tenant.id, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST …/destinations/{destination}/pause`: its deliveries wait; `{"reason": …}` is shown to who asks.
+pub async fn pause(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, name)): Path<(String, String)>,
+    Document(document): Document,
+) -> Result<Json<DestinationView>, Refusal> {
+    let mut fields = Fields::of(document);
+    let reason = fields.or("reason", "paused by hand".to_owned());
+    let reason = fields.done(Some(reason))?;
+    set_paused(&desk, &scope, &name, Some(reason)).await
+}
+
+/// `POST …/destinations/{destination}/resume`: also enables it again.
+pub async fn resume(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, name)): Path<(String, String)>,
+) -> Result<Json<DestinationView>, Refusal> {
+    set_paused(&desk, &scope, &name, None).await
+}
+
+async fn set_paused(
+    desk: &Desk,
+    scope: &Scope,
+    name: &str,
+    reason: Option<String>,
+) -> Result<Json<DestinationView>, Refusal> {
+    let _turn = desk.turn().await;
+    let id = named(&*desk.control().await?, scope.tenant.id, name)?.id;
+    desk.store().destination_pause(scope.tenant.id, id, reason, desk.now()).await?;
+    Ok(Json(views::destination(named(&*desk.control().await?, scope.tenant.id, name)?)))
+}
+
+/// The destination of this name.
+///
+/// # Errors
+/// 404.
+pub fn named<'a>(control: &'a Control, tenant: TenantId, name: &str) -> Result<&'a Destination, Refusal> {
+    control
+        .destinations
+        .iter()
+        .find(|destination| destination.tenant == tenant && destination.spec.name == name)
+        .ok_or_else(|| Refusal::NotFound(format!("there is no destination `{name}`; GET …/destinations lists them")))
+}
+
+fn secret_mistakes(control: &Control, tenant: TenantId, spec: &DestinationSpec) -> Vec<Mistake> {
+    let origin = origin_of(&spec.url).unwrap_or_default();
+    let mut mistakes = Vec::new();
+    for (pointer, name) in secret_pointers(spec) {
+        let row = control.secrets.iter().find(|row| row.tenant == tenant && row.name == name);
+        let detail = match row {
+            None => format!("there is no secret `{name}`; PUT …/secrets/{name} first"),
+            Some(row) if !row.origins.contains(&origin) => {
+                format!("the secret `{name}` may not be sent to {origin}; add that to the secret's `origins` first")
+            }
+            Some(_) => continue,
+        };
+        mistakes.push(Mistake::new(pointer, detail));
+    }
+    mistakes
+}

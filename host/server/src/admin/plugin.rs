@@ -1,0 +1,182 @@
+//! Plugins: uploads pass the gate, deployments are numbered, one is active.
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use creel_store::contract::{Control, NewDeployment};
+use creel_webhook::id::TenantId;
+use creel_webhook::plugin::{Deployment, Plugin};
+
+use super::access::Scope;
+use super::body::{self, Document};
+use super::problem::Refusal;
+use super::query::Query;
+use super::state::{Desk, UploadRefusal};
+use super::views;
+use crate::api::{Change, DeploymentView, List, PluginView, VersionView};
+use crate::spec;
+use crate::spec::fields::{Mistake, escape};
+use crate::spec::plugin::DeploymentSpec;
+
+/// Media types that an upload may have.
+const COMPONENT_TYPES: [&str; 2] = ["application/wasm", "application/octet-stream"];
+
+/// `GET …/plugins`.
+pub async fn list(State(desk): State<Desk>, scope: Scope) -> Result<Json<List<PluginView>>, Refusal> {
+    let control = desk.control().await?;
+    let own = control.plugins.iter().filter(|plugin| plugin.tenant == scope.tenant.id);
+    Ok(body::list(own.map(|plugin| views::plugin(plugin, &control)).collect()))
+}
+
+/// `GET …/plugins/{plugin}`.
+pub async fn get(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, name)): Path<(String, String)>,
+) -> Result<Json<PluginView>, Refusal> {
+    let control = desk.control().await?;
+    Ok(Json(views::plugin(named(&control, scope.tenant.id, &name)?, &control)))
+}
+
+/// `PUT …/plugins/{plugin}`: makes it; there is nothing to change about it.
+pub async fn put(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, name)): Path<(String, String)>,
+    Document(document): Document,
+) -> Result<Response, Refusal> {
+    let name = spec::plugin::read(&name, document)?;
+    let _turn = desk.turn().await;
+    let control = desk.control().await?;
+    if let Ok(plugin) = named(&control, scope.tenant.id, &name) {
+        return Ok(body::put(Change::Unchanged, views::plugin(plugin, &control)));
+    }
+    let plugin = Plugin { id: desk.id(), tenant: scope.tenant.id, name, active: None };
+    desk.store().plugin_put(plugin.clone()).await?;
+    Ok(body::put(Change::Created, views::plugin(&plugin, &control)))
+}
+
+/// `PUT …/plugins/{plugin}/versions`: takes a component, or a core module that it wraps; answers its digest.
+///
+/// With `?dry_run=true` the gate looks at it and nothing is kept; the plugin need not exist.
+pub async fn upload(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, name)): Path<(String, String)>,
+    mut query: Query,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let dry_run = query.flag("dry_run");
+    query.done()?;
+    if !dry_run {
+        named(&*desk.control().await?, scope.tenant.id, &name)?;
+    }
+    if !body::media_type(&request).is_some_and(|given| COMPONENT_TYPES.contains(&given.as_str())) {
+        return Err(Refusal::MediaType(COMPONENT_TYPES[0]));
+    }
+    let bytes = body::read(request.into_body(), desk.admin.component_bytes_max).await?;
+    let uploaded = (desk.admin.upload_gate)(bytes)
+        .await
+        .map_err(|UploadRefusal { status, title, detail }| Refusal::Upload { status, title, detail })?;
+    let digest = uploaded.digest;
+    let known = desk.store().component_read(scope.tenant.id, digest).await?.is_some();
+    if !known && !dry_run {
+        desk.store().component_put(scope.tenant.id, digest, uploaded.wrapped, desk.now()).await?;
+    }
+    let view = VersionView { digest, imports: uploaded.imports, bytes: uploaded.bytes };
+    Ok(body::put(if known { Change::Unchanged } else { Change::Created }, view))
+}
+
+/// `GET …/plugins/{plugin}/deployments`, newest first.
+pub async fn deployments(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, name)): Path<(String, String)>,
+) -> Result<Json<List<DeploymentView>>, Refusal> {
+    let control = desk.control().await?;
+    let plugin = named(&control, scope.tenant.id, &name)?;
+    let all = desk.store().deployment_list(scope.tenant.id, plugin.id).await?;
+    Ok(body::list(all.iter().map(|one| views::deployment(one, plugin.active)).collect()))
+}
+
+/// `POST …/plugins/{plugin}/deployments`: the same as what is active (or newest, without `activate`) is `unchanged`.
+pub async fn deploy(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, name)): Path<(String, String)>,
+    Document(document): Document,
+) -> Result<Response, Refusal> {
+    let spec = spec::plugin::read_deployment(document)?;
+    let _turn = desk.turn().await;
+    let control = desk.control().await?;
+    let plugin = named(&control, scope.tenant.id, &name)?;
+    check(&desk, &control, scope.tenant.id, &spec).await?;
+    let all = desk.store().deployment_list(scope.tenant.id, plugin.id).await?;
+    let rival = if spec.activate { all.iter().find(|one| Some(one.number) == plugin.active) } else { all.first() };
+    if let Some(same) = rival.filter(|one| is_same(one, &spec)) {
+        return Ok(body::put(Change::Unchanged, views::deployment(same, plugin.active)));
+    }
+    let DeploymentSpec { digest, config, grants, activate } = spec;
+    let deployment = Deployment {
+        id: desk.id(),
+        tenant: scope.tenant.id,
+        plugin: plugin.id,
+        number: 0,
+        digest,
+        config,
+        grants,
+        created_at: desk.now(),
+    };
+    let made = desk.store().deployment_create(NewDeployment { deployment, activate }).await?;
+    let active = if activate { Some(made.number) } else { plugin.active };
+    Ok(body::put(Change::Created, views::deployment(&made, active)))
+}
+
+/// `POST …/plugins/{plugin}/deployments/{number}/activate`: rollback, or forward.
+pub async fn activate(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, name, number)): Path<(String, String, String)>,
+) -> Result<Json<DeploymentView>, Refusal> {
+    let _turn = desk.turn().await;
+    let control = desk.control().await?;
+    let plugin = named(&control, scope.tenant.id, &name)?;
+    let all = desk.store().deployment_list(scope.tenant.id, plugin.id).await?;
+    let found = number.parse().ok().and_then(|number: u32| all.iter().find(|one| one.number == number));
+    let found = found.ok_or_else(|| Refusal::NotFound(format!("the plugin `{name}` has no deployment `{number}`")))?;
+    desk.store().deployment_activate(scope.tenant.id, plugin.id, found.number).await?;
+    Ok(Json(views::deployment(found, Some(found.number))))
+}
+
+/// The plugin of this name.
+///
+/// # Errors
+/// 404.
+pub fn named<'a>(control: &'a Control, tenant: TenantId, name: &str) -> Result<&'a Plugin, Refusal> {
+    control
+        .plugins
+        .iter()
+        .find(|plugin| plugin.tenant == tenant && plugin.name == name)
+        .ok_or_else(|| Refusal::NotFound(format!("there is no plugin `{name}`; PUT …/plugins/{name} makes it")))
+}
+
+fn is_same(one: &Deployment, spec: &DeploymentSpec) -> bool {
+    one.digest == spec.digest && one.config == spec.config && one.grants == spec.grants
+}
+
+async fn check(desk: &Desk, control: &Control, tenant: TenantId, spec: &DeploymentSpec) -> Result<(), Refusal> {
+    let mut mistakes = Vec::new();
+    if desk.store().component_read(tenant, spec.digest).await?.is_none() {
+        let detail = format!("no version {} has been uploaded; PUT …/versions first", spec.digest);
+        mistakes.push(Mistake::new("/digest", detail));
+    }
+    let unknown = |name: &str| !control.destinations.iter().any(|one| one.tenant == tenant && one.spec.name == name);
+    let detail = |name: &str| format!("there is no destination `{name}`; PUT …/destinations/{name} first");
+    for (index, name) in spec.grants.destinations.iter().enumerate().filter(|(_, name)| unknown(name)) {
+        mistakes.push(Mistake::new(format!("/grants/destinations/{index}"), detail(name)));
+    }
+    for name in spec.grants.fetch.keys().filter(|name| unknown(name)) {
+        mistakes.push(Mistake::new(format!("/grants/fetch/{}", escape(name)), detail(name)));
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(Refusal::Invalid(mistakes)) }
+}

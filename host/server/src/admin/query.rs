@@ -1,0 +1,94 @@
+//! Query parameters, read like documents: all mistakes at once, unknown parameters refused.
+
+use std::str::FromStr;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::problem::Refusal;
+use crate::spec::fields::Mistake;
+
+/// A page without a wish.
+const LIMIT_DEFAULT: u32 = 50;
+
+/// The store's own bound.
+const LIMIT_MAX: u32 = 500;
+
+/// The query of a request, being read.
+#[derive(Debug)]
+pub struct Query {
+    given: Vec<(String, String)>,
+    known: Vec<&'static str>,
+    mistakes: Vec<Mistake>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        let text = parts.uri.query().unwrap_or_default();
+        let given = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+        Ok(Query { given, known: Vec::new(), mistakes: Vec::new() })
+    }
+}
+
+impl Query {
+    /// A parameter as text.
+    pub fn text(&mut self, name: &'static str) -> Option<String> {
+        self.known.push(name);
+        let at = self.given.iter().position(|(given, _)| given == name)?;
+        Some(self.given.remove(at).1)
+    }
+
+    /// A parameter in its type.
+    pub fn parsed<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &'static str) -> Option<T> {
+        self.read(name, |text| text.parse().map_err(|error: T::Err| error.to_string()))
+    }
+
+    /// A parameter, as `read` understands it.
+    pub fn read<T>(&mut self, name: &'static str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let text = self.text(name)?;
+        match read(&text) {
+            Ok(value) => Some(value),
+            Err(detail) => {
+                self.mistakes.push(Mistake::new(format!("?{name}"), detail));
+                None
+            }
+        }
+    }
+
+    /// A parameter that is `true` or `false`; `false` when missing.
+    pub fn flag(&mut self, name: &'static str) -> bool {
+        let read = |text: &str| text.parse().map_err(|_| format!("`{text}` is neither `true` nor `false`"));
+        self.read(name, read).unwrap_or(false)
+    }
+
+    /// The parameter `limit`.
+    pub fn limit(&mut self) -> u32 {
+        let read = |text: &str| match text.parse() {
+            Ok(limit) if (1..=LIMIT_MAX).contains(&limit) => Ok(limit),
+            _ => Err(format!("`{text}` is not a number from 1 to {LIMIT_MAX}")),
+        };
+        self.read("limit", read).unwrap_or(LIMIT_DEFAULT)
+    }
+
+    /// Ends: refuses what was wrong, given twice or not asked for.
+    ///
+    /// # Errors
+    /// All mistakes.
+    pub fn done(mut self) -> Result<(), Refusal> {
+        let known = self.known.join(", ");
+        for (name, _) in &self.given {
+            let detail = if self.known.contains(&name.as_str()) {
+                "given twice".to_owned()
+            } else if known.is_empty() {
+                "no parameters are known here".to_owned()
+            } else {
+                format!("unknown parameter; known are {known}")
+            };
+            let shown: String = name.chars().take(64).collect();
+            self.mistakes.push(Mistake::new(format!("?{shown}"), detail));
+        }
+        if self.mistakes.is_empty() { Ok(()) } else { Err(Refusal::Query(self.mistakes)) }
+    }
+}

@@ -1,0 +1,132 @@
+//! What the admin API works with: the pieces it is given, and the desk that its handlers share.
+//!
+//! Reads look at one snapshot of everything configured, kept as long as the store says that nothing changed. Writes
+//! take turns, so that "read, check, write" is one step: nobody else writes what people configure, because one process
+//! holds the data directory.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use creel_store::contract::{Control, Store};
+use creel_webhook::clock::{Clock, Timestamp};
+use creel_webhook::id::{Id, Kind};
+use creel_webhook::plugin::Digest;
+use creel_webhook::secret::MasterKey;
+use futures_util::future::BoxFuture;
+
+use super::problem::Refusal;
+use crate::system::Entropy;
+
+/// A component that passed the upload gate.
+#[derive(Debug, Clone)]
+pub struct Uploaded {
+    /// Digest of [`Uploaded::wrapped`].
+    pub digest: Digest,
+    /// What it imports.
+    pub imports: Vec<String>,
+    /// Its size.
+    pub bytes: u64,
+    /// The component to keep; a core module has been wrapped.
+    pub wrapped: Bytes,
+}
+
+/// Why the upload gate said no.
+#[derive(Debug, Clone)]
+pub struct UploadRefusal {
+    /// HTTP status, usually 422.
+    pub status: u16,
+    /// What kind of refusal, in words.
+    pub title: String,
+    /// What exactly and what is offered instead.
+    pub detail: String,
+}
+
+/// Looks at uploaded bytes: parses, checks imports, compiles.
+pub type UploadGate = Arc<dyn Fn(Bytes) -> BoxFuture<'static, Result<Uploaded, UploadRefusal>> + Send + Sync>;
+
+/// Says why a URL may not be called, if its host is a literal address that the guard denies.
+pub type UrlCheck = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
+/// Renders the metrics.
+pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Says why the host is not ready.
+pub type ReadyCheck = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// The pieces that the admin API is made of.
+#[derive(Clone)]
+pub struct Admin {
+    /// The durable state.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for ids, tokens, nonces and keys.
+    pub entropy: Arc<Entropy>,
+    /// What secrets are sealed under.
+    pub master: MasterKey,
+    /// What looks at uploads.
+    pub upload_gate: UploadGate,
+    /// What looks at destinations' URLs.
+    pub url_check: UrlCheck,
+    /// What `/metrics` shows.
+    pub metrics: MetricsText,
+    /// What `/readyz` asks.
+    pub ready: ReadyCheck,
+    /// Largest component taken, bytes.
+    pub component_bytes_max: usize,
+}
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct Desk {
+    /// The pieces.
+    pub admin: Arc<Admin>,
+    latest: Arc<Mutex<Arc<Control>>>,
+    turns: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The right to write; dropped when the write is done.
+pub type Turn = tokio::sync::OwnedMutexGuard<()>;
+
+impl Desk {
+    /// A desk over these pieces.
+    pub fn new(admin: Admin) -> Self {
+        Desk { admin: Arc::new(admin), latest: Arc::default(), turns: Arc::default() }
+    }
+
+    /// Everything configured, as of now.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn control(&self) -> Result<Arc<Control>, Refusal> {
+        let version = self.admin.store.control_version();
+        let kept = Arc::clone(&self.latest.lock().unwrap_or_else(PoisonError::into_inner));
+        // Version 0 is also what an empty snapshot says, so that one is read again: it costs nothing.
+        if kept.version == version && version != 0 {
+            return Ok(kept);
+        }
+        let fresh = Arc::new(self.admin.store.control_read().await?);
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&fresh);
+        Ok(fresh)
+    }
+
+    /// Waits for the right to write.
+    pub async fn turn(&self) -> Turn {
+        Arc::clone(&self.turns).lock_owned().await
+    }
+
+    /// The store.
+    pub fn store(&self) -> &dyn Store {
+        self.admin.store.as_ref()
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.admin.clock.now()
+    }
+
+    /// A new id.
+    pub fn id<K: Kind>(&self) -> Id<K> {
+        Id::new(self.now(), self.admin.entropy.id_bytes())
+    }
+}

@@ -1,0 +1,436 @@
+//! What the admin API says, as Rust: the shapes that the server writes and the client reads.
+//!
+//! Things are called by their names, as in the API's addresses; a thing that has been removed since is shown by its id.
+//! Moments are RFC 3339 texts in UTC. No shape has a field for a secret's value, so none can be shown.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use creel_store::contract::DeliveryState;
+use creel_webhook::clock::Timestamp;
+use creel_webhook::delivery::Answer;
+use creel_webhook::destination::DestinationSpec;
+use creel_webhook::id::{
+    DeliveryId, DestinationId, EventId, KeyId, PluginId, RequestId, RouteId, RunId, SecretId, SourceId, TenantId,
+};
+use creel_webhook::outcome::Pair;
+use creel_webhook::plugin::{Digest, Grants};
+use creel_webhook::route::Mode;
+use creel_webhook::run::{LogLine, Usage, Verdict};
+use creel_webhook::source::SourceSpec;
+use creel_webhook::tenant::{Role, TenantLimits};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::spec::fields::Mistake;
+use crate::spec::route::RouteSpec;
+
+/// A moment, written as RFC 3339.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub Timestamp);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let moment: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+        Ok(Moment(Timestamp::from_millis(moment.as_millisecond())))
+    }
+}
+
+/// A refusal, as RFC 9457 wants it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:creel:problem:` and a stable word.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What kind of refusal it is, in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened here and what to do next.
+    pub detail: String,
+    /// Every mistake of the document, when it is about one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Mistake>,
+}
+
+/// What a PUT did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It was not there before.
+    Created,
+    /// It was there and is different now.
+    Changed,
+    /// It was there just so.
+    Unchanged,
+}
+
+/// The answer to a PUT.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Put<T> {
+    /// What it did.
+    pub result: Change,
+    /// The thing as it is now.
+    pub resource: T,
+}
+
+/// A list, newest first or by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List<T> {
+    /// Its items.
+    pub items: Vec<T>,
+    /// What to give as `before` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Who the key belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoAmI {
+    /// The key's id.
+    pub key: KeyId,
+    /// What it may do.
+    pub role: Role,
+    /// Name of its tenant; absent for operators.
+    pub tenant: Option<String>,
+}
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantView {
+    /// Its id.
+    pub id: TenantId,
+    /// Its name.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Moment,
+    /// Its own limits.
+    pub limits: TenantLimits,
+}
+
+/// A key, without what proves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Its id.
+    pub id: KeyId,
+    /// What people call it.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When it stops working.
+    pub expires_at: Option<Moment>,
+}
+
+/// A key at the one moment when it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewKeyView {
+    /// What goes behind `Authorization: Bearer`; never shown again.
+    pub key: String,
+    /// The rest.
+    #[serde(flatten)]
+    pub about: KeyView,
+}
+
+/// A secret, without its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretView {
+    /// Its id.
+    pub id: SecretId,
+    /// Its name.
+    pub name: String,
+    /// Origins that it may be sent to.
+    pub origins: Vec<String>,
+    /// When it was last changed.
+    pub updated_at: Moment,
+    /// Until when the value before it still counts.
+    pub previous_until: Option<Moment>,
+}
+
+/// A source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceView {
+    /// Its id.
+    pub id: SourceId,
+    /// Its name.
+    pub name: String,
+    /// Path of its ingress URL.
+    pub path: String,
+    /// Whether its runs wait.
+    pub paused: bool,
+    /// What was configured.
+    pub spec: SourceSpec,
+}
+
+/// A destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestinationView {
+    /// Its id.
+    pub id: DestinationId,
+    /// Its name.
+    pub name: String,
+    /// Why it is paused.
+    pub paused: Option<String>,
+    /// Why it is disabled.
+    pub disabled: Option<String>,
+    /// What was configured.
+    pub spec: DestinationSpec,
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteView {
+    /// Its id.
+    pub id: RouteId,
+    /// Its name.
+    pub name: String,
+    /// Whether its runs wait.
+    pub paused: bool,
+    /// What was configured.
+    pub spec: RouteSpec,
+}
+
+/// A plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginView {
+    /// Its id.
+    pub id: PluginId,
+    /// Its name.
+    pub name: String,
+    /// Its active deployment.
+    pub active: Option<DeploymentView>,
+}
+
+/// An uploaded version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionView {
+    /// Digest of the component as kept: a core module is wrapped first.
+    pub digest: Digest,
+    /// What it imports.
+    pub imports: Vec<String>,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentView {
+    /// Its number in its plugin.
+    pub number: u32,
+    /// The component.
+    pub digest: Digest,
+    /// Plain settings.
+    pub config: BTreeMap<String, String>,
+    /// What it may ask for.
+    pub grants: Grants,
+    /// When it was made.
+    pub created_at: Moment,
+    /// Whether it is the one that runs.
+    pub active: bool,
+}
+
+/// A line in a list of events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventLine {
+    /// Its id.
+    pub id: EventId,
+    /// Its request.
+    pub request: RequestId,
+    /// Name of its source.
+    pub source: String,
+    /// Type.
+    pub kind: String,
+    /// The provider's id.
+    pub provider_id: Option<String>,
+    /// What people search by.
+    pub subject: Option<String>,
+    /// When the request arrived.
+    pub received_at: Moment,
+    /// Runs that it started.
+    pub runs: u32,
+    /// Runs that are not decided yet.
+    pub pending: u32,
+}
+
+/// The whole story of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoryView {
+    /// The event with its request.
+    pub event: EventView,
+    /// What the sender was told; absent while that is undecided.
+    pub answer: Option<AnswerView>,
+    /// Repetitions that came later.
+    pub duplicates: u64,
+    /// Its runs in order.
+    pub runs: Vec<RunView>,
+    /// The calls that they decided, in order.
+    pub deliveries: Vec<DeliveryView>,
+}
+
+/// An event with its request; the body has an address of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventView {
+    /// Its id.
+    pub id: EventId,
+    /// Its request.
+    pub request: RequestId,
+    /// Name of its source.
+    pub source: String,
+    /// Position in its request, from 0.
+    pub index: u32,
+    /// Events in the request.
+    pub count: u32,
+    /// Type.
+    pub kind: String,
+    /// The provider's id.
+    pub provider_id: Option<String>,
+    /// What people search by.
+    pub subject: Option<String>,
+    /// When it happened, by the provider's account.
+    pub occurred_at: Option<Moment>,
+    /// When the request arrived.
+    pub received_at: Moment,
+    /// The scheme that proved it genuine.
+    pub scheme: String,
+    /// The method.
+    pub method: String,
+    /// Query parameters, credentials replaced.
+    pub query: Vec<Pair>,
+    /// Headers, credentials replaced.
+    pub headers: Vec<Pair>,
+    /// Facts that the host added.
+    pub attributes: Vec<Pair>,
+    /// Size of its body.
+    pub body_bytes: u64,
+    /// Whether the body has been erased.
+    pub erased: bool,
+}
+
+/// What a sender was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerView {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: Vec<Pair>,
+    /// The body; what is not UTF-8 is shown by replacement characters.
+    pub body: String,
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    /// Its id.
+    pub id: RunId,
+    /// Its event.
+    pub event: EventId,
+    /// Name of its route.
+    pub route: String,
+    /// Name of its plugin.
+    pub plugin: String,
+    /// Ack or reply.
+    pub mode: Mode,
+    /// The verdict of the latest try.
+    pub verdict: Option<Verdict>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Number of the deployment that ran.
+    pub deployment: Option<u32>,
+    /// What the latest try used.
+    pub usage: Usage,
+    /// What it logged.
+    pub log: Vec<LogLine>,
+    /// Committed tries.
+    pub attempts: u32,
+    /// Claims.
+    pub claims: u32,
+    /// When it was queued.
+    pub created_at: Moment,
+    /// When it ended.
+    pub ended_at: Option<Moment>,
+}
+
+/// A run that was just queued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replayed {
+    /// The new run's id.
+    pub run: RunId,
+}
+
+/// A delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryView {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The event that it is about.
+    pub event: EventId,
+    /// The run that decided it.
+    pub run: RunId,
+    /// Position in its outcome.
+    pub index: u32,
+    /// Name of its destination.
+    pub destination: String,
+    /// `webhook-id` and idempotency key.
+    pub key: String,
+    /// HTTP method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// Why it is dead.
+    pub reason: Option<String>,
+    /// Committed attempts.
+    pub attempts: u32,
+    /// When the next attempt is due.
+    pub due_at: Option<Moment>,
+    /// When it was decided.
+    pub created_at: Moment,
+    /// When it ended.
+    pub ended_at: Option<Moment>,
+    /// Its attempts in order; empty in lists.
+    pub history: Vec<AttemptView>,
+}
+
+/// An attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptView {
+    /// When it began.
+    pub started_at: Moment,
+    /// How long it took, milliseconds.
+    pub duration_ms: u64,
+    /// What came of it.
+    pub answer: Answer,
+    /// What went wrong in detail.
+    pub detail: Option<String>,
+    /// The head of the response's body.
+    pub response_head: String,
+}
+
+/// A request that was not believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalView {
+    /// When.
+    pub at: Moment,
+    /// Name of the source.
+    pub source: String,
+    /// Word from the closed list of reasons.
+    pub reason: String,
+    /// What exactly.
+    pub detail: String,
+    /// The peer's address.
+    pub peer: String,
+}

@@ -1,0 +1,421 @@
+//! The admin API from outside: one method per verb, answers in the shapes of [`crate::api`].
+//!
+//! Nothing is printed here. A refusal arrives as the [`Problem`] that the host sent, with all its mistakes.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use creel_webhook::plugin::{Digest, Grants};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Method, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::api::{
+    DeliveryView, DeploymentView, DestinationView, EventLine, List, NewKeyView, PluginView, Problem, Put, RefusalView,
+    Replayed, RouteView, RunView, SecretView, SourceView, StoryView, TenantView, VersionView, WhoAmI,
+};
+
+/// A host on this machine answers a connection at once.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An upload is compiled before it is answered.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What stands unescaped in a part of a path.
+const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Why the host did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// It said no, and why.
+    #[error("{}", problem_text(.0))]
+    Refused(Box<Problem>),
+    /// It could not be reached.
+    #[error("no host answers at {url}: {reason}\nstart one with `creel serve`, or name another with --url or CREEL_URL")]
+    Unreachable {
+        /// Where it was looked for.
+        url: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// What answered is no Creel, or of another version.
+    #[error("{url} answered {status}, but not as a Creel host would: {reason}")]
+    Strange {
+        /// Who answered.
+        url: String,
+        /// Its HTTP status.
+        status: u16,
+        /// What was odd.
+        reason: String,
+    },
+    /// The client itself cannot be made.
+    #[error("{0}")]
+    Setup(String),
+}
+
+/// A problem for people: what, and each mistake on a line.
+pub fn problem_text(problem: &Problem) -> String {
+    let mut text = format!("{} ({}): {}", problem.title, problem.status, problem.detail);
+    if problem.errors.len() > 1 {
+        for mistake in &problem.errors {
+            let _ = write!(text, "\n  {}: {}", mistake.pointer, mistake.detail);
+        }
+    }
+    text
+}
+
+/// What a call gives.
+pub type ClientResult<T> = Result<T, ClientError>;
+
+/// A host's admin API, with a key.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    key: String,
+}
+
+impl Client {
+    /// A client of the host at `url`.
+    ///
+    /// # Errors
+    /// When the URL is none or TLS cannot be set up.
+    pub fn new(url: &str, key: &str) -> ClientResult<Self> {
+        let parsed = Url::parse(url).map_err(|error| ClientError::Setup(format!("--url `{url}`: {error}")))?;
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls()?)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none());
+        // A proxy of the environment can't reach this machine's own loopback, and must not see the key.
+        if matches!(parsed.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|error| ClientError::Setup(error.to_string()))?;
+        Ok(Client { http, base: url.trim_end_matches('/').to_owned(), key: key.to_owned() })
+    }
+
+    /// The host's address.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// Whose key it is.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn whoami(&self) -> ClientResult<WhoAmI> {
+        self.get("/v1/whoami").await
+    }
+
+    /// All tenants; for operators.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tenants(&self) -> ClientResult<List<TenantView>> {
+        self.get("/v1/tenants").await
+    }
+
+    /// Makes a tenant, or changes its limits; for operators.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tenant_put(&self, name: &str, spec: &Value) -> ClientResult<Put<TenantView>> {
+        self.send(Method::PUT, &format!("/v1/tenants/{}", part(name)), Some(spec)).await
+    }
+
+    /// The things of one tenant.
+    pub fn tenant(&self, name: &str) -> TenantClient {
+        TenantClient { client: self.clone(), prefix: format!("/v1/tenants/{}", part(name)) }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> ClientResult<T> {
+        self.send(Method::GET, path, None::<&Value>).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> ClientResult<T> {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let (status, bytes) = self.exchange(request).await?;
+        let bytes = if bytes.is_empty() { Bytes::from_static(b"null") } else { bytes };
+        serde_json::from_slice(&bytes).map_err(|error| self.strange(status, error.to_string()))
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.key)
+    }
+
+    async fn exchange(&self, request: reqwest::RequestBuilder) -> ClientResult<(StatusCode, Bytes)> {
+        let unreachable = |error: reqwest::Error| ClientError::Unreachable {
+            url: self.base.clone(),
+            reason: innermost(&error.without_url()),
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(unreachable)?;
+        if status.is_success() {
+            return Ok((status, bytes));
+        }
+        match serde_json::from_slice::<Problem>(&bytes) {
+            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
+            Err(error) => Err(self.strange(status, format!("no problem document: {error}"))),
+        }
+    }
+
+    fn strange(&self, status: StatusCode, reason: String) -> ClientError {
+        ClientError::Strange { url: self.base.clone(), status: status.as_u16(), reason }
+    }
+}
+
+/// Kinds of things that can be put and listed by name.
+pub trait Resource: DeserializeOwned {
+    /// What the API calls them.
+    const PLURAL: &'static str;
+}
+
+macro_rules! resources {
+    ($($view:ident $plural:literal;)*) => {
+        $(impl Resource for $view { const PLURAL: &'static str = $plural; })*
+    };
+}
+
+resources! {
+    SecretView "secrets";
+    SourceView "sources";
+    DestinationView "destinations";
+    PluginView "plugins";
+    RouteView "routes";
+}
+
+/// One tenant's part of the API.
+#[derive(Clone)]
+pub struct TenantClient {
+    client: Client,
+    prefix: String,
+}
+
+impl TenantClient {
+    /// All things of a kind.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn list<R: Resource>(&self) -> ClientResult<Vec<R>> {
+        let list: List<R> = self.client.get(&self.path(&[R::PLURAL])).await?;
+        Ok(list.items)
+    }
+
+    /// One thing by name.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn get<R: Resource>(&self, name: &str) -> ClientResult<R> {
+        self.client.get(&self.path(&[R::PLURAL, name])).await
+    }
+
+    /// Makes or replaces a thing.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn put<R: Resource>(&self, name: &str, spec: &impl Serialize) -> ClientResult<Put<R>> {
+        self.client.send(Method::PUT, &self.path(&[R::PLURAL, name]), Some(spec)).await
+    }
+
+    /// What [`TenantClient::put`] would do.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn would_put<R: Resource>(&self, name: &str, spec: &impl Serialize) -> ClientResult<Put<R>> {
+        let path = format!("{}?dry_run=true", self.path(&[R::PLURAL, name]));
+        self.client.send(Method::PUT, &path, Some(spec)).await
+    }
+
+    /// Removes a thing.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn delete<R: Resource>(&self, name: &str) -> ClientResult<()> {
+        self.client.send(Method::DELETE, &self.path(&[R::PLURAL, name]), None::<&Value>).await
+    }
+
+    /// Makes a key of this tenant.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn key_create(&self, name: &str) -> ClientResult<NewKeyView> {
+        self.client.send(Method::POST, &self.path(&["keys"]), Some(&json!({ "name": name }))).await
+    }
+
+    /// Uploads a component; with `dry_run` the gate looks at it and nothing is kept.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn upload(&self, plugin: &str, component: Bytes, dry_run: bool) -> ClientResult<Put<VersionView>> {
+        let mut path = self.path(&["plugins", plugin, "versions"]);
+        if dry_run {
+            path.push_str("?dry_run=true");
+        }
+        let request = self.client.request(Method::PUT, &path).header("content-type", "application/wasm");
+        let (status, bytes) = self.client.exchange(request.body(component)).await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.client.strange(status, error.to_string()))
+    }
+
+    /// Makes a deployment of an uploaded version.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn deploy(&self, plugin: &str, wanted: &NewVersion) -> ClientResult<Put<DeploymentView>> {
+        self.client.send(Method::POST, &self.path(&["plugins", plugin, "deployments"]), Some(wanted)).await
+    }
+
+    /// All deployments of a plugin, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn deployments(&self, plugin: &str) -> ClientResult<Vec<DeploymentView>> {
+        let list: List<DeploymentView> = self.client.get(&self.path(&["plugins", plugin, "deployments"])).await?;
+        Ok(list.items)
+    }
+
+    /// Makes an earlier (or later) deployment the active one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn activate(&self, plugin: &str, number: u32) -> ClientResult<DeploymentView> {
+        let number = number.to_string();
+        let path = self.path(&["plugins", plugin, "deployments", &number, "activate"]);
+        self.client.send(Method::POST, &path, None::<&Value>).await
+    }
+
+    /// Pauses a source, route or destination.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn pause<R: Resource>(&self, name: &str) -> ClientResult<R> {
+        self.client.send(Method::POST, &self.path(&[R::PLURAL, name, "pause"]), None::<&Value>).await
+    }
+
+    /// Resumes it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn resume<R: Resource>(&self, name: &str) -> ClientResult<R> {
+        self.client.send(Method::POST, &self.path(&[R::PLURAL, name, "resume"]), None::<&Value>).await
+    }
+
+    /// Events, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn events(&self, filter: &[(&str, String)]) -> ClientResult<List<EventLine>> {
+        self.client.get(&self.filtered("events", filter)).await
+    }
+
+    /// The whole story of one event.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn story(&self, event: &str) -> ClientResult<StoryView> {
+        self.client.get(&self.path(&["events", event])).await
+    }
+
+    /// The body of one event.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn event_body(&self, event: &str) -> ClientResult<Bytes> {
+        let request = self.client.request(Method::GET, &self.path(&["events", event, "body"]));
+        Ok(self.client.exchange(request).await?.1)
+    }
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn runs(&self, filter: &[(&str, String)]) -> ClientResult<List<RunView>> {
+        self.client.get(&self.filtered("runs", filter)).await
+    }
+
+    /// Runs the event of an ended run once more, on what is active now.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn replay(&self, run: &str) -> ClientResult<Replayed> {
+        self.client.send(Method::POST, &self.path(&["runs", run, "replay"]), None::<&Value>).await
+    }
+
+    /// Deliveries, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn deliveries(&self, filter: &[(&str, String)]) -> ClientResult<List<DeliveryView>> {
+        self.client.get(&self.filtered("deliveries", filter)).await
+    }
+
+    /// Requests that were not believed, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn refusals(&self, filter: &[(&str, String)]) -> ClientResult<List<RefusalView>> {
+        self.client.get(&self.filtered("refusals", filter)).await
+    }
+
+    fn path(&self, parts: &[&str]) -> String {
+        parts.iter().fold(self.prefix.clone(), |path, one| format!("{path}/{}", part(one)))
+    }
+
+    fn filtered(&self, what: &str, filter: &[(&str, String)]) -> String {
+        let path = self.path(&[what]);
+        if filter.is_empty() {
+            return path;
+        }
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(filter).finish();
+        format!("{path}?{query}")
+    }
+}
+
+/// What a deployment is made of.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewVersion {
+    /// The uploaded version.
+    pub digest: Digest,
+    /// Plain settings.
+    pub config: std::collections::BTreeMap<String, String>,
+    /// What it may ask for.
+    pub grants: Grants,
+    /// Make it the active one.
+    pub activate: bool,
+}
+
+fn part(text: &str) -> String {
+    utf8_percent_encode(text, PART).to_string()
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+/// TLS over the roots that browsers trust, with the one cryptography of this program.
+fn tls() -> ClientResult<rustls::ClientConfig> {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ClientError::Setup(error.to_string()))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,204 @@
+//! Destinations: a URL that can be called, and headers that do not pretend to be ours.
+
+use std::collections::BTreeMap;
+
+use creel_webhook::destination::{Auth, DestinationSpec, Kind, Signing};
+use creel_webhook::retry::Schedule;
+use serde_json::Value;
+use url::Url;
+
+use super::fields::{Fields, Mistake, escape};
+
+/// Headers that the host sets itself or that belong to the connection; nobody configures them.
+pub const RESERVED_HEADERS: &[&str] = &[
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "idempotency-key",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// More calls side by side than this is an attack on the receiver.
+const CONCURRENCY_MAX: u64 = 256;
+
+/// One lane row is written per call; more than this per second is beyond one writer.
+const RATE_PER_S_MAX: u64 = 10_000;
+
+/// A minute: who can't connect in that time is down.
+const CONNECT_TIMEOUT_MS_MAX: u64 = 60_000;
+
+/// Five minutes: a lease is as long as this and half a minute more.
+const TIMEOUT_MS_MAX: u64 = 300_000;
+
+/// Reads a destination.
+///
+/// # Errors
+/// All mistakes with their pointers.
+pub fn read(name: &str, document: Value) -> Result<DestinationSpec, Vec<Mistake>> {
+    let mut fields = Fields::of(document);
+    let name = fields.name(name);
+    let url = fields.required::<String>("url");
+    if let Some(Err(detail)) = url.as_deref().map(base_url) {
+        fields.mistake("url", detail);
+    }
+    let kind = fields.or("kind", Kind::default());
+    let auth = fields.or("auth", Auth::None);
+    check_auth(&mut fields, &auth);
+    let signing = fields.optional::<Signing>("signing");
+    let headers: BTreeMap<String, String> = fields.or("headers", BTreeMap::new());
+    check_headers(&mut fields, &headers);
+    let retry_ms = schedule(&mut fields);
+    let concurrency_max = fields.number("concurrency_max", 1..=CONCURRENCY_MAX);
+    let rate_per_s = fields.number("rate_per_s", 1..=RATE_PER_S_MAX);
+    let connect_timeout_ms = fields.number("connect_timeout_ms", 1..=CONNECT_TIMEOUT_MS_MAX);
+    let timeout_ms = fields.number("timeout_ms", 1..=TIMEOUT_MS_MAX);
+    let defaults = defaults(&name);
+    let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let spec = url.zip(defaults).map(|(url, defaults)| DestinationSpec {
+        name,
+        kind,
+        url,
+        auth,
+        signing,
+        headers,
+        retry_ms,
+        concurrency_max: concurrency_max.map_or(defaults.concurrency_max, narrow),
+        rate_per_s: rate_per_s.map(narrow),
+        connect_timeout_ms: connect_timeout_ms.unwrap_or(defaults.connect_timeout_ms),
+        timeout_ms: timeout_ms.unwrap_or(defaults.timeout_ms),
+    });
+    fields.done(spec)
+}
+
+/// Checks a base URL: absolute, http or https, no user and password, no query, no fragment.
+///
+/// # Errors
+/// What is wrong, for people.
+pub fn base_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("`{text}` is no absolute URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("the scheme `{}` cannot be called; write https:// or http://", url.scheme()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a user or password in a URL is shown to everybody; use `auth` with a secret".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("a base URL has no query and no fragment; a call's path brings its own query".to_owned());
+    }
+    Ok(url)
+}
+
+/// Where each secret of a destination stands in its document, by name.
+pub fn secret_pointers(spec: &DestinationSpec) -> Vec<(&'static str, &str)> {
+    let auth = match &spec.auth {
+        Auth::None => None,
+        Auth::Bearer { secret } | Auth::Basic { secret, .. } | Auth::Header { secret, .. } => {
+            Some(("/auth/secret", secret.as_str()))
+        }
+    };
+    let signing =
+        spec.signing.as_ref().map(|Signing::StandardWebhooks { secret }| ("/signing/secret", secret.as_str()));
+    auth.into_iter().chain(signing).collect()
+}
+
+fn check_auth(fields: &mut Fields, auth: &Auth) {
+    match auth {
+        Auth::Basic { username, .. } if username.contains(':') => {
+            fields.mistake("auth/username", "a user name of basic authentication has no `:`");
+        }
+        Auth::Basic { username, .. } if username.chars().any(char::is_control) => {
+            fields.mistake("auth/username", "a user name of basic authentication has no control characters");
+        }
+        Auth::Header { header, .. } => {
+            if let Err(detail) = header_name(header) {
+                fields.mistake("auth/header", detail);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn check_headers(fields: &mut Fields, headers: &BTreeMap<String, String>) {
+    for (name, value) in headers {
+        let path = format!("headers/{}", escape(name));
+        if let Err(detail) = header_name(name) {
+            fields.mistake(&path, detail);
+        }
+        if http::HeaderValue::from_str(value).is_err() {
+            fields.mistake(&path, "the value holds characters that a header can't");
+        }
+    }
+}
+
+fn header_name(name: &str) -> Result<(), String> {
+    let lower = name.to_ascii_lowercase();
+    if http::HeaderName::from_bytes(lower.as_bytes()).is_err() {
+        return Err(format!("`{name}` is not the name of a header"));
+    }
+    let ours = lower.starts_with("webhook-") || lower.starts_with("x-forwarded-");
+    if ours || RESERVED_HEADERS.contains(&lower.as_str()) {
+        return Err(format!("the header `{lower}` is the host's own; credentials go into `auth`"));
+    }
+    Ok(())
+}
+
+fn schedule(fields: &mut Fields) -> Schedule {
+    let Some(delays) = fields.optional::<Vec<u64>>("retry_ms") else {
+        return Schedule::default();
+    };
+    Schedule::new(delays).unwrap_or_else(|error| {
+        fields.mistake("retry_ms", error.to_string());
+        Schedule::default()
+    })
+}
+
+/// The defaults of a destination, in the one place that states them: the type's own reader.
+fn defaults(name: &str) -> Option<DestinationSpec> {
+    serde_json::from_value(serde_json::json!({ "name": name, "url": "" })).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pointers(document: Value) -> Vec<String> {
+        read("crm", document).unwrap_err().into_iter().map(|mistake| mistake.pointer).collect()
+    }
+
+    #[test]
+    fn a_url_alone_is_enough() {
+        let spec = read("crm", json!({ "url": "https://crm.example/v1" })).unwrap();
+        assert_eq!((spec.concurrency_max, spec.timeout_ms), (8, 15_000));
+    }
+
+    #[test]
+    fn every_mistake_has_its_pointer() {
+        let document = json!({
+            "url": "https://user:pw@crm.example/",
+            "auth": { "type": "header", "header": "Authorization", "secret": "s" },
+            "headers": { "x/y": "a", "good": "a\nb" },
+            "retry_ms": [], "timeout_ms": 0, "colour": "red",
+        });
+        let expected =
+            ["/url", "/auth/header", "/headers/good", "/headers/x~1y", "/retry_ms", "/timeout_ms", "/colour"];
+        assert_eq!(pointers(document), expected);
+    }
+
+    #[test]
+    fn nested_unknown_fields_are_refused() {
+        let auth = json!({ "type": "bearer", "secret": "s", "scret": "t" });
+        assert_eq!(pointers(json!({ "url": "https://crm.example", "auth": auth })), ["/auth"]);
+        assert_eq!(pointers(json!({ "url": "ftp://crm.example" })), ["/url"]);
+    }
+}

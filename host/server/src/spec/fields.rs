@@ -1,0 +1,160 @@
+//! A JSON object, taken apart field by field with every mistake collected.
+//!
+//! serde stops at the first mistake; people want all of them. [`Fields`] takes one field after the other, notes what
+//! does not fit with its JSON pointer (RFC 6901), and in the end refuses what nobody asked for.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One thing that is wrong in a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// Where: a JSON pointer, empty for the document itself.
+    pub pointer: String,
+    /// What is wrong and how to mend it.
+    pub detail: String,
+}
+
+impl Mistake {
+    /// A mistake at `pointer`.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Mistake { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// An object being read.
+#[derive(Debug)]
+pub struct Fields {
+    map: Map<String, Value>,
+    known: Vec<&'static str>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Fields {
+    /// Begins to read; anything but an object is a mistake of its own.
+    pub fn of(document: Value) -> Self {
+        let (map, mistakes) = match document {
+            Value::Object(map) => (map, Vec::new()),
+            other => (Map::new(), vec![Mistake::new("", format!("an object is wanted here, not {}", name_of(&other)))]),
+        };
+        Fields { map, known: Vec::new(), mistakes }
+    }
+
+    /// A field that must be there.
+    pub fn required<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
+        match self.take(name) {
+            Some(value) => self.read(name, value),
+            None => {
+                self.mistake(name, "this field is required");
+                None
+            }
+        }
+    }
+
+    /// A field that may be missing or null.
+    pub fn optional<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
+        let value = self.take(name)?;
+        self.read(name, value)
+    }
+
+    /// A field with a default.
+    pub fn or<T: DeserializeOwned>(&mut self, name: &'static str, default: T) -> T {
+        self.optional(name).unwrap_or(default)
+    }
+
+    /// A whole number within bounds; `None` when missing or wrong.
+    pub fn number(&mut self, name: &'static str, bounds: std::ops::RangeInclusive<u64>) -> Option<u64> {
+        let number: u64 = self.optional(name)?;
+        if bounds.contains(&number) {
+            return Some(number);
+        }
+        self.mistake(name, format!("{number} is outside of {} to {}", bounds.start(), bounds.end()));
+        None
+    }
+
+    /// The name of the thing: from the path, and the same in the document if it stands there.
+    pub fn name(&mut self, name: &str) -> String {
+        if let Err(error) = creel_webhook::tenant::check_name(name) {
+            self.mistake("name", error.to_string());
+        }
+        if let Some(written) = self.optional::<String>("name").filter(|written| written != name) {
+            self.mistake("name", format!("the document names `{written}`, the address `{name}`; leave it out here"));
+        }
+        name.to_owned()
+    }
+
+    /// Notes that something is wrong at `path` (a field, or field and more, separated by `/`).
+    pub fn mistake(&mut self, path: &str, detail: impl Into<String>) {
+        self.mistakes.push(Mistake::new(format!("/{path}"), detail));
+    }
+
+    /// Ends: the value, unless there were mistakes or fields that nobody asked for.
+    ///
+    /// # Errors
+    /// All mistakes.
+    pub fn done<T>(mut self, value: Option<T>) -> Result<T, Vec<Mistake>> {
+        let known = self.known.join(", ");
+        for name in self.map.keys() {
+            self.mistakes.push(Mistake::new(format!("/{}", escape(name)), format!("unknown field; known are {known}")));
+        }
+        match value {
+            Some(value) if self.mistakes.is_empty() => Ok(value),
+            _ => Err(self.mistakes),
+        }
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        self.known.push(name);
+        self.map.shift_remove(name).filter(|value| !value.is_null())
+    }
+
+    fn read<T: DeserializeOwned>(&mut self, name: &'static str, value: Value) -> Option<T> {
+        match serde_json::from_value(value) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.mistake(name, error.to_string());
+                None
+            }
+        }
+    }
+}
+
+/// A token of a JSON pointer.
+pub fn escape(token: &str) -> String {
+    token.replace('~', "~0").replace('/', "~1")
+}
+
+fn name_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn all_mistakes_come_at_once() {
+        let mut fields = Fields::of(json!({ "a": "x", "n": 99, "strange/one": 1 }));
+        let a = fields.required::<u32>("a");
+        fields.number("n", 1..=10);
+        fields.required::<String>("missing");
+        let pointers: Vec<_> = fields.done(a).unwrap_err().into_iter().map(|mistake| mistake.pointer).collect();
+        assert_eq!(pointers, ["/a", "/n", "/missing", "/strange~1one"]);
+    }
+
+    #[test]
+    fn only_objects_are_documents() {
+        let mistakes = Fields::of(json!([])).done(Some(())).unwrap_err();
+        assert_eq!(mistakes, [Mistake::new("", "an object is wanted here, not an array")]);
+    }
+}
