@@ -36,12 +36,7 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// `None` when no reply route takes the request's first event.
-    pub(super) fn of(
-        entry: &SourceEntry,
-        proof: &Proof,
-        drafts: &[EventDraft],
-        request: &RawRequest,
-    ) -> Option<Self> {
+    pub(super) fn of(entry: &SourceEntry, proof: &Proof, drafts: &[EventDraft], request: &RawRequest) -> Option<Self> {
         let kind = drafts.first()?.kind.as_str();
         let spec = &entry.source.spec;
         entry.routes.iter().find(|route| route.mode == Mode::Reply && route.pattern.matches(kind))?;
