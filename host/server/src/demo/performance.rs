@@ -16,8 +16,8 @@ use creel_webhook::signature::sign;
 use creel_webhook::signature::sign::Outgoing;
 use serde::Serialize;
 
-use crate::api::{EventLine, List, RefusalView, SourceView, StoryView};
-use crate::cli::client::Client;
+use crate::api::{SourceView, StoryView};
+use crate::cli::client::TenantClient;
 use crate::system::Entropy;
 
 use super::receiver::Receiver;
@@ -57,10 +57,8 @@ impl Secrets {
 
 /// What is needed to play.
 pub(super) struct Performance {
-    /// The admin API.
-    pub(super) client: Client,
-    /// The demo's tenant.
-    pub(super) tenant: &'static str,
+    /// The demo's tenant at the admin API.
+    pub(super) client: TenantClient,
     /// Base of the ingress URLs.
     pub(super) ingress_url: String,
     /// What senders sign with.
@@ -169,8 +167,7 @@ impl Performance {
     }
 
     async fn send(&self, http: &reqwest::Client, scene: &Scene) -> anyhow::Result<Answered> {
-        let source: SourceView =
-            self.client.get(&format!("/v1/tenants/{}/sources/{}", self.tenant, scene.sender.source)).await?;
+        let source: SourceView = self.client.get(scene.sender.source).await?;
         let url = format!("{}{}", self.ingress_url, source.path);
         let (content_type, body) = body_of(scene.payload)?;
         let request = self.signed(scene, &url, content_type, &body)?;
@@ -203,8 +200,7 @@ impl Performance {
     }
 
     async fn newest(&self, source: &str) -> anyhow::Result<Option<String>> {
-        let path = format!("/v1/tenants/{}/events?source={source}&limit=1", self.tenant);
-        let list: List<EventLine> = self.client.get(&path).await?;
+        let list = self.client.events(&[("source", source.to_owned()), ("limit", "1".to_owned())]).await?;
         Ok(list.items.first().map(|event| event.id.to_string()))
     }
 
@@ -212,7 +208,7 @@ impl Performance {
     async fn settled(&self, event: &str) -> anyhow::Result<StoryView> {
         let began = self.clock.now();
         loop {
-            let story: StoryView = self.client.get(&format!("/v1/tenants/{}/events/{event}", self.tenant)).await?;
+            let story = self.client.story(event).await?;
             let decided = story.runs.iter().all(|run| run.ended_at.is_some());
             let ended = story.deliveries.iter().all(|call| call.ended_at.is_some());
             if (decided && ended) || self.clock.now().since_ms(began) > SETTLE_MS_MAX {
@@ -224,7 +220,7 @@ impl Performance {
 
     /// Each refused scene must be in the operator's record, with the reason that the sender was not told.
     async fn refusal_problems(&self) -> anyhow::Result<Vec<String>> {
-        let list: List<RefusalView> = self.client.get(&format!("/v1/tenants/{}/refusals", self.tenant)).await?;
+        let list = self.client.refusals(&[]).await?;
         let mut reasons: Vec<&str> = list.items.iter().map(|refusal| refusal.reason.as_str()).collect();
         reasons.sort_unstable();
         let expected = ["no_match", "timestamp_too_old"];
