@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `walls.rs` | which crate may depend on which, and which words may not occur in it; features named in one place |
 //! | `circles.rs` | no circle among a crate's files, no child that imports its parent |
-//! | `shape.rs` | names, lengths, `//!`, words that mean "unfinished", `unsafe`, `tokio::spawn` |
+//! | `shape.rs` | names, lengths, `//!`, words that mean "unfinished", `unsafe`, `tokio::spawn`, sleeping tests |
 //!
 //! Exceptions are data at the head of each of those files, each with its reason.
 

@@ -33,6 +33,12 @@ const SPAWN_ALLOWED: &[&str] = &[
     "host/server/src/demo.rs",
 ];
 
+/// Ways to sleep.
+const SLEEPS: &[&str] = &["thread::sleep", "time::sleep", "sleep_until("];
+
+/// Where the word is not a sleeping test: guests whose behaviour is to sleep.
+const SLEEP_ALLOWED: &[&str] = &["tests/components/", "tests/bench/"];
+
 /// All of this file's rules.
 pub(crate) fn check(file: &SourceFile) -> Vec<Breach> {
     let mut breaches = Vec::from_iter(heading(file));
@@ -41,6 +47,7 @@ pub(crate) fn check(file: &SourceFile) -> Vec<Breach> {
     breaches.extend(words(file));
     breaches.extend(unsafe_code(file));
     breaches.extend(spawns(file));
+    breaches.extend(sleeps(file));
     breaches
 }
 
@@ -151,6 +158,18 @@ fn spawns(file: &SourceFile) -> Vec<Breach> {
     found.map(|(line, _)| file.breach("spawn", line, what)).collect()
 }
 
+/// Sleeping in tests: too short it is a flake, too long it is a waste, and there is no right length.
+fn sleeps(file: &SourceFile) -> Vec<Breach> {
+    let ours = file.path.starts_with("host/") || file.path.starts_with("tests/");
+    if !ours || SLEEP_ALLOWED.iter().any(|allowed| file.path.starts_with(allowed)) {
+        return Vec::new();
+    }
+    let test_lines = file.code.iter().enumerate().filter(|(index, _)| file.is_test_line(index + 1));
+    let found = test_lines.filter(|(_, line)| SLEEPS.iter().any(|sleep| line.contains(sleep)));
+    let what = "a test does not sleep: hand it the time (`ManualClock`, `tick(now)`), or wait at a socket or a notification with a bound";
+    found.map(|(index, _)| file.breach("sleep", index + 1, what)).collect()
+}
+
 #[cfg(test)]
 mod planted {
     use super::*;
@@ -182,5 +201,7 @@ mod planted {
         assert_eq!(rules("host/runtime/src/cache.rs", "//! x\nfn f() { unsafe { g() } }\n"), [""; 0]);
         assert_eq!(rules(FINE, "//! x\nfn f() { tokio::spawn(g()); }\n"), ["spawn"]);
         assert_eq!(rules("host/server/src/app.rs", "//! x\nfn f() { tokio::spawn(g()); }\n"), [""; 0]);
+        assert_eq!(rules(FINE, "//! x\n#[test]\nfn f() { std::thread::sleep(D); }\n"), ["sleep"]);
+        assert_eq!(rules(FINE, "//! x\nfn f() { std::thread::sleep(D); }\n"), [""; 0]);
     }
 }

@@ -203,7 +203,6 @@ impl Sources {
     ///
     /// # Errors
     /// [`ConfigError::Unreadable`].
-    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn read(file: Option<&Path>, flags: Vec<(String, String)>) -> Result<Self, ConfigError> {
         let read = |path: &Path| match std::fs::read_to_string(path) {
             Ok(text) => Ok((path.to_owned(), text)),
