@@ -177,7 +177,9 @@ impl App {
         let mut parts = JoinSet::new();
         for (listener, router) in [self.ingress, self.admin] {
             let stop = shutdown.begun();
-            parts.spawn(async move { drop(listener::serve(listener, router, limits, stop).await) });
+            parts.spawn(async move {
+                listener::serve(listener, router, limits, stop).await;
+            });
         }
         parts.spawn(self.worker.run(shutdown.begun()));
         parts.spawn(self.sender.run(shutdown.begun()));
@@ -247,7 +249,7 @@ fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
     })
 }
 
-/// Binds both listeners. With port 0 the system chooses, and the public URL follows.
+/// Binds both listeners. With port 0 the system chooses, and a public URL that nobody set follows.
 async fn bind(config: &mut Config) -> anyhow::Result<(TcpListener, TcpListener)> {
     let ingress = TcpListener::bind(config.ingress.listen).await.with_context(|| {
         format!("listening on `ingress.listen` = {}; is another process there?", config.ingress.listen)
@@ -255,14 +257,14 @@ async fn bind(config: &mut Config) -> anyhow::Result<(TcpListener, TcpListener)>
     let admin = TcpListener::bind(config.admin.listen)
         .await
         .with_context(|| format!("listening on `admin.listen` = {}; is another process there?", config.admin.listen))?;
-    if config.ingress.listen.port() == 0 {
+    if config.public_url == format!("http://{}", config.ingress.listen) {
         config.public_url = format!("http://{}", ingress.local_addr()?);
     }
     Ok((ingress, admin))
 }
 
 fn open_store(config: &Config, data_dir: &DataDir) -> anyhow::Result<Arc<dyn Store>> {
-    let options = StoreOptions { bytes_max: config.store_bytes_max, ..StoreOptions::default() };
+    let options = StoreOptions { bytes_max: config.store_bytes_max };
     let path = data_dir.database();
     let store = SqliteStore::open(&path, options).with_context(|| format!("opening the store {}", path.display()))?;
     Ok(Arc::new(store))

@@ -13,6 +13,7 @@ mod performance;
 mod receiver;
 mod story;
 mod telling;
+mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
