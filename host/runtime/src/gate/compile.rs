@@ -166,7 +166,8 @@ impl Compiler {
         let mut stderr = stderr.take(REASON_BYTES_MAX);
         let ((), read, complained) =
             tokio::join!(write, stdout.read_to_end(&mut artifact), stderr.read_to_end(&mut reason));
-        (read?, complained?);
+        read?;
+        complained?;
         if artifact.len() as u64 > bytes_max {
             return Err(CompileError::TooBig { bytes_max });
         }
