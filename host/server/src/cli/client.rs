@@ -134,7 +134,11 @@ impl Client {
         TenantClient { client: self.clone(), prefix: format!("/v1/tenants/{}", part(name)) }
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> ClientResult<T> {
+    /// Any address of the API, read as `T`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> ClientResult<T> {
         self.send(Method::GET, path, None::<&Value>).await
     }
 
@@ -207,6 +211,14 @@ pub struct TenantClient {
 }
 
 impl TenantClient {
+    /// The tenant itself.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn about(&self) -> ClientResult<TenantView> {
+        self.client.get(&self.prefix).await
+    }
+
     /// All things of a kind.
     ///
     /// # Errors
