@@ -3,13 +3,13 @@
 //! Two engines exist. The **sandbox** runs guests out of a pool of memories, tables and stacks that is reserved at
 //! start, so that a fresh instance costs microseconds. The **compiling** engine allocates on demand and runs nothing:
 //! the pool's reservations would break a child process's memory limit. Both answer the same to everything that shapes
-//! code, which [`fingerprint`] shows, so that what one compiles the other loads.
+//! code, which their common fingerprint shows, so that what one compiles the other loads.
 //!
 //! What repeats must repeat exactly: NaNs are canonical, relaxed SIMD is deterministic, threads and shared memory do
 //! not exist. What the host does not need is off: 64-bit memories, garbage collection, exceptions.
 //!
 //! Fuel decides verdicts and epochs decide time slices: a thread of its own ends an epoch each millisecond, upon which
-//! a running guest yields to its executor. The pool never fails for want of room: [`Sandbox::admit`] waits.
+//! a running guest yields to its executor. The pool never fails for want of room: a run waits for its turn.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;

@@ -217,7 +217,7 @@ pub struct PluginView {
 /// An uploaded version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionView {
-    /// Digest of the component as kept: a core module is wrapped first.
+    /// SHA-256 of the upload.
     pub digest: Digest,
     /// What it imports.
     pub imports: Vec<String>,

@@ -24,7 +24,8 @@ use anyhow::Context as _;
 use axum::Router;
 use bytes::Bytes;
 use creel_runtime::cache::Cache;
-use creel_runtime::gate::compile::{Compiler, CompilerOptions};
+use creel_runtime::gate::compile::{CompileError, Compiler, CompilerOptions};
+use creel_runtime::gate::inspect;
 use creel_runtime::limits::{EngineOptions, Limits};
 use creel_runtime::registry::{PrepareError, Registry};
 use creel_runtime::run::Runtime;
@@ -176,7 +177,9 @@ impl App {
         let mut parts = JoinSet::new();
         for (listener, router) in [self.ingress, self.admin] {
             let stop = shutdown.begun();
-            parts.spawn(async move { drop(listener::serve(listener, router, limits, stop).await) });
+            parts.spawn(async move {
+                listener::serve(listener, router, limits, stop).await;
+            });
         }
         parts.spawn(self.worker.run(shutdown.begun()));
         parts.spawn(self.sender.run(shutdown.begun()));
@@ -246,22 +249,22 @@ fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
     })
 }
 
-/// Binds both listeners. With port 0 the system chooses, and the public URL follows.
+/// Binds both listeners. With port 0 the system chooses, and a public URL that nobody set follows.
 async fn bind(config: &mut Config) -> anyhow::Result<(TcpListener, TcpListener)> {
-    let ingress = TcpListener::bind(config.ingress.listen)
-        .await
-        .with_context(|| format!("listening on `ingress.listen` = {}; is another process there?", config.ingress.listen))?;
+    let ingress = TcpListener::bind(config.ingress.listen).await.with_context(|| {
+        format!("listening on `ingress.listen` = {}; is another process there?", config.ingress.listen)
+    })?;
     let admin = TcpListener::bind(config.admin.listen)
         .await
         .with_context(|| format!("listening on `admin.listen` = {}; is another process there?", config.admin.listen))?;
-    if config.ingress.listen.port() == 0 {
+    if config.public_url == format!("http://{}", config.ingress.listen) {
         config.public_url = format!("http://{}", ingress.local_addr()?);
     }
     Ok((ingress, admin))
 }
 
 fn open_store(config: &Config, data_dir: &DataDir) -> anyhow::Result<Arc<dyn Store>> {
-    let options = StoreOptions { bytes_max: config.store_bytes_max, ..StoreOptions::default() };
+    let options = StoreOptions { bytes_max: config.store_bytes_max };
     let path = data_dir.database();
     let store = SqliteStore::open(&path, options).with_context(|| format!("opening the store {}", path.display()))?;
     Ok(Arc::new(store))
@@ -343,13 +346,15 @@ fn upload_gate(registry: Arc<Registry>, limits: Limits) -> UploadGate {
     Arc::new(move |upload: Bytes| {
         let (registry, limits) = (registry.clone(), limits.clone());
         async move {
-            let prepared = registry.admit(upload.clone(), &limits).await.map_err(upload_refusal)?;
-            Ok(Uploaded {
-                digest: *prepared.digest(),
-                imports: prepared.imports().to_vec(),
-                bytes: upload.len() as u64,
-                wrapped: upload,
-            })
+            let bytes = upload.clone();
+            let inspected = tokio::task::spawn_blocking(move || inspect(&bytes, &limits))
+                .await
+                .map_err(|panic| upload_refusal(PrepareError::Compile(CompileError::Refused(panic.to_string()))))?
+                .map_err(|refusal| upload_refusal(refusal.into()))?;
+            let kept = upload.clone();
+            registry.get(inspected.digest, || async { Ok::<_, String>(kept) }).await.map_err(upload_refusal)?;
+            let bytes = upload.len() as u64;
+            Ok(Uploaded { digest: inspected.digest, imports: inspected.imports, bytes, upload })
         }
         .boxed()
     })

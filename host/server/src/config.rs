@@ -31,8 +31,10 @@ pub const MASTER_KEY_ENV: &str = "CREEL_MASTER_KEY";
 /// Variables that are the command line's and no settings.
 const OTHER_ENV: &[&str] = &["CREEL_CONFIG", "CREEL_KEY", "CREEL_URL", "CREEL_TENANT"];
 
-/// Variables that Kubernetes sets by itself for a service named `creel`, and those of tests.
-const FOREIGN_ENV: &[&str] = &["CREEL_PORT", "CREEL_SERVICE_", "CREEL_TEST_", "CREEL_BENCH_", "CREEL_GUEST_"];
+/// Beginnings of variables that are set for others: by Kubernetes for a service named `creel`, for the process that
+/// compiles, for tests.
+const FOREIGN_ENV: &[&str] =
+    &["CREEL_PORT", "CREEL_SERVICE_", "CREEL_COMPILE_", "CREEL_TEST_", "CREEL_BENCH_", "CREEL_GUEST_"];
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,7 +205,6 @@ impl Sources {
     ///
     /// # Errors
     /// [`ConfigError::Unreadable`].
-    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn read(file: Option<&Path>, flags: Vec<(String, String)>) -> Result<Self, ConfigError> {
         let read = |path: &Path| match std::fs::read_to_string(path) {
             Ok(text) => Ok((path.to_owned(), text)),

@@ -13,6 +13,7 @@ mod performance;
 mod receiver;
 mod story;
 mod telling;
+mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -78,7 +79,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         .context("applying the demo's configuration")?;
     voice.host(&ingress_url, &admin_url, &file, plan.changes());
     let performance =
-        Performance { client, tenant: TENANT, ingress_url, secrets: stage.secrets, receiver, clock: stage.clock };
+        Performance { client: client.tenant(TENANT), ingress_url, secrets: stage.secrets, receiver, clock: stage.clock };
     let told = performance.play(&mut voice).await?;
     let ok = told.ok;
     voice.summary(&told, options.json)?;

@@ -16,8 +16,8 @@ use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::destination::Destination;
 use creel_webhook::id::{DestinationId, PluginId, RouteId, SourceId, TenantId};
 use creel_webhook::identity::IdentityRules;
-use creel_webhook::pointer::{Params, Pointer};
 use creel_webhook::plugin::{Deployment, Plugin};
+use creel_webhook::pointer::{Params, Pointer};
 use creel_webhook::preset::{Preset, preset};
 use creel_webhook::provider::Provider;
 use creel_webhook::route::Route;
@@ -209,7 +209,12 @@ impl Builder<'_> {
         let plugins = control
             .plugins
             .into_iter()
-            .map(|plugin| (plugin.id, { let deployment = active.remove(&plugin.id); (plugin, deployment) }))
+            .map(|plugin| {
+                (plugin.id, {
+                    let deployment = active.remove(&plugin.id);
+                    (plugin, deployment)
+                })
+            })
             .collect();
         Picture {
             version: control.version,

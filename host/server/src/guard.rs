@@ -423,7 +423,7 @@ impl Guard {
             if let Some((ip, inner)) = inner
                 && (inner.is_never_opened() || !opened(SocketAddr::new(ip, target.port()), Some(inner)))
             {
-                return Err(denied(target.ip(), if inner == Range::Metadata { inner } else { range }));
+                return Err(denied(ip, inner));
             }
             if range.is_never_opened() || !opened(target, Some(range)) {
                 return Err(denied(target.ip(), range));

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use creel_store::contract::{
     Accept, Accepted, FirstAnswer, NewEvent, NewReply, NewRequest, NewRun, Store, StoredAnswer,

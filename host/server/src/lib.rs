@@ -15,7 +15,6 @@ pub mod admin;
 pub mod api;
 pub mod app;
 pub mod body;
-pub mod cli;
 pub mod config;
 pub mod datadir;
 pub mod directory;

@@ -6,6 +6,7 @@
 //!
 //! * A connection over a cap is answered `503` without being read, and closed.
 //! * IPv6 senders are counted by /64: that is what one customer of a provider usually holds.
+//! * A peer that does not read its answer is given up after 30 s without progress.
 //! * Every request carries its [`PeerAddr`] as an extension.
 //! * When `shutdown` completes: no new connection, connections without a request are closed, requests in flight are
 //!   finished within `shutdown_timeout_ms`, then cut.
@@ -30,6 +31,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_service::Service as _;
+
+use stall::Stalling;
+
+mod stall;
 
 /// The bounds of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +70,9 @@ const FULL: &[u8] =
 
 /// Read buffer of a connection at most: a large body comes in pieces of this size. The head has its own limit.
 const READ_BUFFER_BYTES_MAX: usize = 128 * 1_024;
+
+/// How long an answer may make no progress: retransmissions of a bad mobile line get through in this time.
+const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
 
 /// How long to pause when the operating system has no more descriptors; asking at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -139,7 +147,8 @@ impl Connection {
                 handle(router.clone(), peer, request)
             }
         });
-        let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
+        let mut connection =
+            pin!(server.serve_connection(TokioIo::new(Stalling::new(stream, WRITE_STALL_MAX)), service));
         tokio::select! {
             ended = connection.as_mut() => return log_end(self.peer, ended),
             _ = self.stopping.wait_for(|stopping| *stopping) => {}

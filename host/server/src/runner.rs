@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use creel_runtime::capability::granted::Granted;
-use creel_runtime::limits::Limits;
 use creel_runtime::gate::Prepared;
+use creel_runtime::limits::Limits;
 use creel_runtime::registry::Registry;
 use creel_runtime::run::threads::GuestThreads;
 use creel_runtime::run::{RunInput, RunReport, Runtime};

@@ -188,7 +188,8 @@ fn request_of(
     let spec = &entry.destination.spec;
     let url = target(&spec.url, &claim.path)?;
     let body = claim.body.clone().unwrap_or_default();
-    let mut headers: Vec<Pair> = spec.headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
+    let mut headers: Vec<Pair> =
+        spec.headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
     headers.retain(|(name, _)| !claim.headers.iter().any(|(own, _)| own == name));
     headers.extend(claim.headers.iter().cloned());
     headers.push(("idempotency-key".to_owned(), claim.key.clone()));
@@ -209,7 +210,8 @@ fn request_of(
 fn header_map(headers: Vec<Pair>) -> Result<HeaderMap, String> {
     let mut map = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
-        let value = HeaderValue::from_str(&value).map_err(|_| format!("the value of header `{name}` is not sendable"))?;
+        let value =
+            HeaderValue::from_str(&value).map_err(|_| format!("the value of header `{name}` is not sendable"))?;
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no header name"))?;
         map.append(name, value);
     }
@@ -219,7 +221,8 @@ fn header_map(headers: Vec<Pair>) -> Result<HeaderMap, String> {
 /// The call's path under the destination's base path.
 fn target(base: &str, path: &str) -> Result<Url, String> {
     let joined = if path.is_empty() { base.to_owned() } else { format!("{}{path}", base.trim_end_matches('/')) };
-    let url = Url::parse(&joined).map_err(|error| format!("the destination's URL with the call's path is no URL: {error}"))?;
+    let url = Url::parse(&joined)
+        .map_err(|error| format!("the destination's URL with the call's path is no URL: {error}"))?;
     let base = Url::parse(base).map_err(|error| format!("the destination's URL is no URL: {error}"))?;
     if url.origin() != base.origin() || !url.path().starts_with(base.path().trim_end_matches('/')) {
         return Err("the call's path leaves the destination's base path".to_owned());
@@ -269,7 +272,9 @@ fn secret<'a>(entry: &'a DestinationEntry, name: &str, url: &Url) -> Result<&'a 
     let open = entry.secrets.get(name).ok_or_else(|| format!("there is no secret `{name}`; set it, then replay"))?;
     let origin = url.origin().ascii_serialization();
     if !open.origins.contains(&origin) {
-        return Err(format!("the secret `{name}` is not bound to {origin}; add the origin to the secret if it may go there"));
+        return Err(format!(
+            "the secret `{name}` is not bound to {origin}; add the origin to the secret if it may go there"
+        ));
     }
     open.values.first().ok_or_else(|| format!("the secret `{name}` does not open with this master key"))
 }
@@ -280,7 +285,10 @@ mod tests {
 
     #[test]
     fn a_call_stays_under_its_base() {
-        assert_eq!(target("https://crm.test/api/", "/contacts?x=1").unwrap().as_str(), "https://crm.test/api/contacts?x=1");
+        assert_eq!(
+            target("https://crm.test/api/", "/contacts?x=1").unwrap().as_str(),
+            "https://crm.test/api/contacts?x=1"
+        );
         assert_eq!(target("https://crm.test/api", "").unwrap().as_str(), "https://crm.test/api");
         assert!(target("https://crm.test/api", "/../admin").is_err());
         assert!(target("https://crm.test", "@evil.test/x").is_err());

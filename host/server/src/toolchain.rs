@@ -42,8 +42,8 @@ pub struct Build {
     /// Further directories whose files the build reads: the guest SDK and the contract, where they lie outside.
     pub sources: Vec<PathBuf>,
     /// A common parent of workspace and sources. It is cut from every path that the compiler writes into the module, so
-    /// that a digest does not depend on the place of a checkout. Workspaces built with one root and one target
-    /// directory share the standard library that is built along.
+    /// that a digest does not depend on the place of a checkout. Workspaces built into one target directory share the
+    /// standard library that is built along when they have one root, or when each is its own root.
     pub root: PathBuf,
     /// Cargo's target directory; used for guests only.
     pub target: PathBuf,
@@ -211,6 +211,9 @@ fn flags(job: &Build, cargo_home: &Path) -> OsString {
     let mut flags = OsString::from(format!("-Clink-arg=-zstack-size={STACK_BYTES}"));
     let prefixes = [(cargo_home, "/cargo"), (&job.target, "/target"), (&job.root, "/plugin")];
     for (prefix, shown) in prefixes {
+        if prefix == job.workspace {
+            continue; // cargo names the files of a workspace from its root; other flags would mean another standard library
+        }
         flags.push("\u{1f}--remap-path-prefix=");
         flags.push(prefix);
         flags.push("=");
@@ -512,7 +515,7 @@ mod tests {
     #[test]
     fn an_outer_cargo_is_not_seen_but_registries_and_proxies_are() {
         let kept = ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "CARGO_REGISTRIES_MINE_INDEX", "HTTPS_PROXY"];
-        let more = ["CARGO_HTTP_CAINFO", "CARGO_NET_GIT_FETCH_WITH_CLI", "CARGO_SOURCE_CRATES_IO_REPLACE_WITH"];
+        let more = ["CARGO_HTTP_CAINFO", "CARGO_NET_GIT_FETCH_WITH_CLI", "CARGO_SOURCE_MIRROR_REGISTRY"];
         let dropped = ["CARGO", "CARGO_MANIFEST_DIR", "CARGO_BUILD_TARGET", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"];
         let rest = ["RUSTC", "RUSTC_WRAPPER", "RUSTDOCFLAGS", "RUSTUP_TOOLCHAIN", "MAKEFLAGS", "LD_LIBRARY_PATH"];
         assert!(kept.into_iter().chain(more).all(is_kept));

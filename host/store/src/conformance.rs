@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::contract::Store;
 
-pub use world::World;
+pub use world::{START, World};
 
 /// Makes an empty store.
 pub type Factory<'a> = &'a (dyn Fn() -> Pin<Box<dyn Future<Output = Arc<dyn Store>>>> + 'a);

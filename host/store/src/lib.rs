@@ -5,7 +5,7 @@
 //! `testing`) is its definition, written so that a second implementation goes under it unchanged.
 
 mod codec;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 pub mod contract;
 pub mod sqlite;

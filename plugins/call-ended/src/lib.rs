@@ -1,7 +1,7 @@
 //! Writes the end of every call to the CRM's timeline and, where wanted, sends the caller a text message.
 //!
-//! Three providers tell the same story in three shapes. Each has a file that reads its shape into [`FinishedCall`]
-//! ([`vapi`], [`retell`], [`twilio`]); what is decided from it stands here, once.
+//! Three providers tell the same story in three shapes. Each has a file that reads its shape into `FinishedCall`
+//! (`vapi`, `retell`, `twilio`); what is decided from it stands here, once.
 
 mod finished_call;
 mod retell;

@@ -23,7 +23,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
-use crate::capability::log::head;
 use crate::engine::{EngineError, for_compiling};
 
 /// Environment variable of the child: bytes of address space.
@@ -166,7 +165,8 @@ impl Compiler {
         let mut stderr = stderr.take(REASON_BYTES_MAX);
         let ((), read, complained) =
             tokio::join!(write, stdout.read_to_end(&mut artifact), stderr.read_to_end(&mut reason));
-        (read?, complained?);
+        read?;
+        complained?;
         if artifact.len() as u64 > bytes_max {
             return Err(CompileError::TooBig { bytes_max });
         }
@@ -198,7 +198,7 @@ pub fn child_main() -> i32 {
                 CompileError::Refused(reason) => reason,
                 other => other.to_string(),
             };
-            eprintln!("{}", head(&message, REASON_BYTES_MAX as usize));
+            eprintln!("{}", &message[..message.floor_char_boundary(REASON_BYTES_MAX as usize)]);
             1
         }
     }

@@ -11,7 +11,10 @@ use crate::capability::log::head;
 use crate::capability::lookup::HostFailed;
 use crate::capability::meter::FuelUsedUp;
 use crate::capability::stdio::Exited;
-use crate::limits::{Limits, REASON_BYTES_MAX};
+use crate::limits::{HOST_CALL_BYTES_MAX, Limits, REASON_BYTES_MAX};
+
+/// How wasmtime says that a guest handed over more than [`HOST_CALL_BYTES_MAX`]; the error has no public type.
+const HOST_CALL_TOO_BIG: &str = "fuel allocated for hostcalls";
 
 /// The wall clock of a run is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -75,19 +78,31 @@ pub(super) fn broken(error: &wasmtime::Error, seen: &Seen<'_>, limits: &Limits) 
     if let Some(HostFailed(reason)) = error.downcast_ref() {
         return End::because(Verdict::Host, format!("the host could not serve the plugin: {reason}"));
     }
-    let words = words(error, seen);
     if let Some(asked) = seen.memory_refused {
-        let reason = format!(
-            "the plugin needed more memory than it may have: it asked for {asked} bytes, memory_bytes_max is {}; then \
-             {words}. Raise memory_bytes_max for this tenant or handle less at once",
-            limits.memory_bytes_max
-        );
-        return End::because(Verdict::Memory, reason);
+        return End::because(Verdict::Memory, out_of_memory(error, seen, asked, limits));
     }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
         return End::because(Verdict::Host, format!("the sandbox has no room: {error:#}; raise runs_max"));
     }
-    End::because(Verdict::Trap, words)
+    if error.root_cause().to_string().contains(HOST_CALL_TOO_BIG) {
+        let reason = format!(
+            "the plugin handed the host more than {HOST_CALL_BYTES_MAX} bytes at once; no outcome, log line or look-up \
+             may be as big as that"
+        );
+        return End::because(Verdict::Output, reason);
+    }
+    End::because(Verdict::Trap, words(error, seen))
+}
+
+fn out_of_memory(error: &wasmtime::Error, seen: &Seen<'_>, asked: u64, limits: &Limits) -> String {
+    // An abort is what an allocator does that got no memory: it needs no words.
+    let aborted = error.downcast_ref::<Trap>() == Some(&Trap::UnreachableCodeReached) && seen.last_error.is_none();
+    let then = if aborted { String::new() } else { format!("; then {}", words(error, seen)) };
+    format!(
+        "the plugin needed more memory than it may have: it asked for {asked} bytes, memory_bytes_max is {}{then}; \
+         raise memory_bytes_max for this tenant or handle less at once",
+        limits.memory_bytes_max
+    )
 }
 
 fn timed_out(limits: &Limits) -> End {

@@ -138,6 +138,14 @@ async fn an_outcome_over_its_limit_is_refused_as_a_whole() {
 }
 
 #[tokio::test]
+async fn what_is_handed_over_at_once_is_bounded() {
+    let body = format!("(drop (memory.grow (i32.const 600))) (local.set $b (i32.const 36000000)) {REPLY_2048}");
+    let report = Bench::new().run(guest("", &body), limits()).await;
+    assert_eq!(report.verdict, Verdict::Output, "{report:?}");
+    assert!(reason(&report).contains("more than 33554432 bytes at once"));
+}
+
+#[tokio::test]
 async fn a_long_log_is_cut_and_says_so() {
     let body = format!(
         "(loop $l (call $log (i32.const 2) (i32.const 512) (i32.const 5))

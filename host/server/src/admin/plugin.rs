@@ -81,7 +81,7 @@ pub async fn upload(
     let digest = uploaded.digest;
     let known = desk.store().component_read(scope.tenant.id, digest).await?.is_some();
     if !known && !dry_run {
-        desk.store().component_put(scope.tenant.id, digest, uploaded.wrapped, desk.now()).await?;
+        desk.store().component_put(scope.tenant.id, digest, uploaded.upload, desk.now()).await?;
     }
     let view = VersionView { digest, imports: uploaded.imports, bytes: uploaded.bytes };
     Ok(body::put(if known { Change::Unchanged } else { Change::Created }, view))

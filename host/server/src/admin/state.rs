@@ -20,14 +20,14 @@ use crate::system::Entropy;
 /// A component that passed the upload gate.
 #[derive(Debug, Clone)]
 pub struct Uploaded {
-    /// Digest of [`Uploaded::wrapped`].
+    /// SHA-256 of the upload.
     pub digest: Digest,
     /// What it imports.
     pub imports: Vec<String>,
     /// Its size.
     pub bytes: u64,
-    /// The component to keep; a core module has been wrapped.
-    pub wrapped: Bytes,
+    /// The upload as it came: a component, or a core module that is wrapped whenever it is compiled.
+    pub upload: Bytes,
 }
 
 /// Why the upload gate said no.

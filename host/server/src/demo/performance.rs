@@ -14,15 +14,15 @@ use creel_webhook::preset::preset;
 use creel_webhook::run::Verdict;
 use creel_webhook::signature::sign;
 use creel_webhook::signature::sign::Outgoing;
-use serde::Serialize;
 
-use crate::api::{EventLine, List, RefusalView, SourceView, StoryView};
-use crate::cli::client::Client;
+use crate::api::{SourceView, StoryView};
+use crate::cli::client::TenantClient;
 use crate::system::Entropy;
 
 use super::receiver::Receiver;
 use super::story::{Payload, SCENES, Scene, Treatment};
 use super::telling::Voice;
+use super::told::{Told, ToldCall, ToldRun, ToldScene};
 
 /// The account that the demo's Twilio messages are sent from.
 pub(super) const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
@@ -57,10 +57,8 @@ impl Secrets {
 
 /// What is needed to play.
 pub(super) struct Performance {
-    /// The admin API.
-    pub(super) client: Client,
-    /// The demo's tenant.
-    pub(super) tenant: &'static str,
+    /// The demo's tenant at the admin API.
+    pub(super) client: TenantClient,
     /// Base of the ingress URLs.
     pub(super) ingress_url: String,
     /// What senders sign with.
@@ -69,55 +67,6 @@ pub(super) struct Performance {
     pub(super) receiver: Receiver,
     /// The time that requests are signed at.
     pub(super) clock: Arc<dyn Clock>,
-}
-
-/// What came of the whole story: the summary object of `--json`.
-#[derive(Debug, Serialize)]
-pub(super) struct Told {
-    /// Whether everything that should have arrived did, and nothing else.
-    pub(super) ok: bool,
-    /// Each request with what came of it.
-    #[serde(rename = "events")]
-    pub(super) scenes: Vec<ToldScene>,
-    /// Calls that the receiver accepted, by destination.
-    pub(super) received: BTreeMap<String, usize>,
-    /// Calls that the receiver turned away once, so that they were tried again.
-    pub(super) turned_away: usize,
-    /// What is wrong with the whole.
-    pub(super) problems: Vec<String>,
-}
-
-/// What came of one scene.
-#[derive(Debug, Serialize)]
-pub(super) struct ToldScene {
-    pub(super) title: &'static str,
-    pub(super) source: &'static str,
-    #[serde(skip)]
-    pub(super) shows: &'static str,
-    pub(super) status: u16,
-    pub(super) answered_ms: u64,
-    /// The stored event, if one was.
-    pub(super) event: Option<String>,
-    pub(super) runs: Vec<ToldRun>,
-    pub(super) calls: Vec<ToldCall>,
-    pub(super) problems: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct ToldRun {
-    pub(super) plugin: String,
-    pub(super) verdict: Verdict,
-    pub(super) reason: Option<String>,
-    pub(super) fuel: u64,
-    pub(super) cpu_us: u64,
-    pub(super) memory_bytes: u64,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct ToldCall {
-    pub(super) destination: String,
-    pub(super) state: &'static str,
-    pub(super) attempts: u32,
 }
 
 /// An answer as a sender sees it.
@@ -169,8 +118,7 @@ impl Performance {
     }
 
     async fn send(&self, http: &reqwest::Client, scene: &Scene) -> anyhow::Result<Answered> {
-        let source: SourceView =
-            self.client.get(&format!("/v1/tenants/{}/sources/{}", self.tenant, scene.sender.source)).await?;
+        let source: SourceView = self.client.get(scene.sender.source).await?;
         let url = format!("{}{}", self.ingress_url, source.path);
         let (content_type, body) = body_of(scene.payload)?;
         let request = self.signed(scene, &url, content_type, &body)?;
@@ -203,8 +151,7 @@ impl Performance {
     }
 
     async fn newest(&self, source: &str) -> anyhow::Result<Option<String>> {
-        let path = format!("/v1/tenants/{}/events?source={source}&limit=1", self.tenant);
-        let list: List<EventLine> = self.client.get(&path).await?;
+        let list = self.client.events(&[("source", source.to_owned()), ("limit", "1".to_owned())]).await?;
         Ok(list.items.first().map(|event| event.id.to_string()))
     }
 
@@ -212,7 +159,7 @@ impl Performance {
     async fn settled(&self, event: &str) -> anyhow::Result<StoryView> {
         let began = self.clock.now();
         loop {
-            let story: StoryView = self.client.get(&format!("/v1/tenants/{}/events/{event}", self.tenant)).await?;
+            let story = self.client.story(event).await?;
             let decided = story.runs.iter().all(|run| run.ended_at.is_some());
             let ended = story.deliveries.iter().all(|call| call.ended_at.is_some());
             if (decided && ended) || self.clock.now().since_ms(began) > SETTLE_MS_MAX {
@@ -224,7 +171,7 @@ impl Performance {
 
     /// Each refused scene must be in the operator's record, with the reason that the sender was not told.
     async fn refusal_problems(&self) -> anyhow::Result<Vec<String>> {
-        let list: List<RefusalView> = self.client.get(&format!("/v1/tenants/{}/refusals", self.tenant)).await?;
+        let list = self.client.refusals(&[]).await?;
         let mut reasons: Vec<&str> = list.items.iter().map(|refusal| refusal.reason.as_str()).collect();
         reasons.sort_unstable();
         let expected = ["no_match", "timestamp_too_old"];

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anstyle::{AnsiColor, Style};
 
-use super::performance::{Told, ToldScene};
+use super::told::{Told, ToldScene};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();

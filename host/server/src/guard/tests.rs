@@ -227,6 +227,8 @@ fn a_refusal_names_the_range_and_the_setting_but_no_credentials() {
     );
     let refusal = guard(&[]).check_addr("[::1]:443".parse().unwrap(), "crm.example", false).unwrap_err().to_string();
     assert!(refusal.starts_with("`crm.example` leads to a loopback address (::1)"), "{refusal}");
+    let refusal = guard(&["64:ff9b::/96"]).check_literal("https://[64:ff9b::a00:7]/").unwrap_err().to_string();
+    assert!(refusal.contains("leads to a private address (10.0.0.7)") && refusal.contains("10.0.0.7:443"), "{refusal}");
     for url in ["https://u:hunter2@x.example/", "ftp://u:hunter2@x/", "https://x y/?k=hunter2"] {
         assert!(!guard(&[]).check_literal(url).unwrap_err().to_string().contains("hunter2"), "{url}");
     }

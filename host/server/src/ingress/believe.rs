@@ -71,8 +71,7 @@ pub(super) fn prove<'a>(entry: &'a SourceEntry, request: &RawRequest) -> Result<
     let secrets: Vec<&[u8]> = proof.secrets.iter().map(|secret| secret.expose()).collect();
     let public_keys: Vec<&str> = proof.public_keys.iter().map(String::as_str).collect();
     let urls: Vec<&str> = proof.urls.iter().map(String::as_str).collect();
-    let material =
-        Material { secrets: &secrets, public_keys: &public_keys, urls: &urls, params: &proof.params };
+    let material = Material { secrets: &secrets, public_keys: &public_keys, urls: &urls, params: &proof.params };
     if let Some(answer) = handshake::before_auth(&proof.provider, request, &material) {
         return Ok(Believed::Greeting(answer));
     }

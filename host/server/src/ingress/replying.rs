@@ -24,7 +24,7 @@ use super::turning_away::TurnedAway;
 
 /// How long a handler may take to answer when neither provider nor source says, milliseconds: most providers wait ten
 /// seconds, and the network needs some.
-pub const REPLY_DEADLINE_MS_DEFAULT: u64 = 8_000;
+const REPLY_DEADLINE_MS_DEFAULT: u64 = 8_000;
 
 /// What a waiting sender can expect.
 pub(super) struct Waiting {
@@ -36,12 +36,7 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// `None` when no reply route takes the request's first event.
-    pub(super) fn of(
-        entry: &SourceEntry,
-        proof: &Proof,
-        drafts: &[EventDraft],
-        request: &RawRequest,
-    ) -> Option<Self> {
+    pub(super) fn of(entry: &SourceEntry, proof: &Proof, drafts: &[EventDraft], request: &RawRequest) -> Option<Self> {
         let kind = drafts.first()?.kind.as_str();
         let spec = &entry.source.spec;
         entry.routes.iter().find(|route| route.mode == Mode::Reply && route.pattern.matches(kind))?;

@@ -17,7 +17,7 @@ use creel_webhook::signature::verdict::Refusal;
 use crate::directory::SourceEntry;
 
 /// Refusals of one source that are kept per minute; the rest are counted only.
-pub const REFUSALS_PER_MINUTE_MAX: u32 = 30;
+const REFUSALS_PER_MINUTE_MAX: u32 = 30;
 
 /// Seconds after which a sender may try again when the host has no room.
 const RETRY_AFTER_S: &str = "5";

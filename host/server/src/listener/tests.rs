@@ -26,7 +26,6 @@ struct Server {
     ended: JoinHandle<Stopped>,
 }
 
-#[allow(clippy::disallowed_methods, reason = "a test's own server")]
 async fn start(router: Router, limits: ListenerLimits) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,1 +1,173 @@
-//! Stories of deliveries.
+//! Stories of deliveries: queued with the decision, bounded by their lane, ended once.
+
+use creel_webhook::breaker::{FAILURES_MAX, OPEN_MS_MIN};
+use creel_webhook::delivery::{DestinationChange, Next};
+use creel_webhook::run::CLAIMS_MAX;
+
+use crate::conformance::world::{LEASE_MS, START, World};
+use crate::contract::{DeliveryCommitted, DeliveryFilter, DeliveryRow, DeliveryState, StoreError};
+
+async fn listed(world: &World, state: DeliveryState) -> Vec<DeliveryRow> {
+    let filter = DeliveryFilter { state: Some(state), limit: 100, ..DeliveryFilter::default() };
+    world.store.delivery_list(world.home.tenant, filter).await.expect("a list")
+}
+
+pub(super) async fn calls_become_deliveries_with_the_decision(world: &World) {
+    let call = world.call(None);
+    world.decide(vec![call.clone(), world.call(None)]).await;
+    assert!(world.store.destination_delete(world.home.tenant, world.home.destination).await.is_err());
+    let claims = world.send(START, 10).await;
+    assert_eq!(claims.len(), 2);
+    let claim = &claims[0];
+    assert_eq!((claim.id, &claim.body, &claim.headers), (call.id, &call.body, &call.headers));
+    assert_eq!((claim.attempts, claim.claims), (0, 1));
+    let again = world.sent(claim, START, 503, Next::Again { at: START.plus_ms(5_000) });
+    assert_eq!(world.store.delivery_commit(again.clone()).await.unwrap(), DeliveryCommitted::Stored);
+    assert_eq!(world.store.delivery_commit(again).await.unwrap(), DeliveryCommitted::Stale);
+    assert_eq!(world.store.delivery_due().await.unwrap(), Some(START.plus_ms(5_000)));
+    assert!(world.send(START.plus_ms(4_999), 10).await.is_empty());
+    let now = START.plus_ms(5_000);
+    let claim = world.send(now, 10).await.remove(0);
+    assert_eq!((claim.attempts, claim.claims), (1, 2));
+    world.store.delivery_commit(world.sent(&claim, now, 200, Next::Delivered)).await.unwrap();
+    let done = listed(world, DeliveryState::Delivered).await;
+    assert_eq!((done.len(), done[0].id, done[0].attempts), (1, call.id, 2));
+    let story = world.store.event_story(world.home.tenant, claim.event).await.unwrap().unwrap();
+    assert_eq!((story.deliveries.len(), story.deliveries[0].history.len()), (2, 2));
+    assert_eq!(world.store.stats().await.unwrap().deliveries_pending, 1);
+}
+
+pub(super) async fn deliveries_of_a_key_go_one_after_the_other(world: &World) {
+    let calls: Vec<_> = (0..3).map(|_| world.call(Some("k"))).collect();
+    let ids: Vec<_> = calls.iter().map(|call| call.id).collect();
+    world.decide(calls).await;
+    for (index, id) in ids.iter().enumerate() {
+        let claims = world.send(START, 10).await;
+        assert_eq!(claims.iter().map(|claim| claim.id).collect::<Vec<_>>(), [*id]);
+        assert!(world.send(START, 10).await.is_empty());
+        // A dead head releases the next as well as a delivered one.
+        let next = if index == 0 { Next::Dead { reason: "no".into() } } else { Next::Delivered };
+        world.store.delivery_commit(world.sent(&claims[0], START, 200, next)).await.unwrap();
+    }
+    assert_eq!(world.store.stats().await.unwrap().deliveries_pending, 0);
+}
+
+pub(super) async fn an_open_breaker_holds_the_lane_and_half_open_lets_one_try(world: &World) {
+    world.destination(|row| row.spec.concurrency_max = 100).await;
+    world.decide((0..20).map(|_| world.call(None)).collect()).await;
+    let claims = world.send(START, FAILURES_MAX).await;
+    for claim in &claims {
+        let again = world.sent(claim, START, 500, Next::Again { at: START.plus_ms(1) });
+        world.store.delivery_commit(again).await.unwrap();
+    }
+    assert!(world.send(START.plus_ms(OPEN_MS_MIN - 1), 10).await.is_empty(), "the breaker is open");
+    assert_eq!(world.store.delivery_due().await.unwrap(), Some(START.plus_ms(OPEN_MS_MIN)));
+    let now = START.plus_ms(OPEN_MS_MIN);
+    let tries = world.send(now, 10).await;
+    assert_eq!(tries.len(), 1, "one may try");
+    assert!(world.send(now, 10).await.is_empty());
+    world.store.delivery_commit(world.sent(&tries[0], now, 200, Next::Delivered)).await.unwrap();
+    assert_eq!(world.send(now, 100).await.len(), 19, "it closed, all may go");
+}
+
+pub(super) async fn concurrency_and_rate_bound_a_lane(world: &World) {
+    world.destination(|row| row.spec.concurrency_max = 3).await;
+    world.decide((0..10).map(|_| world.call(None)).collect()).await;
+    let claims = world.send(START, 10).await;
+    assert_eq!(claims.len(), 3);
+    assert!(world.send(START, 10).await.is_empty());
+    world.store.delivery_commit(world.sent(&claims[0], START, 200, Next::Delivered)).await.unwrap();
+    world.store.delivery_release(claims[1].id, claims[1].claim).await.unwrap();
+    assert_eq!(world.send(START, 10).await.len(), 2, "an end and a release make room");
+    let lost = START.plus_ms(LEASE_MS);
+    assert_eq!(world.send(lost, 10).await.len(), 3, "lost claims make room");
+    world
+        .destination(|row| {
+            row.spec.concurrency_max = 100;
+            row.spec.rate_per_s = Some(2);
+        })
+        .await;
+    let mut sent = 0;
+    for second in 0..2 {
+        sent += world.send(lost.plus_ms(second * 1_000), 10).await.len();
+    }
+    assert!((2..=4).contains(&sent), "{sent} in a bucket of one second and one second more");
+}
+
+pub(super) async fn a_held_delivery_waits_for_the_resume(world: &World) {
+    world.decide(vec![world.call(None), world.call(None)]).await;
+    let version = world.store.control_version();
+    let claim = world.send(START, 1).await.remove(0);
+    let mut held = world.sent(&claim, START, 401, Next::Held);
+    held.destination = Some(DestinationChange::Pause { reason: "401".into() });
+    world.store.delivery_commit(held).await.unwrap();
+    assert!(world.send(START.plus_ms(10 * LEASE_MS), 10).await.is_empty());
+    assert!(world.store.control_version() > version);
+    let control = world.store.control_read().await.unwrap();
+    let row = control.destinations.iter().find(|row| row.id == world.home.destination).unwrap();
+    assert_eq!(row.paused.as_deref(), Some("401"));
+    world.store.destination_pause(world.home.tenant, world.home.destination, None, START).await.unwrap();
+    let claims = world.send(START, 10).await;
+    assert_eq!(claims.len(), 2);
+    let claim = claims.iter().find(|again| again.id == claim.id).unwrap();
+    assert_eq!((claim.attempts, claim.claims), (0, 1), "neither counter kept the held attempt");
+}
+
+pub(super) async fn a_disabled_destination_gets_dead_letters(world: &World) {
+    world.decide(vec![world.call(None)]).await;
+    let claim = world.send(START, 1).await.remove(0);
+    let mut gone = world.sent(&claim, START, 410, Next::Dead { reason: "410".into() });
+    gone.destination = Some(DestinationChange::Disable { reason: "410".into() });
+    world.store.delivery_commit(gone).await.unwrap();
+    world.decide(vec![world.call(None)]).await;
+    assert!(world.send(START, 10).await.is_empty());
+    let dead = listed(world, DeliveryState::Dead).await;
+    assert_eq!(dead.len(), 2);
+    assert!(dead[0].reason.as_deref().unwrap().contains("disabled"), "{:?}", dead[0].reason);
+    world.store.destination_delete(world.home.tenant, world.home.destination).await.unwrap();
+    world.decide(vec![world.call(None)]).await;
+    assert_eq!(listed(world, DeliveryState::Dead).await.len(), 3);
+    assert_eq!(world.store.stats().await.unwrap().deliveries_pending, 0);
+}
+
+pub(super) async fn an_expired_call_is_not_sent(world: &World) {
+    let mut call = world.call(Some("k"));
+    call.expires_at = Some(START.plus_ms(1_000));
+    let mut next = world.call(Some("k"));
+    next.due_at = START.plus_ms(9_000);
+    world.decide(vec![call.clone(), next.clone()]).await;
+    assert!(world.send(START.plus_ms(1_000), 10).await.is_empty());
+    assert_eq!(listed(world, DeliveryState::Dead).await[0].id, call.id);
+    assert!(world.send(START.plus_ms(8_999), 10).await.is_empty(), "a delay holds for a promoted call too");
+    assert_eq!(world.send(START.plus_ms(9_000), 10).await[0].id, next.id);
+}
+
+pub(super) async fn a_lost_delivery_is_given_up_after_five_claims(world: &World) {
+    world.decide(vec![world.call(None)]).await;
+    let mut now = START;
+    for claims in 1..=CLAIMS_MAX {
+        assert_eq!(world.send(now, 10).await[0].claims, claims);
+        now = now.plus_ms(LEASE_MS);
+    }
+    assert!(world.send(now, 10).await.is_empty());
+    assert_eq!(listed(world, DeliveryState::Dead).await.len(), 1);
+}
+
+pub(super) async fn control_moves_on_with_every_change(world: &World) {
+    let store = &world.store;
+    let before = store.control_version();
+    let mut twin = world.source();
+    twin.id = world.id();
+    twin.token = "another".into();
+    assert!(matches!(store.source_put(twin.clone()).await, Err(StoreError::Conflict(_))), "the name is taken");
+    assert_eq!(store.control_version(), before, "a failed verb changes nothing");
+    twin.spec.name = "twin".into();
+    store.source_put(twin.clone()).await.unwrap();
+    assert!(store.control_version() > before);
+    assert!(matches!(store.source_delete(world.home.tenant, world.home.source).await, Err(StoreError::Conflict(_))));
+    store.source_delete(world.home.tenant, twin.id).await.unwrap();
+    let control = store.control_read().await.unwrap();
+    assert_eq!(control.version, store.control_version());
+    assert_eq!((control.tenants.len(), control.sources.len(), control.routes.len()), (2, 2, 2));
+    assert_eq!((control.plugins.len(), control.destinations.len()), (2, 2));
+}

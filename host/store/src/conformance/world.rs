@@ -24,7 +24,7 @@ use creel_webhook::id::RunId;
 pub const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 /// A lease that no story outlives by accident.
-pub const LEASE_MS: u64 = 60_000;
+pub(super) const LEASE_MS: u64 = 60_000;
 
 /// What a tenant has.
 #[derive(Debug, Clone, Copy)]
@@ -229,7 +229,7 @@ impl World {
 }
 
 /// An answer.
-pub fn told(status: u16, body: &'static str) -> StoredAnswer {
+pub(super) fn told(status: u16, body: &'static str) -> StoredAnswer {
     StoredAnswer { status, headers: vec![("x".into(), "y".into())], body: Bytes::from_static(body.as_bytes()) }
 }
 

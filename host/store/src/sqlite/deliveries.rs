@@ -124,6 +124,15 @@ pub(super) const DUE: &str = "SELECT seq, tenant, lane, destination, order_key, 
 const BY_CLAIM: &str = "SELECT seq, tenant, lane, destination, order_key, claims, attempts, expires_at
     FROM delivery WHERE claim = ?1 AND id = ?2";
 
+const PROMOTE: &str =
+    "UPDATE delivery SET due_at = max(start_at, ?3) WHERE due_at IS NULL AND seq = (SELECT seq FROM delivery
+            WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL ORDER BY seq LIMIT 1)
+        RETURNING due_at";
+
+/// What claims and commits ask, for the test of their plans.
+#[cfg(test)]
+pub(super) const PLANS: &[&str] = &[DUE, BY_CLAIM, PROMOTE];
+
 fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
     Ok(Live {
         seq: row.get(0)?,
@@ -212,11 +221,8 @@ fn end(tx: &mut Tx<'_>, delivery: &Live, state: i64, reason: Option<&str>, now: 
     exec(tx.conn, sql, params![delivery.seq, now.as_millis(), state, reason])?;
     lanes::pending(tx, delivery.tenant, Work::Deliveries, -1, None)?;
     let Some(key) = &delivery.order_key else { return Ok(()) };
-    let sql = "UPDATE delivery SET due_at = max(start_at, ?3) WHERE due_at IS NULL AND seq = (SELECT seq FROM delivery
-            WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL ORDER BY seq LIMIT 1)
-        RETURNING due_at";
     let values = params![delivery.lane, key, now.as_millis()];
-    if let Some(at) = first(tx.conn, sql, values, |row| time(row, 0))? {
+    if let Some(at) = first(tx.conn, PROMOTE, values, |row| time(row, 0))? {
         lanes::touch(tx, delivery.lane, delivery.tenant, Work::Deliveries, at)?;
     }
     Ok(())

@@ -35,7 +35,7 @@ impl Work {
         self as i64
     }
 
-    fn earliest_sql(self) -> &'static str {
+    const fn earliest_sql(self) -> &'static str {
         match self {
             Work::Runs => "SELECT min(due_at) FROM run WHERE lane = ?1 AND claimed = ?2 AND due_at IS NOT NULL",
             Work::Deliveries => {
@@ -44,14 +44,14 @@ impl Work {
         }
     }
 
-    fn in_flight_sql(self) -> &'static str {
+    const fn in_flight_sql(self) -> &'static str {
         match self {
             Work::Runs => "SELECT count(*) FROM run WHERE lane = ?1 AND claimed = 1 AND due_at > ?2",
             Work::Deliveries => "SELECT count(*) FROM delivery WHERE lane = ?1 AND claimed = 1 AND due_at > ?2",
         }
     }
 
-    fn blocked_sql(self) -> &'static str {
+    const fn blocked_sql(self) -> &'static str {
         match self {
             Work::Runs => "SELECT 1 FROM run WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL LIMIT 1",
             Work::Deliveries => {
@@ -81,6 +81,28 @@ pub(super) struct Lane {
     /// Its circuit breaker.
     pub(super) breaker: Breaker,
 }
+
+/// Tenants that may have something, the one that waits longest first.
+const TURN: &str = "SELECT tenant FROM ring WHERE kind = ?1 AND ready_at <= ?2 ORDER BY ready_at LIMIT ?3";
+
+const SETTLE_RING: &str = "UPDATE ring SET ready_at =
+            (SELECT min(ready_at) FROM lane WHERE tenant = ?2 AND kind = ?1 AND ready_at IS NOT NULL)
+        WHERE kind = ?1 AND tenant = ?2";
+
+/// What a claim asks of lanes and turns, for the test of its plans.
+#[cfg(test)]
+pub(super) const PLANS: &[&str] = &[
+    TURN,
+    SETTLE_RING,
+    DUE,
+    BY_ID,
+    Work::Runs.earliest_sql(),
+    Work::Runs.in_flight_sql(),
+    Work::Runs.blocked_sql(),
+    Work::Deliveries.earliest_sql(),
+    Work::Deliveries.in_flight_sql(),
+    Work::Deliveries.blocked_sql(),
+];
 
 const BY_ID: &str = "SELECT id, tenant, kind, paused, not_before, concurrency_max, rate_per_s, rate_milli, rate_at,
     failures, opened, open_until FROM lane WHERE id = ?1";
@@ -231,10 +253,7 @@ fn ready_at(tx: &Tx<'_>, lane: &Lane, now: Timestamp) -> Sql<Option<i64>> {
 }
 
 fn settle_ring(tx: &Tx<'_>, tenant: TenantId, work: Work) -> Sql<()> {
-    let sql = "UPDATE ring SET ready_at =
-            (SELECT min(ready_at) FROM lane WHERE tenant = ?2 AND kind = ?1 AND ready_at IS NOT NULL)
-        WHERE kind = ?1 AND tenant = ?2";
-    exec(tx.conn, sql, params![work.code(), tenant.as_bytes()])?;
+    exec(tx.conn, SETTLE_RING, params![work.code(), tenant.as_bytes()])?;
     Ok(())
 }
 
@@ -293,9 +312,8 @@ pub(super) fn visit<'a>(
 ) -> Sql<()> {
     let mut left = max;
     while left > 0 {
-        let sql = "SELECT tenant FROM ring WHERE kind = ?1 AND ready_at <= ?2 ORDER BY ready_at LIMIT ?3";
         let values = params![work.code(), now.as_millis(), TENANTS_PER_ROUND];
-        let tenants: Vec<TenantId> = all(tx.conn, sql, values, |row| id(row, 0))?;
+        let tenants: Vec<TenantId> = all(tx.conn, TURN, values, |row| id(row, 0))?;
         let round = left;
         for (visited, tenant) in tenants.iter().enumerate() {
             let share = left.div_ceil((tenants.len() - visited) as u32);

@@ -17,8 +17,6 @@ use crate::sqlite::transaction::Tx;
 pub(super) struct Reply {
     /// When the fallback counts.
     pub(super) deadline: Timestamp,
-    /// What the sender is told if nobody else decides.
-    pub(super) fallback: StoredAnswer,
     /// What was decided.
     pub(super) answer: Option<StoredAnswer>,
 }
@@ -34,13 +32,12 @@ pub(super) fn insert(tx: &Tx<'_>, tenant: TenantId, event: EventId, run: RunId, 
 
 /// Reads a reply, if the event has one.
 pub(super) fn load(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<Option<Reply>> {
-    let sql = "SELECT deadline, fallback, answer FROM reply WHERE tenant = ?1 AND event = ?2";
+    let sql = "SELECT deadline, answer FROM reply WHERE tenant = ?1 AND event = ?2";
     first(conn, sql, params![tenant.as_bytes(), event.as_bytes()], |row| {
-        let decided = row.get_ref(2)?.as_blob_or_null()?.is_some();
+        let decided = row.get_ref(1)?.as_blob_or_null()?.is_some();
         Ok(Reply {
             deadline: time(row, 0)?,
-            fallback: packed(row, 1, codec::read_answer)?,
-            answer: if decided { Some(packed(row, 2, codec::read_answer)?) } else { None },
+            answer: if decided { Some(packed(row, 1, codec::read_answer)?) } else { None },
         })
     })
 }

@@ -44,6 +44,13 @@ const BY_CLAIM: &str = "SELECT tenant, id, lane, event, route, plugin, mode, ord
 const BY_ID: &str = "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, deadline
     FROM run WHERE tenant = ?1 AND id = ?2";
 
+const PROMOTE: &str = "UPDATE run SET due_at = ?3 WHERE due_at IS NULL AND (tenant, id) = (SELECT tenant, id FROM run
+        WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL ORDER BY seq LIMIT 1)";
+
+/// What claims and commits ask, for the test of their plans.
+#[cfg(test)]
+pub(super) const PLANS: &[&str] = &[DUE, BY_CLAIM, BY_ID, PROMOTE];
+
 fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
     Ok(Live {
         tenant: id(row, 0)?,
@@ -145,9 +152,7 @@ fn end_undecided(tx: &mut Tx<'_>, run: &Live, verdict: Verdict, reason: &str, no
 fn left_line(tx: &mut Tx<'_>, run: &Live, now: Timestamp) -> Sql<()> {
     lanes::pending(tx, run.tenant, Work::Runs, -1, None)?;
     let Some(key) = &run.order_key else { return Ok(()) };
-    let sql = "UPDATE run SET due_at = ?3 WHERE due_at IS NULL AND (tenant, id) = (SELECT tenant, id FROM run
-        WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL ORDER BY seq LIMIT 1)";
-    if exec(tx.conn, sql, params![run.lane, key, now.as_millis()])? > 0 {
+    if exec(tx.conn, PROMOTE, params![run.lane, key, now.as_millis()])? > 0 {
         lanes::touch(tx, run.lane, run.tenant, Work::Runs, now)?;
     }
     Ok(())

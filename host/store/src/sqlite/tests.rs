@@ -1,0 +1,161 @@
+//! What is SQLite's own: the file, its settings, its plans. What every store promises is in the conformance suite.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, StatementStatus, params};
+
+use crate::conformance::{self, World};
+use crate::contract::{Accepted, Store, StoreError};
+use crate::sqlite::{Options, SqliteStore, deliveries, lanes, runs};
+
+fn open(dir: &tempfile::TempDir) -> SqliteStore {
+    SqliteStore::open(dir.path().join("creel.db"), Options::default()).expect("the store opens")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_does_what_every_store_must() {
+    let dirs = std::cell::RefCell::new(Vec::new());
+    conformance::all(&|| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store: Arc<dyn Store> = Arc::new(open(&dir));
+        dirs.borrow_mut().push(dir);
+        Box::pin(std::future::ready(store))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reopening_releases_the_claims_of_the_boot_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(Arc::new(open(&dir))).await;
+    let run = world.accept_keyed(None).await;
+    let first = world.claim(conformance::START, 1).await.remove(0).ticket;
+    world.store.close().await.unwrap();
+    assert!(matches!(world.store.ping().await, Err(StoreError::Closed)));
+    let again = open(&dir);
+    let claims = again.run_claim(conformance::START, 1_000, 10).await.unwrap();
+    assert_eq!((claims.len(), claims[0].ticket.run, claims[0].ticket.claims), (1, run, 2));
+    assert_ne!(claims[0].ticket.claim, first.claim);
+    assert_eq!(again.stats().await.unwrap().runs_pending, 1);
+}
+
+#[test]
+fn a_foreign_or_newer_database_is_left_untouched() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("creel.db");
+    let cases: [(&str, &str); 3] = [
+        ("PRAGMA application_id = 7; CREATE TABLE t (x)", "another application"),
+        ("PRAGMA application_id = 0x4352454c; PRAGMA user_version = 999; CREATE TABLE t (x)", "newer Creel"),
+        ("", "no SQLite database"),
+    ];
+    for (sql, why) in cases {
+        let _ = std::fs::remove_file(&path);
+        if sql.is_empty() {
+            std::fs::write(&path, "a shopping list").unwrap();
+        } else {
+            Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        }
+        let before = std::fs::read(&path).unwrap();
+        let error = SqliteStore::open(&path, Options::default()).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no journal, no log");
+    }
+}
+
+#[test]
+fn commits_are_durable_by_the_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("creel.db");
+    let conn = super::schema::writer(&path, true).unwrap();
+    let pragma = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(pragma("synchronous"), 2, "FULL");
+    assert_eq!(pragma("auto_vacuum"), 2, "INCREMENTAL");
+    assert_eq!(pragma("foreign_keys"), 1);
+    assert_eq!(pragma("wal_autocheckpoint"), 0);
+    let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+    let sql = "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict = 0
+        AND name NOT LIKE 'sqlite_%'";
+    assert_eq!(conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 0, "all tables are STRICT");
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_and_takes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("creel.db");
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, Options { bytes_max: 1 << 20 }).unwrap());
+    let world = World::new(store).await;
+    let accept = || {
+        let mut accept = world.accept(world.home, "x");
+        accept.request.body = vec![7; 100_000].into();
+        world.store.accept(accept)
+    };
+    let mut stored = 0;
+    let error = loop {
+        match accept().await {
+            Ok(Accepted::Stored { .. }) => stored += 1,
+            other => break other,
+        }
+    };
+    assert!(matches!(error, Err(StoreError::Full { .. })), "{error:?} after {stored}");
+    assert!((5..12).contains(&stored), "{stored}");
+    Connection::open(&path).unwrap().execute("DELETE FROM body", []).unwrap();
+    assert!(accept().await.is_ok());
+}
+
+#[test]
+fn claims_do_not_scan() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = super::schema::writer(&dir.path().join("creel.db"), true).unwrap();
+    let mut statements = lanes::PLANS.to_vec();
+    statements.extend(runs::PLANS);
+    statements.extend(deliveries::PLANS);
+    for sql in statements {
+        let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps: Vec<String> = plan.raw_query().mapped(|row| row.get(3)).collect::<Result<_, _>>().unwrap();
+        assert!(!steps.is_empty(), "{sql}");
+        for step in &steps {
+            assert!(!step.contains("SCAN") && !step.contains("TEMP B-TREE"), "{step}\n{sql}");
+        }
+    }
+}
+
+/// VM steps of every statement that finds something to claim, run once.
+fn steps(conn: &Connection, lane: i64) -> Vec<i32> {
+    let mut steps = Vec::new();
+    for (sql, claimed) in [(runs::DUE, 0), (runs::DUE, 1), (deliveries::DUE, 0), (deliveries::DUE, 1)] {
+        let mut statement = conn.prepare(sql).unwrap();
+        let mut rows = statement.query(params![lane, claimed, i64::MAX / 2, 10]).unwrap();
+        while rows.next().unwrap().is_some() {}
+        drop(rows);
+        steps.push(statement.get_status(StatementStatus::VmStep));
+    }
+    steps
+}
+
+#[tokio::test]
+async fn blocked_rows_cost_a_claim_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("creel.db");
+    let world = World::new(Arc::new(open(&dir))).await;
+    let head = world.accept_keyed(Some("k")).await;
+    world.accept_keyed(Some("l")).await;
+    let conn = Connection::open(&path).unwrap();
+    let lane: i64 = conn.query_row("SELECT lane FROM run LIMIT 1", [], |row| row.get(0)).unwrap();
+    let before = steps(&conn, lane);
+    conn.execute_batch(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+         INSERT INTO run (tenant, id, seq, lane, event, route, plugin, mode, order_key, created_at)
+         SELECT tenant, randomblob(16), 100 << 20 | i, lane, event, route, plugin, mode, 'k', created_at
+         FROM n, (SELECT * FROM run WHERE order_key = 'k');
+         UPDATE ring SET pending = pending + 20000 WHERE kind = 0",
+    )
+    .unwrap();
+    assert_eq!(steps(&conn, lane), before);
+    let claims = world.claim(conformance::START, 10).await;
+    assert_eq!(claims.len(), 2, "one head per key");
+    let ticket = &claims.iter().find(|claim| claim.ticket.run == head).unwrap().ticket;
+    world.done(ticket.run, ticket.claim, conformance::START, vec![]).await;
+    assert_eq!(world.claim(conformance::START, 10).await.len(), 1, "and one is promoted");
+}
