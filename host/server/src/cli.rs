@@ -248,14 +248,17 @@ fn list_presets(globals: &Globals) -> anyhow::Result<()> {
     let all: Vec<_> = presets().map(|preset| (preset.name.as_str(), preset.summary.as_str())).collect();
     let json: Vec<_> =
         all.iter().map(|(name, summary)| serde_json::json!({ "name": name, "summary": summary })).collect();
-    say(globals, &json, || all.iter().map(|(name, summary)| format!("{name:<28} {summary}")).collect::<Vec<_>>().join("\n"))
+    say(globals, &json, || {
+        all.iter().map(|(name, summary)| format!("{name:<28} {summary}")).collect::<Vec<_>>().join("\n")
+    })
 }
 
 fn client(globals: &Globals) -> anyhow::Result<Client> {
     let key = match (&globals.key, &globals.key_file) {
         (Some(key), _) => key.clone(),
         (None, Some(file)) => {
-            let text = std::fs::read_to_string(file).with_context(|| format!("reading the key from {}", file.display()))?;
+            let text =
+                std::fs::read_to_string(file).with_context(|| format!("reading the key from {}", file.display()))?;
             text.trim().to_owned()
         }
         (None, None) => bail!(Usage("no key: set CREEL_KEY, or give --key-file; `creel init` makes the first")),

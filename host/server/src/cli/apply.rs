@@ -200,7 +200,8 @@ impl Current {
 
     /// What the file does not mention, users before what they use.
     fn removals(&self, wanted: &Manifest) -> Vec<Step> {
-        let routes = surplus("route", self.routes.iter().map(|one| &one.name), wanted.routes.iter().map(|one| &one.name));
+        let routes =
+            surplus("route", self.routes.iter().map(|one| &one.name), wanted.routes.iter().map(|one| &one.name));
         let sources =
             surplus("source", self.sources.iter().map(|one| &one.name), wanted.sources.iter().map(|one| &one.name));
         let destinations = surplus(
@@ -241,11 +242,8 @@ async fn exists(tenant: &TenantClient) -> ClientResult<bool> {
 
 async fn secret_step(tenant: &TenantClient, is_there: bool, secret: SecretWanted) -> ClientResult<Step> {
     let SecretWanted { name, document } = secret;
-    let change = if is_there {
-        tenant.would_put::<SecretView>(&name, &document).await?.result.into()
-    } else {
-        Planned::Create
-    };
+    let change =
+        if is_there { tenant.would_put::<SecretView>(&name, &document).await?.result.into() } else { Planned::Create };
     Ok(Step { change, kind: "secret", name, fields: Vec::new(), action: Action::Secret(document) })
 }
 

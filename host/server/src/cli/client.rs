@@ -36,7 +36,9 @@ pub enum ClientError {
     #[error("{}", problem_text(.0))]
     Refused(Box<Problem>),
     /// It could not be reached.
-    #[error("no host answers at {url}: {reason}\nstart one with `creel serve`, or name another with --url or CREEL_URL")]
+    #[error(
+        "no host answers at {url}: {reason}\nstart one with `creel serve`, or name another with --url or CREEL_URL"
+    )]
     Unreachable {
         /// Where it was looked for.
         url: String,

@@ -15,11 +15,7 @@ use crate::api::{DeploymentView, PluginView, Put};
 ///
 /// # Errors
 /// When the file can't be read or the host says no.
-pub async fn deploy(
-    tenant: &TenantClient,
-    component: &Path,
-    wanted: &Deploy,
-) -> anyhow::Result<Put<DeploymentView>> {
+pub async fn deploy(tenant: &TenantClient, component: &Path, wanted: &Deploy) -> anyhow::Result<Put<DeploymentView>> {
     let bytes = std::fs::read(component).with_context(|| format!("reading {}", component.display()))?;
     let active = match tenant.get::<PluginView>(&wanted.name).await {
         Ok(plugin) => plugin.active,

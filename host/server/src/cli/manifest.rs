@@ -124,11 +124,10 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// # Errors
 /// [`ManifestError`] with every mistake.
 pub fn load(path: &Path, environment: Environment<'_>) -> Result<Manifest, ManifestError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ManifestError::Unreadable { path: path.to_owned(), source })?;
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ManifestError::Unreadable { path: path.to_owned(), source })?;
     let directory = path.parent().unwrap_or(Path::new("."));
-    read(&text, directory, environment)
-        .map_err(|mistakes| ManifestError::Wrong { path: path.to_owned(), mistakes })
+    read(&text, directory, environment).map_err(|mistakes| ManifestError::Wrong { path: path.to_owned(), mistakes })
 }
 
 /// Reads a file's text; relative paths begin at `directory`.
@@ -152,8 +151,7 @@ pub fn read(text: &str, directory: &Path, environment: Environment<'_>) -> Resul
     if reader.mistakes.is_empty() {
         return Ok(manifest);
     }
-    let mut mistakes: Vec<_> =
-        reader.mistakes.into_iter().map(|mistake| places.locate(text, mistake)).collect();
+    let mut mistakes: Vec<_> = reader.mistakes.into_iter().map(|mistake| places.locate(text, mistake)).collect();
     mistakes.sort_by_key(|mistake| mistake.line);
     Err(mistakes)
 }

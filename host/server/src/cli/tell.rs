@@ -136,7 +136,8 @@ pub fn story(story: &StoryView) -> String {
         let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{} of {} in its request", "item", event.index + 1, event.count);
     }
     if story.duplicates > 0 {
-        let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{} came later and were recognised", "repetitions", story.duplicates);
+        let _ =
+            writeln!(text, "  {DIM}{:<12}{DIM:#}{} came later and were recognised", "repetitions", story.duplicates);
     }
     let told = story.answer.as_ref().map_or("undecided".to_owned(), |answer| {
         let body: String = answer.body.chars().take(120).collect();
@@ -238,13 +239,11 @@ fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
         return "nothing".to_owned();
     }
     let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
-    let width = |column: usize| {
-        rows.iter().chain([&heads]).map(|row| row[column].chars().count()).max().unwrap_or_default()
-    };
+    let width =
+        |column: usize| rows.iter().chain([&heads]).map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         cells.join("  ").trim_end().to_owned()
     };
     let head = format!("{DIM}{}{DIM:#}", line(&heads));
