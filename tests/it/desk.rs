@@ -155,5 +155,5 @@ fn gate(bytes: Bytes) -> Result<Uploaded, UploadRefusal> {
         let detail = "it imports `wasi:sockets/tcp`, which Creel does not offer".to_owned();
         return Err(UploadRefusal { status: 422, title: "the upload was refused".to_owned(), detail });
     }
-    Ok(Uploaded { digest: Digest::of(&bytes), imports: Vec::new(), bytes: bytes.len() as u64, wrapped: bytes })
+    Ok(Uploaded { digest: Digest::of(&bytes), imports: Vec::new(), bytes: bytes.len() as u64, upload: bytes })
 }
