@@ -17,13 +17,18 @@ use crate::api::{DeploymentView, PluginView, Put};
 /// When the file can't be read or the host says no.
 pub async fn deploy(tenant: &TenantClient, component: &Path, wanted: &Deploy) -> anyhow::Result<Put<DeploymentView>> {
     let bytes = std::fs::read(component).with_context(|| format!("reading {}", component.display()))?;
+    let bytes = Bytes::from(bytes);
     let active = match tenant.get::<PluginView>(&wanted.name).await {
         Ok(plugin) => plugin.active,
-        Err(ClientError::Refused(problem)) if problem.status == 404 => None,
+        Err(ClientError::Refused(problem)) if problem.status == 404 => {
+            // A refused upload must not leave a plugin behind that has no version.
+            tenant.upload(&wanted.name, bytes.clone(), true).await?;
+            tenant.put::<PluginView>(&wanted.name, &json!({})).await?;
+            None
+        }
         Err(error) => return Err(error.into()),
     };
-    tenant.put::<PluginView>(&wanted.name, &json!({})).await?;
-    let digest = tenant.upload(&wanted.name, Bytes::from(bytes), false).await?.resource.digest;
+    let digest = tenant.upload(&wanted.name, bytes, false).await?.resource.digest;
     let (mut config, mut grants) = active.map_or_else(Default::default, |active| (active.config, active.grants));
     if !wanted.config.is_empty() {
         config = wanted.config.iter().cloned().collect();
