@@ -145,6 +145,8 @@ fn end_undecided(tx: &mut Tx<'_>, run: &Live, verdict: Verdict, reason: &str, no
     if run.mode == Mode::Reply {
         reply::decide(tx, run.tenant, run.event, None, now)?;
     }
+    // It took a claim's place without being one: whoever claimed has reason to look again.
+    tx.effects.runs = true;
     left_line(tx, run, now)
 }
 
