@@ -15,6 +15,7 @@ pub mod admin;
 pub mod api;
 pub mod app;
 pub mod body;
+pub mod cli;
 pub mod config;
 pub mod datadir;
 pub mod directory;
