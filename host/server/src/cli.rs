@@ -31,7 +31,8 @@ use self::args::{Cli, Command, Globals, Switch, SwitchKind};
 use self::client::{Client, ClientError, TenantClient};
 use self::manifest::ManifestError;
 use crate::api::{DestinationView, RouteView, SourceView};
-use crate::config::ConfigError;
+use crate::config::{self, ConfigError};
+use crate::demo;
 use crate::system::{Entropy, SystemClock};
 
 /// Runs the program that the command line asks for.
@@ -82,6 +83,11 @@ fn compile_component() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let globals = cli.globals;
     match cli.command {
+        Command::Demo(wanted) => play(&globals, wanted).await,
+        Command::Settings => {
+            anstream::print!("{}", config::help());
+            Ok(())
+        }
         Command::Serve(file) => serve::serve(serve::configuration(file.config.as_deref())?).await,
         Command::Init(file) => init(&globals, file.config.as_deref()).await,
         Command::Apply(wanted) => apply(&globals, &wanted).await,
@@ -99,6 +105,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Presets => list_presets(&globals),
         other => ask(&globals, other).await,
     }
+}
+
+async fn play(globals: &Globals, wanted: args::Demo) -> anyhow::Result<()> {
+    let options = demo::Options { once: wanted.once, json: globals.json, data_dir: wanted.data_dir };
+    if demo::run(options).await? { Ok(()) } else { bail!("the demo did not go as it should; see above") }
 }
 
 /// The commands that ask the host one question.

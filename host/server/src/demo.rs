@@ -81,8 +81,13 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         .await
         .context("applying the demo's configuration")?;
     voice.host(&ingress_url, &admin_url, &file, plan.changes());
-    let performance =
-        Performance { client: client.tenant(TENANT), ingress_url, secrets: stage.secrets, receiver, clock: stage.clock };
+    let performance = Performance {
+        client: client.tenant(TENANT),
+        ingress_url,
+        secrets: stage.secrets,
+        receiver,
+        clock: stage.clock,
+    };
     let told = performance.play(&mut voice).await?;
     let ok = told.ok;
     voice.summary(&told, options.json)?;

@@ -48,8 +48,12 @@ pub struct Globals {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Play a story on a whole host: signed webhooks in, plugins decide, calls go out
+    Demo(Demo),
     /// Run a host
     Serve(ConfigFile),
+    /// List all settings with their defaults and reasons
+    Settings,
     /// Make a data directory, its master key and the first operator key
     Init(ConfigFile),
     /// Make a tenant look like a file says
@@ -113,6 +117,17 @@ pub enum Command {
     /// Compile one component; the host starts this itself
     #[command(name = "compile-component", hide = true)]
     CompileComponent,
+}
+
+/// How the demo is played.
+#[derive(Debug, Clone, Args)]
+pub struct Demo {
+    /// End after the story, with code 0 only if everything that should have arrived did, and nothing else
+    #[arg(long)]
+    pub once: bool,
+    /// The demo's data directory
+    #[arg(long, default_value = "creel-data/demo")]
+    pub data_dir: PathBuf,
 }
 
 /// Which configuration.

@@ -47,12 +47,19 @@ impl Voice {
         let at = self.began.elapsed().as_secs_f64();
         let (mark, style) = if told.problems.is_empty() { ("✓", GOOD) } else { ("✗", BAD) };
         let answer = format!("{} in {} ms", told.status, told.answered_ms);
-        anstream::println!("  {DIM}{at:>6.2}{DIM:#}  {:<31} {answer:<13} {style}{mark}{style:#} {}", told.title, told.shows);
+        anstream::println!(
+            "  {DIM}{at:>6.2}{DIM:#}  {:<31} {answer:<13} {style}{mark}{style:#} {}",
+            told.title,
+            told.shows
+        );
         for run in &told.runs {
             let fuel = thousands(run.fuel);
             anstream::println!(
                 "{:>56} {} {BOLD}{}{BOLD:#} {DIM}fuel {fuel} · {} µs{DIM:#}",
-                "", run.plugin, run.verdict.as_str(), run.cpu_us
+                "",
+                run.plugin,
+                run.verdict.as_str(),
+                run.cpu_us
             );
         }
         for call in &told.calls {
@@ -107,7 +114,7 @@ fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push(' ');
         }
         grouped.push(digit);
