@@ -54,6 +54,7 @@ impl Desk {
             }),
             metrics: Arc::new(|| "# EOF\n".to_owned()),
             ready: Arc::new(|| Box::pin(async { Ok(()) })),
+            public_url: "http://127.0.0.1:8080".to_owned(),
             component_bytes_max: 1_024,
         });
         Desk { router, clock, store, operator: minted.text.to_string(), directory }

@@ -124,6 +124,10 @@ async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
             let story = tenant.story(&id).await?;
             say(globals, &story, || tell::story(&story))
         }
+        Command::Sources => {
+            let list = tenant.list::<SourceView>().await?;
+            say(globals, &list, || tell::sources(&list))
+        }
         Command::Events(wanted) => {
             let filter = filter(&[
                 ("source", wanted.source),
@@ -230,6 +234,10 @@ async fn apply(globals: &Globals, wanted: &args::Apply) -> anyhow::Result<()> {
             }
         })
         .await?;
+    }
+    if !globals.json && !wanted.dry_run {
+        let sources = client.tenant(&plan.tenant).list::<SourceView>().await?;
+        anstream::println!("\n{}", tell::sources(&sources));
     }
     if globals.json { say(globals, &plan, String::new) } else { Ok(()) }
 }

@@ -73,6 +73,8 @@ pub enum Command {
     },
     /// List what is known about providers' webhooks
     Presets,
+    /// List sources with the URLs to give to their providers
+    Sources,
     /// Tell the whole story of one event
     Event {
         /// The event

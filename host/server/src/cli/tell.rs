@@ -10,7 +10,7 @@ use creel_webhook::delivery;
 use creel_webhook::run::{LogLevel, Verdict};
 
 use super::apply::{Plan, Planned, Step};
-use crate::api::{DeliveryView, DeploymentView, EventLine, RefusalView, RunView, StoryView};
+use crate::api::{DeliveryView, DeploymentView, EventLine, RefusalView, RunView, SourceView, StoryView};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -106,6 +106,15 @@ pub fn refusals(refusals: &[RefusalView]) -> String {
     table(&["AT", "SOURCE", "REASON", "PEER", "DETAIL"], refusals.iter().map(row).collect())
 }
 
+/// Sources, a line each.
+pub fn sources(sources: &[SourceView]) -> String {
+    let row = |one: &SourceView| {
+        let state = if one.paused { "paused" } else { "" };
+        vec![one.name.clone(), one.spec.preset.clone(), one.url.clone(), state.to_owned()]
+    };
+    table(&["SOURCE", "PRESET", "URL", ""], sources.iter().map(row).collect())
+}
+
 /// Deployments, a line each.
 pub fn deployments(deployments: &[DeploymentView]) -> String {
     let row = |one: &DeploymentView| {
@@ -126,7 +135,7 @@ pub fn story(story: &StoryView) -> String {
         ("received", event.received_at.to_string()),
         ("request", format!("{} {} ({} bytes)", event.method, event.request, event.body_bytes)),
         ("proved by", event.scheme.clone()),
-        ("provider id", dash(event.provider_id.as_deref().unwrap_or_default())),
+        ("provider id", dash(&event.provider_id.as_deref().unwrap_or_default().replace('\u{1f}', " · "))),
         ("subject", dash(event.subject.as_deref().unwrap_or_default())),
     ];
     for (name, value) in facts {
