@@ -46,7 +46,9 @@ use crate::config::{Config, MasterKeySource};
 use crate::datadir::{self, DataDir};
 use crate::directory::Directory;
 use crate::egress::{Egress, HttpClient};
+use crate::errands::{Carrier, Errands, errands};
 use crate::guard::Guard;
+use crate::ingress::replying::Replier;
 use crate::ingress::{self, Ingress};
 use crate::listener::{self, ListenerLimits};
 use crate::maintenance::Maintenance;
@@ -98,6 +100,7 @@ pub struct App {
     worker: Pump<Worker>,
     sender: Pump<Sending>,
     maintenance: Maintenance,
+    carrier: Carrier,
     // Held for as long as the host lives; given back last.
     _data_dir: DataDir,
 }
@@ -132,6 +135,7 @@ impl App {
             entropy: around.entropy,
             metrics: metrics.clone(),
         });
+        let (errands, carrier) = errands();
         let sending = Sending(Arc::new(sender(&config, client, &runner)));
         let (runs, calls) = (config.runtime.concurrent_runs as usize, config.sender_concurrency as usize);
         Ok(App {
@@ -139,7 +143,8 @@ impl App {
             sender: Pump::new(Arc::new(sending), calls, around.clock.clone()),
             maintenance: Maintenance::new(store.clone(), around.clock, metrics),
             admin: (admin_listener, admin::router(admin_of(&config, &runner, guard, master))),
-            ingress: (ingress_listener, ingress::router(Arc::new(ingress_of(&config, runner)))),
+            ingress: (ingress_listener, ingress::router(Arc::new(ingress_of(&config, runner, errands)))),
+            carrier,
             store,
             config,
             _data_dir: data_dir,
@@ -175,15 +180,23 @@ impl App {
         let limits = listener_limits(&self.config);
         let bound = Duration::from_millis(self.config.shutdown_timeout_ms);
         let mut parts = JoinSet::new();
-        for (listener, router) in [self.ingress, self.admin] {
-            let stop = shutdown.begun();
-            parts.spawn(async move {
-                listener::serve(listener, router, limits, stop).await;
-            });
-        }
+        let (served, all_served) = tokio::sync::oneshot::channel::<()>();
+        let (admin, router) = self.admin;
+        let stop = shutdown.begun();
+        parts.spawn(async move {
+            listener::serve(admin, router, limits, stop).await;
+        });
+        // Errands are carried until no request is left that could send one.
+        let (ingress, router) = self.ingress;
+        let stop = shutdown.begun();
+        parts.spawn(async move {
+            listener::serve(ingress, router, limits, stop).await;
+            drop(served);
+        });
         parts.spawn(self.worker.run(shutdown.begun()));
         parts.spawn(self.sender.run(shutdown.begun()));
         parts.spawn(self.maintenance.run(shutdown.begun()));
+        parts.spawn(self.carrier.run(async move { drop(all_served.await) }));
         let all = async {
             while let Some(ended) = parts.join_next().await {
                 if let Err(error) = ended {
@@ -304,11 +317,10 @@ fn sender(config: &Config, client: Arc<dyn HttpClient>, runner: &Runner) -> Send
     }
 }
 
-fn ingress_of(config: &Config, runner: Arc<Runner>) -> Ingress {
+fn ingress_of(config: &Config, runner: Arc<Runner>, errands: Errands) -> Ingress {
     Ingress {
         store: runner.store.clone(),
         directory: runner.directory.clone(),
-        reply_slots: Arc::new(Semaphore::new(config.runtime.reply_slots as usize)),
         body_limits: BodyLimits {
             bytes_max: config.ingress.body_bytes_max,
             timeout_ms: config.ingress.body_timeout_ms,
@@ -319,7 +331,7 @@ fn ingress_of(config: &Config, runner: Arc<Runner>) -> Ingress {
         entropy: runner.entropy.clone(),
         metrics: runner.metrics.clone(),
         refusals: Default::default(),
-        runner,
+        replier: Replier { runner, slots: Arc::new(Semaphore::new(config.runtime.reply_slots as usize)), errands },
     }
 }
 

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
-use creel_store::contract::{Control, SecretRow, Store, StoreResult};
+use creel_store::contract::{Control, SecretRow, Store, StoreError, StoreResult};
 use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::destination::Destination;
 use creel_webhook::id::{DestinationId, PluginId, RouteId, SourceId, TenantId};
@@ -88,6 +88,7 @@ pub struct DestinationEntry {
 }
 
 /// Everything configured, as of one version.
+#[derive(Default)]
 pub struct Picture {
     version: u64,
     tenants: HashMap<TenantId, Arc<TenantEntry>>,
@@ -151,10 +152,10 @@ impl Directory {
         master: MasterKey,
         public_url: String,
     ) -> StoreResult<Self> {
-        let control = store.control_read().await?;
-        let picture = Builder { master: &master, public_url: &public_url, now: clock.now() }.build(control);
-        let current = RwLock::new(Arc::new(picture));
-        Ok(Directory { store, clock, master, public_url, current, reading: tokio::sync::Mutex::new(()) })
+        let current = RwLock::new(Arc::new(Picture::default()));
+        let directory = Directory { store, clock, master, public_url, current, reading: tokio::sync::Mutex::new(()) };
+        directory.read().await?;
+        Ok(directory)
     }
 
     /// The current picture; reads it anew when something was configured since.
@@ -172,9 +173,16 @@ impl Directory {
         if current.version >= wanted {
             return Ok(current);
         }
+        self.read().await
+    }
+
+    /// Builds the picture beside the threads that serve: opening secrets and parsing schemes takes its time.
+    async fn read(&self) -> StoreResult<Arc<Picture>> {
         let control = self.store.control_read().await?;
-        let builder = Builder { master: &self.master, public_url: &self.public_url, now: self.clock.now() };
-        let picture = Arc::new(builder.build(control));
+        let (master, public_url, now) = (self.master.clone(), self.public_url.clone(), self.clock.now());
+        let build = move || Builder { master: &master, public_url: &public_url, now }.build(control);
+        let built = tokio::task::spawn_blocking(build).await;
+        let picture = Arc::new(built.map_err(|panic| StoreError::Failed(format!("building the directory: {panic}")))?);
         *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = picture.clone();
         Ok(picture)
     }
@@ -194,11 +202,15 @@ impl Builder<'_> {
     fn build(&self, control: Control) -> Picture {
         let secrets = self.open_secrets(&control.secrets);
         let tenants = tenant_entries(control.tenants, &control.destinations);
+        let mut routes_of: HashMap<SourceId, Vec<Route>> = HashMap::new();
+        for route in &control.routes {
+            routes_of.entry(route.source).or_default().push(route.clone());
+        }
         let mut sources_by_token = HashMap::new();
         let mut sources = HashMap::new();
         for source in control.sources {
             let Some(tenant) = tenants.get(&source.tenant) else { continue };
-            let routes = control.routes.iter().filter(|route| route.source == source.id).cloned().collect();
+            let routes = routes_of.remove(&source.id).unwrap_or_default();
             let proof = self.proof(&source, &secrets);
             let entry = Arc::new(SourceEntry { tenant: tenant.clone(), proof, routes, source });
             sources_by_token.insert(entry.source.token.clone(), entry.clone());

@@ -19,7 +19,7 @@
 
 mod believe;
 mod items;
-mod replying;
+pub mod replying;
 mod turning_away;
 
 use std::sync::Arc;
@@ -40,15 +40,15 @@ use creel_webhook::route::{Mode, Route, matching};
 use creel_webhook::signature::verdict::Verified;
 use creel_webhook::{identity, reply};
 
-use crate::body::{BodyBudget, BodyLimits};
+use crate::body::{BodyBudget, BodyLimits, HeldBody};
 use crate::directory::{Directory, Proof, SourceEntry};
 use crate::listener::PeerAddr;
-use crate::runner::{Runner, seconds};
+use crate::runner::seconds;
 use crate::system::Entropy;
 use crate::telemetry::Metrics;
 
 use self::believe::Believed;
-use self::replying::Waiting;
+use self::replying::{Answered, Replier, Waiting};
 use self::turning_away::{Refusals, TurnedAway};
 
 /// What ingress works with.
@@ -57,10 +57,8 @@ pub struct Ingress {
     pub store: Arc<dyn Store>,
     /// What is configured.
     pub directory: Arc<Directory>,
-    /// Runs what a sender waits for.
-    pub runner: Arc<Runner>,
-    /// Slots for runs that a sender waits for; nobody else uses them.
-    pub reply_slots: Arc<tokio::sync::Semaphore>,
+    /// Runs what senders wait for.
+    pub replier: Replier,
     /// Size and time of bodies.
     pub body_limits: BodyLimits,
     /// Bytes of bodies that may be under way.
@@ -103,10 +101,10 @@ impl Ingress {
         let picture = self.directory.picture().await.map_err(TurnedAway::from)?;
         let entry = picture.source_by_token(token).cloned().ok_or(TurnedAway::NotFound)?;
         let peer = request.extensions().get::<PeerAddr>().map(|peer| peer.0.ip().to_string()).unwrap_or_default();
-        let (request, _held) = believe::read(request, &entry, self.body_limits, &self.body_budget, received_at).await?;
+        let (request, held) = believe::read(request, &entry, self.body_limits, &self.body_budget, received_at).await?;
         match believe::prove(&entry, &request) {
             Ok(Believed::Greeting(answer)) => Ok(Told { outcome: "handshake", answer: answer.into() }),
-            Ok(Believed::Genuine { proof, verified }) => self.accept(&entry, proof, &verified, request).await,
+            Ok(Believed::Genuine { proof, verified }) => self.accept(&entry, proof, &verified, request, held).await,
             Err(refusal) => {
                 self.metrics.refusal(refusal.reason.as_str());
                 self.refusals.record(self.store.as_ref(), &entry, &refusal, peer, received_at).await;
@@ -121,39 +119,35 @@ impl Ingress {
         proof: &Proof,
         verified: &Verified,
         request: RawRequest,
+        held: HeldBody,
     ) -> Result<Told, TurnedAway> {
         let drafts = identity::identify(&proof.provider, &request, verified, &proof.rules);
         let kind = drafts.first().map(|draft| draft.kind.clone()).unwrap_or_default();
         let waits = Waiting::of(entry, proof, &drafts, &request);
-        let slot = match &waits {
-            Some(waiting) => waiting.slot(&self.reply_slots, self.clock.as_ref()).await,
-            None => None,
-        };
-        let reply = waits.as_ref().map(|waiting| waiting.new_reply(slot.is_some(), &self.runner));
+        let reply = waits.as_ref().map(|waiting| waiting.new_reply(&self.replier.runner, self.clock.now()));
         let accept = self.accept_of(entry, proof, verified, &request, drafts, reply);
-        let event_of_run = waits.as_ref().map(|_| replying::first_event(&accept, entry));
-        match self.store.accept(accept).await {
-            Ok(Accepted::Stored { reply: Some(ticket), events, .. }) => {
-                let event = event_of_run.ok_or(TurnedAway::Unavailable)?;
-                tracing::debug!(events = events.len(), "accepted, a sender waits");
-                let told = replying::run_in_time(&self.runner, ticket, event, slot).await?;
-                Ok(Told { outcome: "replied", answer: told })
-            }
-            Ok(Accepted::Stored { events, .. }) => {
-                let answer = match (&waits, events.first()) {
-                    (Some(waiting), Some(_)) => waiting.fallback.clone(),
-                    _ => reply::acknowledgement(&proof.provider, &kind).into(),
-                };
+        let event = waits.as_ref().and_then(|_| replying::first_event(&accept));
+        let accepted = match event {
+            Some(event) => match self.replier.accept(accept, event).await? {
+                Answered::Replied(answer) => return Ok(Told { outcome: "replied", answer }),
+                Answered::Otherwise(accepted) => accepted,
+            },
+            None => self.store.accept(accept).await?,
+        };
+        drop(held);
+        match accepted {
+            Accepted::Stored { .. } => {
+                let acknowledged = || reply::acknowledgement(&proof.provider, &kind).into();
+                let answer = waits.map_or_else(acknowledged, |waiting| waiting.fallback);
                 Ok(Told { outcome: "accepted", answer })
             }
-            Ok(Accepted::Duplicate(first)) => {
+            Accepted::Duplicate(first) => {
                 Ok(Told { outcome: "duplicate", answer: self.first_answer(entry, first).await? })
             }
-            Ok(Accepted::OverQuota { pending }) => {
+            Accepted::OverQuota { pending } => {
                 tracing::warn!(tenant = %entry.tenant.tenant.id, pending, "the tenant's pending runs are at their limit");
                 self.over_quota(waits)
             }
-            Err(error) => Err(TurnedAway::from(error)),
         }
     }
 
@@ -189,7 +183,8 @@ impl Ingress {
         let answer = reply::acknowledgement(&proof.provider, kind).into();
         let redacted = proof.scheme.redact(request);
         let query = form_urlencoded::parse(redacted.query.unwrap_or_default().as_bytes()).into_owned().collect();
-        let ranges = items::ranges(&request.body, drafts.iter().map(|draft| draft.pointer.as_deref()));
+        let body = proof.scheme.redact_body(&request.body);
+        let ranges = items::ranges(&body, drafts.iter().map(|draft| draft.pointer.as_deref()));
         let events = drafts
             .into_iter()
             .zip(ranges)
@@ -206,7 +201,7 @@ impl Ingress {
                 headers: redacted.headers,
                 scheme: entry.source.spec.preset.clone(),
                 attributes: attributes(verified),
-                body: proof.scheme.redact_body(&request.body),
+                body,
             },
             events,
             answer,

@@ -23,6 +23,7 @@ pub mod datadir;
 pub mod demo;
 pub mod directory;
 pub mod egress;
+pub mod errands;
 pub mod guard;
 pub mod ingress;
 pub mod listener;

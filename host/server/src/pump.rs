@@ -15,12 +15,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use creel_store::contract::StoreResult;
 use creel_webhook::clock::{Clock, Timestamp};
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 /// Longest pause between two looks, milliseconds: what a lost wake-up can cost.
 pub const PAUSE_MS_MAX: u64 = 1_000;
+
+/// Shortest pause, milliseconds: work that is due and can't be claimed must not be asked for without end.
+const PAUSE_MS_MIN: u64 = 1;
 
 /// Pause after the store failed, milliseconds: it is not hammered while it is down.
 const PAUSE_AFTER_FAILURE_MS: u64 = 250;
@@ -93,9 +97,14 @@ impl<W: Work> Pump<W> {
         loop {
             let mut woken = pin!(wakeup.notified());
             woken.as_mut().enable();
+            if shutdown.as_mut().now_or_never().is_some() {
+                break;
+            }
             let pause = match self.tick().await {
-                // A full claim may have left more behind, and free permits may be left to claim it with.
-                Ok(claimed) if claimed > 0 && self.permits.available_permits() > 0 => continue,
+                // Without a permit there is nothing to claim with; only an end can bring one.
+                Ok(_) if self.permits.available_permits() == 0 => Duration::MAX,
+                // A claim may have left more behind.
+                Ok(claimed) if claimed > 0 => continue,
                 Ok(_) => self.pause().await,
                 Err(error) => {
                     tracing::error!(%error, "claiming failed; trying again");
@@ -104,7 +113,7 @@ impl<W: Work> Pump<W> {
             };
             tokio::select! {
                 () = &mut shutdown => break,
-                () = &mut woken => {}
+                () = &mut woken, if pause < Duration::MAX => {}
                 Some(_) = self.running.join_next() => {}
                 () = tokio::time::sleep(pause) => {}
             }
@@ -115,7 +124,7 @@ impl<W: Work> Pump<W> {
     async fn pause(&self) -> Duration {
         let longest = Duration::from_millis(PAUSE_MS_MAX);
         match self.work.due().await {
-            Ok(Some(due)) => Duration::from_millis(due.since_ms(self.clock.now())).min(longest),
+            Ok(Some(due)) => Duration::from_millis(due.since_ms(self.clock.now()).max(PAUSE_MS_MIN)).min(longest),
             _ => longest,
         }
     }

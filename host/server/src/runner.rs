@@ -99,6 +99,16 @@ impl Runner {
         self.store.run_commit(self.commit_of(&ticket, ending, active.as_deref(), &picture, now)).await
     }
 
+    /// Ends a run that a sender waited for and that never ran, with the fallback as its answer.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn give_up(&self, ticket: RunTicket, reason: &str) -> StoreResult<RunCommitted> {
+        let picture = self.directory.picture().await?;
+        let ending = Ending::without_outcome(Verdict::Unanswered, reason);
+        self.store.run_commit(self.commit_of(&ticket, ending, None, &picture, self.clock.now())).await
+    }
+
     async fn run(
         &self,
         ticket: &RunTicket,
@@ -146,7 +156,7 @@ impl Runner {
             limits.memory_bytes_max = own.memory_bytes_max.unwrap_or(limits.memory_bytes_max);
             limits.timeout_ms = own.run_timeout_ms.unwrap_or(limits.timeout_ms);
         }
-        limits
+        limits.within(&self.limits)
     }
 
     fn ending_of(

@@ -5,6 +5,7 @@
 //! no call can overrule. A secret leaves only for an origin that it is bound to; that is checked at every send, so
 //! that whoever edits a destination's URL cannot collect it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -188,13 +189,10 @@ fn request_of(
     let spec = &entry.destination.spec;
     let url = target(&spec.url, &claim.path)?;
     let body = claim.body.clone().unwrap_or_default();
-    let mut headers: Vec<Pair> =
-        spec.headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
-    headers.retain(|(name, _)| !claim.headers.iter().any(|(own, _)| own == name));
-    headers.extend(claim.headers.iter().cloned());
-    headers.push(("idempotency-key".to_owned(), claim.key.clone()));
-    headers.extend(credentials(entry, spec, &url)?);
-    headers.extend(signature(claim, entry, &url, &body, now)?);
+    let mut own = vec![("idempotency-key".to_owned(), claim.key.clone())];
+    own.extend(credentials(entry, spec, &url)?);
+    own.extend(signature(claim, entry, &url, &body, now)?);
+    let headers = layered(&spec.headers, &claim.headers, own);
     Ok(OutgoingRequest {
         pool: claim.destination,
         method: claim.method.parse().map_err(|_| format!("`{}` is no HTTP method", claim.method))?,
@@ -205,6 +203,17 @@ fn request_of(
         timeout_ms: spec.timeout_ms.min(TIMEOUT_MS_MAX),
         response_bytes_max,
     })
+}
+
+/// The destination's plain headers, the call's over them, the host's own over both: one value a name, except that a
+/// call may repeat its own.
+fn layered(plain: &BTreeMap<String, String>, call: &[Pair], own: Vec<Pair>) -> Vec<Pair> {
+    let is_in = |headers: &[Pair], name: &str| headers.iter().any(|(have, _)| have.eq_ignore_ascii_case(name));
+    let plain = plain.iter().filter(|(name, _)| !is_in(call, name) && !is_in(&own, name));
+    let mut all: Vec<Pair> = plain.map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
+    all.extend(call.iter().filter(|(name, _)| !is_in(&own, name)).cloned());
+    all.extend(own);
+    all
 }
 
 fn header_map(headers: Vec<Pair>) -> Result<HeaderMap, String> {
@@ -282,6 +291,15 @@ fn secret<'a>(entry: &'a DestinationEntry, name: &str, url: &Url) -> Result<&'a 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_call_and_no_plain_header_overrules_the_host() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let plain = BTreeMap::from([pair("X-Api-Key", "plain"), pair("Accept", "plain"), pair("x-b", "plain")]);
+        let call = [pair("x-api-key", "call"), pair("accept", "call")];
+        let sent = layered(&plain, &call, vec![pair("x-api-key", "secret")]);
+        assert_eq!(sent, [pair("x-b", "plain"), pair("accept", "call"), pair("x-api-key", "secret")]);
+    }
 
     #[test]
     fn a_call_stays_under_its_base() {

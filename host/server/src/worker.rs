@@ -12,8 +12,9 @@ use tokio::sync::Notify;
 use crate::pump::Work;
 use crate::runner::{Runner, log_store_failure};
 
-/// How much longer than the longest run a claim lasts, milliseconds: time to prepare the component and to commit.
-pub const LEASE_MARGIN_MS: u64 = 30_000;
+/// How much longer than the longest run a claim lasts, milliseconds: 30 s to commit, and 270 s to prepare components,
+/// which are compiled one after the other when the cache is cold. A long lease delays nobody: a restart releases all.
+pub const LEASE_MARGIN_MS: u64 = 300_000;
 
 /// Claims runs and has them run.
 pub struct Worker {

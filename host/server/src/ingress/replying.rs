@@ -1,22 +1,28 @@
 //! A sender that waits: the run's reply in time, or the fallback.
 //!
 //! The reply of an event is decided once, by whichever comes first: the run's commit or the fallback at the deadline.
-//! Both go through the store, and what is sent is what the store says was decided. The run goes on behind a fallback;
-//! it ends `late`. A sender that hangs up changes nothing: the run is not the connection's.
+//! Both go through the store, and what is sent is what the store says was decided.
+//!
+//! Accept and run are one errand that does not end with the connection: a sender that hangs up changes nothing, and a
+//! run goes on behind its fallback to end `late`. The event is stored before a slot is waited for, so that a host
+//! whose slots are all taken loses nothing: a run that gets none before its deadline ends `unanswered`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use creel_store::contract::{Accept, NewReply, RunCommitted, RunTicket, Store, StoredAnswer, StoredEvent};
+use creel_store::contract::{
+    Accept, Accepted, NewReply, RunCommitted, RunTicket, Store, StoreResult, StoredAnswer, StoredEvent,
+};
 use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::event::EventDraft;
 use creel_webhook::id::{EventId, TenantId};
 use creel_webhook::reply;
 use creel_webhook::request::RawRequest;
 use creel_webhook::route::Mode;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::directory::{Proof, SourceEntry};
+use crate::errands::Errands;
 use crate::runner::{Runner, log_store_failure};
 use crate::worker::LEASE_MARGIN_MS;
 
@@ -55,34 +61,110 @@ impl Waiting {
         Some(Waiting { deadline: request.received_at.plus_ms(budget_ms), fallback })
     }
 
-    /// A slot to run in, if one comes free before the deadline.
-    pub(super) async fn slot(&self, slots: &Arc<Semaphore>, clock: &dyn Clock) -> Option<OwnedSemaphorePermit> {
-        let left = Duration::from_millis(self.deadline.since_ms(clock.now()));
-        tokio::time::timeout(left, slots.clone().acquire_owned()).await.ok()?.ok()
-    }
-
-    pub(super) fn new_reply(&self, has_slot: bool, runner: &Runner) -> NewReply {
+    /// The run is claimed with the accept: nobody but this sender's errand is to run it.
+    pub(super) fn new_reply(&self, runner: &Runner, now: Timestamp) -> NewReply {
         NewReply {
             deadline: self.deadline,
-            lease_ms: has_slot.then_some(runner.limits.timeout_ms + LEASE_MARGIN_MS),
+            lease_ms: Some(self.deadline.since_ms(now) + runner.limits.timeout_ms + LEASE_MARGIN_MS),
             fallback: self.fallback.clone(),
         }
     }
 }
 
+/// What runs what senders wait for.
+#[derive(Clone)]
+pub struct Replier {
+    /// Runs.
+    pub runner: Arc<Runner>,
+    /// Slots for runs that a sender waits for; nobody else uses them.
+    pub slots: Arc<Semaphore>,
+    /// Carries on when the sender hangs up.
+    pub errands: Errands,
+}
+
+/// What became of an accept whose sender waits.
+pub(super) enum Answered {
+    /// It was stored, and this was decided.
+    Replied(StoredAnswer),
+    /// Something else came of it.
+    Otherwise(Accepted),
+}
+
+impl Replier {
+    /// Stores a request, runs what its sender waits for, and gives what was decided by the deadline.
+    pub(super) async fn accept(&self, accept: Accept, event: StoredEvent) -> Result<Answered, TurnedAway> {
+        let (tell, told) = oneshot::channel();
+        let behind = self.clone();
+        self.errands.send(async move { behind.carry_out(accept, event, tell).await });
+        told.await.unwrap_or(Err(TurnedAway::Unavailable))
+    }
+
+    async fn carry_out(&self, accept: Accept, event: StoredEvent, tell: oneshot::Sender<Result<Answered, TurnedAway>>) {
+        let store = &self.runner.store;
+        let ticket = match store.accept(accept).await {
+            Ok(Accepted::Stored { reply: Some(ticket), .. }) => ticket,
+            other => {
+                tell.send(other.map(Answered::Otherwise).map_err(TurnedAway::from)).ok();
+                return;
+            }
+        };
+        let (tenant, event_id) = (ticket.tenant, ticket.event);
+        let deadline = ticket.deadline.unwrap_or(ticket.lease_until);
+        let left = Duration::from_millis(deadline.since_ms(self.runner.clock.now()));
+        let mut running = std::pin::pin!(self.run(ticket, event, deadline));
+        if let Ok(committed) = tokio::time::timeout(left, &mut running).await {
+            tell.send(self.decided(committed, tenant, event_id).await).ok();
+            return;
+        }
+        let fallback = store.reply_fallback(tenant, event_id, self.runner.clock.now()).await;
+        tell.send(fallback.map(Answered::Replied).map_err(TurnedAway::from)).ok();
+        if let Err(error) = running.await {
+            log_store_failure("storing a late run", &error);
+        }
+    }
+
+    /// Runs in a slot, or gives up when none comes free before the deadline.
+    async fn run(&self, ticket: RunTicket, event: StoredEvent, deadline: Timestamp) -> StoreResult<RunCommitted> {
+        let left = Duration::from_millis(deadline.since_ms(self.runner.clock.now()));
+        match tokio::time::timeout(left, self.slots.acquire()).await {
+            Ok(Ok(_slot)) => self.runner.execute(ticket, event).await,
+            _ => {
+                let reason = "no slot for replies came free before its deadline (`runtime.reply_slots`); replay it";
+                self.runner.give_up(ticket, reason).await
+            }
+        }
+    }
+
+    async fn decided(
+        &self,
+        committed: StoreResult<RunCommitted>,
+        tenant: TenantId,
+        event: EventId,
+    ) -> Result<Answered, TurnedAway> {
+        match committed {
+            Ok(RunCommitted::Stored { answer: Some(answer), .. }) => return Ok(Answered::Replied(answer)),
+            Err(error) => log_store_failure("storing a reply", &error),
+            _ => {}
+        }
+        let decided = self.runner.store.reply_fallback(tenant, event, self.runner.clock.now()).await;
+        decided.map(Answered::Replied).map_err(TurnedAway::from)
+    }
+}
+
 /// The accept's first event, as its run needs it, without reading it back.
-pub(super) fn first_event(accept: &Accept, entry: &SourceEntry) -> StoredEvent {
+pub(super) fn first_event(accept: &Accept) -> Option<StoredEvent> {
     let request = &accept.request;
-    let event = &accept.events[0];
-    let body = match event.item {
-        Some((start, end)) => request.body.slice(start as usize..end as usize),
-        None => request.body.clone(),
+    let event = accept.events.first()?;
+    let item = event.item.and_then(|(start, end)| Some(usize::try_from(start).ok()?..usize::try_from(end).ok()?));
+    let body = match item {
+        Some(range) if range.start <= range.end && range.end <= request.body.len() => request.body.slice(range),
+        _ => request.body.clone(),
     };
-    StoredEvent {
+    Some(StoredEvent {
         id: event.id,
         request: request.id,
         tenant: accept.tenant,
-        source: entry.source.id,
+        source: accept.source,
         index: 0,
         count: u32::try_from(accept.events.len()).unwrap_or(u32::MAX),
         kind: event.kind.clone(),
@@ -97,31 +179,7 @@ pub(super) fn first_event(accept: &Accept, entry: &SourceEntry) -> StoredEvent {
         attributes: request.attributes.clone(),
         body,
         erased: false,
-    }
-}
-
-/// Runs what the sender waits for; gives what was decided by its deadline.
-pub(super) async fn run_in_time(
-    runner: &Arc<Runner>,
-    ticket: RunTicket,
-    event: StoredEvent,
-    slot: Option<OwnedSemaphorePermit>,
-) -> Result<StoredAnswer, TurnedAway> {
-    let (tenant, event_id) = (ticket.tenant, ticket.event);
-    let deadline = ticket.deadline.unwrap_or(ticket.lease_until);
-    let behind = runner.clone();
-    let running = runner.threads.spawn(async move {
-        let committed = behind.execute(ticket, event).await;
-        drop(slot);
-        committed
-    });
-    let left = Duration::from_millis(deadline.since_ms(runner.clock.now()));
-    match tokio::time::timeout(left, running).await {
-        Ok(Ok(Ok(RunCommitted::Stored { answer: Some(answer), .. }))) => return Ok(answer),
-        Ok(Ok(Err(error))) => log_store_failure("storing a reply", &error),
-        _ => {}
-    }
-    runner.store.reply_fallback(tenant, event_id, runner.clock.now()).await.map_err(TurnedAway::from)
+    })
 }
 
 /// What was or will be decided about an event whose sender asks again.
