@@ -1,0 +1,7 @@
+//! The whole host, from outside: every test opens one in this process, on a data directory of its own, and speaks to it
+//! over HTTP as providers, tenants and operators do. In reading order:
+
+// What every story needs: a host, a sender, a receiver.
+mod harness;
+// A signed webhook goes in, a plugin decides, the calls go out.
+mod main_path;
