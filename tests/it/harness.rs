@@ -13,3 +13,4 @@ pub(crate) mod receiver;
 pub(crate) mod sender;
 pub(crate) mod tenant;
 pub(crate) mod wait;
+pub(crate) mod wire;

@@ -5,3 +5,7 @@
 mod harness;
 // A signed webhook goes in, a plugin decides, the calls go out.
 mod main_path;
+// What is not genuine, too long or too slow learns a status and nothing else.
+mod refusals;
+// The same request again is told the same, and nothing happens twice.
+mod duplicates;

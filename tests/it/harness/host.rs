@@ -50,6 +50,11 @@ impl Home {
         Home { directory, change, key: String::new() }
     }
 
+    /// The same directory for a host that is different in something.
+    pub(crate) fn changed(self, change: Change) -> Home {
+        Home { change, ..self }
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &std::path::Path {
         self.directory.path()
