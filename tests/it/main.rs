@@ -9,3 +9,7 @@ mod main_path;
 mod refusals;
 // The same request again is told the same, and nothing happens twice.
 mod duplicates;
+// Senders that wait: the plugin's answer in time, or a valid one instead.
+mod replies;
+// Plugins that loop, grow, panic, flood and overstep.
+mod hostile;
