@@ -139,7 +139,7 @@ async fn a_second_tenant_does_not_wait_for_the_first_ones_loops() {
     let waited_ms = run.ended_at.expect("decided").0.since_ms(run.created_at.0);
     // In release builds 100 ms are asked for; here the host itself is not optimised and shares two processors with
     // the other tests, so that the bound only tells waiting for a loop from not waiting.
-    assert!(waited_ms < 1_000, "{waited_ms} ms");
+    assert!(waited_ms < 500, "{waited_ms} ms");
     let still = hostile.api.list("/v1/tenants/hostile/runs").await;
     assert!(still.iter().any(|run| run["ended_at"].is_null()), "the loops were still going round");
     assert_eq!(hostile.events().await.len(), 8);

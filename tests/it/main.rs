@@ -13,3 +13,9 @@ mod duplicates;
 mod replies;
 // Plugins that loop, grow, panic, flood and overstep.
 mod hostile;
+// Calls on their way out: again, given up, held, denied.
+mod delivery;
+// The host ends in the middle of things and is opened again.
+mod restarts;
+// Components that are no plugins, and versions that come and go.
+mod uploads;

@@ -135,7 +135,7 @@ async fn without_a_free_slot_the_fallback_comes_at_the_deadline() {
     let tenant = host.tenant("voice").await;
     let source = tenant.source_with("voice", "twilio", "auth-token", json!({ "reply_deadline_ms": SOON })).await;
     tenant.receiver(&host).await;
-    tenant.deploy("desk", "late", json!({ "iterations": TOO_LONG })).await;
+    tenant.deploy("desk", "late", json!({ "iterations": "1200000000" })).await;
     tenant.reply_route("voice", "desk").await;
 
     // The first holds the only slot until its run ends, long after its sender was answered.
@@ -144,6 +144,7 @@ async fn without_a_free_slot_the_fallback_comes_at_the_deadline() {
     let second = tenant.decided().await;
     assert_eq!((second.verdict, second.attempts), (Some(Verdict::Unanswered), 0), "{second:?}");
 
+    tenant.deploy("desk", "echo", json!({})).await;
     let replayed = tenant.replay(&second).await;
     assert_eq!(replayed.verdict, Some(Verdict::Done), "{replayed:?}");
     until(
