@@ -19,3 +19,5 @@ mod delivery;
 mod restarts;
 // Components that are no plugins, and versions that come and go.
 mod uploads;
+// Secrets are nowhere but where they belong.
+mod canaries;
