@@ -272,7 +272,11 @@ fn problems(
         problems.push(format!("answered {} instead of {}", answered.status, scene.status));
     }
     if !answered.body.contains(scene.answer) {
-        problems.push(format!("the answer lacks `{}`: {}", scene.answer, answered.body.chars().take(200).collect::<String>()));
+        problems.push(format!(
+            "the answer lacks `{}`: {}",
+            scene.answer,
+            answered.body.chars().take(200).collect::<String>()
+        ));
     }
     let should_store = !scene.runs.is_empty();
     if stored.is_some() != should_store {
