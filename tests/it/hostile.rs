@@ -1,8 +1,6 @@
 //! Plugins that misbehave, on purpose or not: a verdict that says why, nobody else disturbed, and a fix that can be
 //! tried on the very event that failed.
 
-use std::time::{Duration, Instant};
-
 use creel_webhook::run::Verdict;
 use serde_json::{Value, json};
 
@@ -38,7 +36,7 @@ struct Expected {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_has_its_verdict_and_can_be_replayed_on_a_fixed_version() {
     let cases = [
-        Expected { fixture: "loops", config: json!({}), verdict: Verdict::Fuel, reason: "500000000" },
+        Expected { fixture: "loops", config: json!({}), verdict: Verdict::Fuel, reason: "used up its fuel" },
         Expected { fixture: "grows", config: json!({}), verdict: Verdict::Memory, reason: "67108864" },
         Expected {
             fixture: "panics",
@@ -125,7 +123,7 @@ async fn a_flood_of_log_lines_is_cut_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_tenant_does_not_wait_for_the_first_ones_loops() {
-    let host = Host::with(|config| config.runtime.fuel_max = 4_000_000_000).await;
+    let host = Host::with(|config| config.runtime.fuel_max = 1_000_000_000_000).await;
     let (hostile, loops) = tenant_with(&host, "hostile", "loops", json!({})).await;
     let (innocent, source) = tenant_with(&host, "innocent", "echo", json!({})).await;
     // The first event pays for preparing the component.
@@ -141,11 +139,6 @@ async fn a_second_tenant_does_not_wait_for_the_first_ones_loops() {
     // the other tests, so that the bound only tells waiting for a loop from not waiting.
     assert!(waited_ms < 500, "{waited_ms} ms");
     let still = hostile.api.list("/v1/tenants/hostile/runs").await;
-    assert!(still.iter().any(|run| run["ended_at"].is_null()), "the loops were still going round");
-    assert_eq!(hostile.events().await.len(), 8);
-    let began = Instant::now();
-    while hostile.api.list("/v1/tenants/hostile/runs").await.iter().any(|run| run["ended_at"].is_null()) {
-        assert!(began.elapsed() < Duration::from_secs(60));
-    }
-    host.finish().await;
+    assert!(still.len() == 8 && still.iter().all(|run| run["ended_at"].is_null()), "all of them still go round");
+    host.kill().await;
 }

@@ -24,8 +24,6 @@ use super::wait::until;
 pub(crate) struct Arrived {
     /// The request, byte for byte.
     pub(crate) request: RawRequest,
-    /// What it was answered.
-    pub(crate) status: u16,
 }
 
 impl Arrived {
@@ -145,7 +143,7 @@ async fn receive(State(book): State<Arc<Mutex<Book>>>, request: Request) -> Resp
     let mut book = lock(&book);
     let told = book.answers.get_mut(&request.path).and_then(VecDeque::pop_front);
     let told = told.unwrap_or(Answer { status: 200, headers: Vec::new(), body: String::new() });
-    book.arrived.push(Arrived { request, status: told.status });
+    book.arrived.push(Arrived { request });
     let mut response = Response::builder().status(told.status);
     for (name, value) in &told.headers {
         response = response.header(name, value);
