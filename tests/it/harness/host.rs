@@ -1,6 +1,7 @@
 //! A whole host on a directory of its own: opened, served, stopped, killed and opened again.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use creel_server::admin::key::{KeyFor, mint};
@@ -9,6 +10,7 @@ use creel_server::config::Config;
 use creel_server::datadir::{DataDir, make_master_key};
 use creel_server::shutdown::Shutdown;
 use creel_server::system::{Entropy, SystemClock};
+use creel_store::contract::Store;
 use creel_webhook::clock::Clock as _;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -37,6 +39,7 @@ pub(crate) struct Host {
     /// Its admin API as the operator.
     pub(crate) api: Api,
     http: reqwest::Client,
+    store: Arc<dyn Store>,
     shutdown: Shutdown,
     serving: JoinHandle<anyhow::Result<()>>,
 }
@@ -44,7 +47,7 @@ pub(crate) struct Host {
 impl Home {
     /// A new directory with a master key.
     pub(crate) fn new(change: Change) -> Home {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = in_memory().map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
         let data_dir = DataDir::create(directory.path()).unwrap();
         make_master_key(&data_dir.master_key_file(), &Entropy::system().unwrap()).unwrap();
         Home { directory, change, key: String::new() }
@@ -56,7 +59,7 @@ impl Home {
     }
 
     /// Where it is.
-    pub(crate) fn path(&self) -> &std::path::Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
@@ -88,9 +91,9 @@ impl Home {
         let http = client();
         let (ingress, admin) = (app.ingress_addr().unwrap(), app.admin_addr().unwrap());
         let api = Api::new(http.clone(), format!("http://{admin}"), self.key.clone());
-        let shutdown = Shutdown::new();
+        let (store, shutdown) = (app.store(), Shutdown::new());
         let serving = tokio::spawn(app.serve(shutdown.clone()));
-        Host { home: Some(self), receiver, ingress, api, http, shutdown, serving }
+        Host { home: Some(self), receiver, ingress, api, http, store, shutdown, serving }
     }
 }
 
@@ -106,7 +109,7 @@ impl Host {
     }
 
     /// Its data directory.
-    pub(crate) fn path(&self) -> &std::path::Path {
+    pub(crate) fn path(&self) -> &Path {
         self.home.as_ref().expect("it serves").path()
     }
 
@@ -144,6 +147,9 @@ impl Host {
         self.serving.abort();
         let ended = (&mut self.serving).await;
         assert!(ended.expect_err("it was cut off").is_cancelled());
+        // Its writer is a thread of this process and lives on: were its last claim written only after the directory was
+        // opened again, nobody would hold that claim. A process takes its threads with it.
+        self.store.close().await.expect("the writer ends");
         self.part()
     }
 
@@ -174,6 +180,12 @@ impl Host {
         // A host without a home may be dropped.
         (self.home.take().expect("it served"), self.receiver.clone())
     }
+}
+
+/// A file system in memory, where there is one: no story here is about a disk, and a flush of a disk that others build
+/// on takes seconds, in which deadlines pass and everything that was to be told apart ends at once.
+fn in_memory() -> Option<&'static Path> {
+    Some(Path::new("/dev/shm")).filter(|path| path.is_dir())
 }
 
 /// A client that speaks plain HTTP: it knows no certificate that it would trust.
