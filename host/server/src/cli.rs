@@ -1,4 +1,4 @@
-//! The command line: reads arguments, asks the host through [`client`], prints.
+//! The command line: reads arguments, asks the host through [`mod@client`], prints.
 //!
 //! [`args`] says what can be typed, the other children do it and give values back, [`tell`] turns values into text. Only
 //! this module prints, asks and knows exit codes, so that the demo and tests use the rest as a library.

@@ -1,7 +1,7 @@
 //! `creel demo`: a whole host, told as a story that checks itself.
 //!
-//! It builds the plugins, starts a host on a data directory of its own, starts a [`receiver`] that plays everybody
-//! whom calls go to, applies `demo.toml` through the admin API, and sends the requests of the [`story`] over HTTP, each
+//! It builds the plugins, starts a host on a data directory of its own, starts a `receiver` that plays everybody
+//! whom calls go to, applies `demo.toml` through the admin API, and sends the requests of the `story` over HTTP, each
 //! signed as its provider signs. After each request it reads the event's story back through the API and compares it
 //! with what must have come of it; at the end it compares what the receiver counted. Nothing is taken from inside the
 //! host: what the demo knows, a user can know.
