@@ -1,6 +1,37 @@
-//! Tests of the host through its public doors, in reading order.
+//! The whole host, from outside: most tests open one in this process, on a data directory of its own, and speak to it
+//! over HTTP as providers, tenants and operators do. In reading order:
 
-/// A host's admin API in a directory of its own, for the modules below.
+/// What every story needs: a host, a sender, a receiver.
+mod harness;
+
+/// The main job: a signed webhook goes in, a plugin decides, the calls go out.
+mod main_path;
+
+/// What is not genuine, too long or too slow learns a status and nothing else.
+mod refusals;
+
+/// The same request again is told the same, and nothing happens twice.
+mod duplicates;
+
+/// Senders that wait: the plugin's answer in time, or a valid one instead.
+mod replies;
+
+/// Plugins that loop, grow, panic, flood and overstep.
+mod hostile;
+
+/// Calls on their way out: again, given up, held, denied.
+mod delivery;
+
+/// The host ends in the middle of things and is opened again.
+mod restarts;
+
+/// Components that are no plugins, and versions that come and go.
+mod uploads;
+
+/// Secrets are nowhere but where they belong.
+mod canaries;
+
+/// A host's admin API in a directory of its own, without a host around it, for the modules below.
 mod desk;
 
 /// The admin API: who may, what is refused and how, what is never shown.

@@ -15,10 +15,11 @@
 //! before anything is stored. What the sender is told is stored too, so that a repetition is told the same.
 //!
 //! The children do one step each and know nothing of each other: `believe` proves, `items` finds a batch's items,
-//! `replying` waits for a run, `turning_away` answers and records what was refused.
+//! `replying` waits for a run, `turning_away` answers and records what was refused, `lingering` lets a sender finish.
 
 mod believe;
 mod items;
+mod lingering;
 pub mod replying;
 mod turning_away;
 
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use creel_store::contract::{
@@ -77,17 +79,26 @@ pub struct Ingress {
 
 /// The public listener's only address.
 pub fn router(ingress: Arc<Ingress>) -> Router {
-    Router::new().route("/in/{token}", any(receive)).fallback(turning_away::not_found).with_state(ingress)
+    Router::new().route("/in/{token}", any(receive)).fallback(not_found).with_state(ingress)
 }
 
 async fn receive(State(ingress): State<Arc<Ingress>>, Path(token): Path<String>, request: Request) -> Response {
     let received_at = ingress.clock.now();
-    let (outcome, response) = match ingress.take(&token, request, received_at).await {
+    let (parts, mut body) = request.into_parts();
+    let (outcome, response) = match ingress.take(&token, &parts, &mut body, received_at).await {
         Ok(Told { outcome, answer }) => (outcome, response_of(answer)),
+        Err(turned_away) if turned_away.leaves_a_sender() => {
+            (turned_away.outcome(), lingering::behind(turned_away.into_response(), &parts.headers, body))
+        }
         Err(turned_away) => (turned_away.outcome(), turned_away.into_response()),
     };
     ingress.metrics.request(outcome, seconds(ingress.clock.now().since_ms(received_at)));
     response
+}
+
+async fn not_found(request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    lingering::behind(TurnedAway::NotFound.into_response(), &parts.headers, body)
 }
 
 /// What a sender is told, and the word under which it is counted.
@@ -97,11 +108,18 @@ struct Told {
 }
 
 impl Ingress {
-    async fn take(&self, token: &str, request: Request, received_at: Timestamp) -> Result<Told, TurnedAway> {
+    async fn take(
+        &self,
+        token: &str,
+        parts: &Parts,
+        body: &mut Body,
+        received_at: Timestamp,
+    ) -> Result<Told, TurnedAway> {
         let picture = self.directory.picture().await.map_err(TurnedAway::from)?;
         let entry = picture.source_by_token(token).cloned().ok_or(TurnedAway::NotFound)?;
-        let peer = request.extensions().get::<PeerAddr>().map(|peer| peer.0.ip().to_string()).unwrap_or_default();
-        let (request, held) = believe::read(request, &entry, self.body_limits, &self.body_budget, received_at).await?;
+        let peer = parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip().to_string()).unwrap_or_default();
+        let (request, held) =
+            believe::read(parts, body, &entry, self.body_limits, &self.body_budget, received_at).await?;
         match believe::prove(&entry, &request) {
             Ok(Believed::Greeting(answer)) => Ok(Told { outcome: "handshake", answer: answer.into() }),
             Ok(Believed::Genuine { proof, verified }) => self.accept(&entry, proof, &verified, request, held).await,

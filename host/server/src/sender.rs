@@ -5,6 +5,8 @@
 //! no call can overrule. A secret leaves only for an origin that it is bound to; that is checked at every send, so
 //! that whoever edits a destination's URL cannot collect it.
 
+mod echo;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -152,20 +154,19 @@ impl Sender {
             Err(reason) => return Tried::refused(reason),
         };
         match self.client.send(request).await {
-            Ok(response) => tried(response, now),
+            Ok(response) => tried(response, entry, now),
             Err(error) => failed(error),
         }
     }
 }
 
-fn tried(response: IncomingResponse, now: Timestamp) -> Tried {
+fn tried(response: IncomingResponse, entry: &DestinationEntry, now: Timestamp) -> Tried {
     let asked = response.headers.get("retry-after").and_then(|value| value.to_str().ok());
     let retry_after_ms = asked.and_then(|value| retry_after_ms(value, now));
-    let head = &response.body[..response.body.len().min(RESPONSE_HEAD_BYTES_MAX)];
     Tried {
         answer: Answer::Status { status: response.status.as_u16(), retry_after_ms },
         detail: response.truncated.then(|| "the response was longer than is read".to_owned()),
-        head: String::from_utf8_lossy(head).into_owned(),
+        head: echo::kept(&response.body, entry, RESPONSE_HEAD_BYTES_MAX),
     }
 }
 

@@ -3,12 +3,18 @@
 use std::fmt;
 
 use creel_webhook::plugin::Digest;
+use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
+use wasmtime::error::Context as _;
 
 use super::refusal::Refusal;
 use crate::bindings::PluginPre;
+use crate::bindings::creel::plugin::types;
 use crate::capability::{self, Guest};
 use crate::engine::Sandbox;
+
+/// The interface that a plugin exports.
+const HANDLER: &str = "creel:plugin/handler@0.1.0";
 
 /// A component that is ready to run.
 pub struct Prepared {
@@ -49,7 +55,26 @@ impl Linking {
     /// [`Refusal::Link`] when its types do not fit.
     pub(crate) fn link(&self, digest: Digest, component: &Component, artifact_bytes: u64) -> Result<Prepared, Refusal> {
         let link = |error: wasmtime::Error| Refusal::Link(format!("{error:#}"));
+        check_handler(component).map_err(link)?;
         let pre = self.linker.instantiate_pre(component).map_err(link)?;
         Ok(Prepared { digest, artifact_bytes, pre: PluginPre::new(pre).map_err(link)? })
     }
+}
+
+/// Checks the type of the one export that is called. The bindings would do so only when an event is there; what they
+/// ask for it is not documented, like most of what bindings use.
+fn check_handler(component: &Component) -> wasmtime::Result<()> {
+    let surface = component.component_type();
+    let engine = component.engine();
+    let interface = surface.get_export(engine, HANDLER).map(|export| export.ty);
+    let Some(ComponentItem::ComponentInstance(interface)) = interface else {
+        wasmtime::bail!("the export `{HANDLER}` is no interface");
+    };
+    let Some(ComponentItem::ComponentFunc(handle)) = interface.get_export(engine, "handle").map(|export| export.ty)
+    else {
+        wasmtime::bail!("`{HANDLER}` has no function `handle`");
+    };
+    handle
+        .typecheck::<(&types::Event,), (Result<types::Outcome, types::Failure>,)>(&surface.instance_type())
+        .context("the type of `handle` is another one than in wit/plugin.wit")
 }

@@ -3,7 +3,8 @@
 //! The order is the point: size before reading, greetings that need no proof, proof, greetings that need it. A source whose
 //! configuration does not hold refuses everything.
 
-use axum::extract::Request;
+use axum::body::Body;
+use axum::http::request::Parts;
 use bytes::Bytes;
 use creel_webhook::answer::Answer;
 use creel_webhook::clock::Timestamp;
@@ -32,13 +33,13 @@ pub(super) enum Believed<'a> {
 
 /// Reads the whole request, within its source's limits; what is held is to be kept until the request is stored.
 pub(super) async fn read(
-    request: Request,
+    parts: &Parts,
+    body: &mut Body,
     entry: &SourceEntry,
     limits: BodyLimits,
     budget: &BodyBudget,
     received_at: Timestamp,
 ) -> Result<(RawRequest, HeldBody), TurnedAway> {
-    let (parts, body) = request.into_parts();
     let bytes_max = entry.source.spec.body_bytes_max.unwrap_or(limits.bytes_max);
     let held = read_body(body, BodyLimits { bytes_max, ..limits }, budget).await.map_err(|error| match error {
         BodyError::TooLarge { .. } => TurnedAway::TooLarge,

@@ -59,6 +59,11 @@ impl TurnedAway {
         }
     }
 
+    /// Whether the sender may still be sending what nobody reads: not when its body was too slow or broke off.
+    pub(super) fn leaves_a_sender(self) -> bool {
+        !matches!(self, TurnedAway::Slow | TurnedAway::Broken)
+    }
+
     fn status(self) -> StatusCode {
         match self {
             TurnedAway::NotFound => StatusCode::NOT_FOUND,
@@ -98,10 +103,6 @@ impl IntoResponse for TurnedAway {
             _ => status.into_response(),
         }
     }
-}
-
-pub(super) async fn not_found() -> Response {
-    TurnedAway::NotFound.into_response()
 }
 
 /// Keeps a sample of refused requests.

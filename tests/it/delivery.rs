@@ -1,0 +1,230 @@
+//! Calls on their way out: tried again or given up by what the receiver says, never where they must not go, and never
+//! with a secret that is bound elsewhere.
+
+use creel_store::contract::DeliveryState;
+use creel_webhook::delivery::Answer as Heard;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::harness::host::Host;
+use crate::harness::receiver::Receiver;
+use crate::harness::sender::Webhook;
+use crate::harness::tenant::Tenant;
+use crate::harness::wait::until;
+
+const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS1vcmRlcnMtMDAwMDE=";
+
+/// A tenant whose orders go to the destination `receiver`, which is configured so.
+async fn tenant_calling(host: &Host, destination: Value, config: Value) -> (Tenant, String) {
+    let tenant = host.tenant("shop").await;
+    let source = tenant.source("orders", "standard-webhooks", SECRET).await;
+    tenant.destination("receiver", destination).await;
+    tenant.deploy("echo", "echo", config).await;
+    tenant.route("orders", "echo").await;
+    (tenant, source)
+}
+
+async fn order(host: &Host, source: &str, id: &str) {
+    let order = Webhook::json("standard-webhooks", SECRET, id, r#"{"type":"order.paid"}"#);
+    assert_eq!(host.send(source, &order).await.status, 200);
+}
+
+fn statuses(history: &[creel_server::api::AttemptView]) -> Vec<u16> {
+    let status = |heard: &Heard| if let Heard::Status { status, .. } = heard { *status } else { 0 };
+    history.iter().map(|attempt| status(&attempt.answer)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_down_is_tried_again_with_the_same_key() {
+    let host = Host::open().await;
+    let destination = json!({ "url": host.receiver.url(""), "retry_ms": [0, 20, 20] });
+    let (tenant, source) = tenant_calling(&host, destination, json!({})).await;
+    host.receiver.answer("/", 503, &[], "come back later");
+    order(&host, &source, "msg_1").await;
+
+    let call = tenant.delivered().await;
+    assert_eq!((call.state, call.attempts, statuses(&call.history)), (DeliveryState::Delivered, 2, vec![503, 200]));
+    assert_eq!(call.history[0].response_head, "come back later");
+    let arrived = host.receiver.arrived();
+    assert_eq!(arrived.len(), 2);
+    assert_eq!(arrived[0].header("webhook-id"), arrived[1].header("webhook-id"));
+    assert_eq!(arrived[0].header("idempotency-key"), call.key);
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_comes_to_an_end() {
+    let host = Host::open().await;
+    let destination = json!({ "url": host.receiver.url(""), "retry_ms": [0, 1, 1] });
+    let (tenant, source) = tenant_calling(&host, destination, json!({})).await;
+    host.receiver.answers("/", &[500, 502, 504]);
+    order(&host, &source, "msg_1").await;
+    let call = tenant.delivered().await;
+    assert_eq!((call.state, statuses(&call.history)), (DeliveryState::Dead, vec![500, 502, 504]));
+    assert!(call.reason.as_deref().is_some_and(|reason| reason.contains("504 after 3 attempts")), "{:?}", call.reason);
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_call_and_a_redirect_end_at_once() {
+    let host = Host::open().await;
+    let elsewhere = Receiver::start().await;
+    let destination = json!({ "url": host.receiver.url("") });
+    let (tenant, source) = tenant_calling(&host, destination, json!({})).await;
+    host.receiver.answers("/", &[400]);
+    order(&host, &source, "msg_1").await;
+    let call = tenant.delivered().await;
+    assert_eq!((call.state, statuses(&call.history)), (DeliveryState::Dead, vec![400]));
+
+    host.receiver.answer("/", 307, &[("location", &elsewhere.url("/stolen"))], "");
+    order(&host, &source, "msg_2").await;
+    let call = tenant.delivered().await;
+    assert_eq!((call.state, statuses(&call.history)), (DeliveryState::Dead, vec![307]));
+    assert!(call.reason.as_deref().is_some_and(|reason| reason.contains("not followed")), "{:?}", call.reason);
+    assert!(elsewhere.arrived().is_empty());
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_credential_pauses_an_api_and_keeps_the_call() {
+    let host = Host::open().await;
+    let tenant = host.tenant("shop").await;
+    tenant.secret_for("crm", "old token", &host.receiver.url("")).await;
+    let auth = json!({ "type": "header", "header": "X-Api-Key", "secret": "crm" });
+    let destination = json!({ "url": host.receiver.url(""), "kind": "api", "auth": auth });
+    let (tenant, source) = tenant_calling(&host, destination, json!({})).await;
+    host.receiver.answers("/", &[401]);
+    order(&host, &source, "msg_1").await;
+
+    let view = || tenant.api.get::<Value>("/v1/tenants/shop/destinations/receiver");
+    let paused = until("the pause", view, |view| !view["paused"].is_null()).await;
+    assert!(paused["paused"].as_str().is_some_and(|reason| reason.contains("401")), "{paused}");
+    order(&host, &source, "msg_2").await;
+    until("the second call", || tenant.story(), |story| !story.deliveries.is_empty()).await;
+    let pending = tenant.api.list("/v1/tenants/shop/deliveries?state=pending").await;
+    assert_eq!(pending.len(), 2, "{pending:#?}");
+    assert_eq!(host.receiver.arrived().len(), 1, "nothing is sent while it is paused");
+
+    tenant.secret_for("crm", "new token", &host.receiver.url("")).await;
+    tenant.api.post("/v1/tenants/shop/destinations/receiver/resume", json!({})).await;
+    let arrived = host.receiver.arrivals(3).await;
+    assert_eq!(arrived[0].header("x-api-key"), "old token");
+    assert!(arrived[1..].iter().all(|call| call.header("x-api-key") == "new token"));
+    until("both calls' end", || tenant.api.list("/v1/tenants/shop/deliveries?state=delivered"), |all| all.len() == 2)
+        .await;
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gone_receiver_of_webhooks_is_not_called_again() {
+    let host = Host::open().await;
+    let destination = json!({ "url": host.receiver.url(""), "kind": "webhook" });
+    let (tenant, source) = tenant_calling(&host, destination, json!({})).await;
+    host.receiver.answers("/", &[410]);
+    order(&host, &source, "msg_1").await;
+    assert_eq!(tenant.delivered().await.state, DeliveryState::Dead);
+    let view: Value = tenant.api.get("/v1/tenants/shop/destinations/receiver").await;
+    assert!(view["disabled"].as_str().is_some_and(|reason| reason.contains("410")), "{view}");
+    order(&host, &source, "msg_2").await;
+    assert_eq!(tenant.delivered().await.state, DeliveryState::Dead);
+    assert_eq!(host.receiver.arrived().len(), 1);
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_reaches_an_address_that_is_not_allowed() {
+    let host = Host::with(|config| config.egress_allow.push("localhost".parse().unwrap())).await;
+    let private = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = private.local_addr().unwrap().port();
+    let named = json!({ "url": format!("http://localhost:{port}"), "retry_ms": [0] });
+    let (tenant, source) = tenant_calling(&host, named, json!({})).await;
+
+    // The operator takes the permission back: what is saved is refused when it is called …
+    let (home, receiver) = host.stop().await;
+    let strict = home.changed(|config| config.egress_https_only = false);
+    let host = strict.serve(receiver).await;
+    let tenant = tenant.at(&host);
+    order(&host, &source, "msg_1").await;
+    let call = tenant.delivered().await;
+    assert_eq!(call.state, DeliveryState::Dead);
+    let reason = call.reason.unwrap_or_default();
+    assert!(reason.contains("loopback") && reason.contains("egress.allow"), "{reason}");
+    let connection = futures_util::FutureExt::now_or_never(private.accept());
+    assert!(connection.is_none(), "somebody called: {connection:?}");
+
+    // … and what is not saved yet is not saved.
+    let path = tenant.path("destinations/another");
+    for place in ["127.0.0.1", "[::1]", "169.254.169.254", "10.0.0.1", "2130706433"] {
+        let document = json!({ "url": format!("http://{place}:{port}") });
+        let problem = tenant.api.refused(Method::PUT, &path, &document).await;
+        assert_eq!((problem.status, problem.errors[0].pointer.as_str()), (422, "/url"), "{place}");
+        assert!(problem.errors[0].detail.contains("egress.allow"), "{problem:?}");
+    }
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_does_not_follow_a_destination_that_is_moved() {
+    let host = Host::with(|config| config.egress_allow.push("127.0.0.1".parse().unwrap())).await;
+    let thief = Receiver::start().await;
+    let tenant = host.tenant("shop").await;
+    tenant.secret_for("crm", "crm-token", &host.receiver.url("")).await;
+    let auth = json!({ "type": "bearer", "secret": "crm" });
+    let honest = json!({ "url": host.receiver.url(""), "auth": auth });
+    let (tenant, source) = tenant_calling(&host, honest, json!({})).await;
+
+    let moved = json!({ "url": thief.url(""), "auth": auth });
+    let problem = tenant.api.refused(Method::PUT, &tenant.path("destinations/receiver"), &moved).await;
+    assert_eq!((problem.status, problem.errors[0].pointer.as_str()), (422, "/auth/secret"));
+
+    // Also when the binding changes under a destination that was saved: it is checked at every send.
+    let bound = json!({ "origins": [thief.url("")] });
+    tenant.api.put(&tenant.path("secrets/crm"), bound).await;
+    order(&host, &source, "msg_1").await;
+    let call = tenant.delivered().await;
+    assert_eq!(call.state, DeliveryState::Dead);
+    assert!(call.reason.as_deref().is_some_and(|reason| reason.contains("not bound to")), "{:?}", call.reason);
+    assert!(host.receiver.arrived().is_empty() && thief.arrived().is_empty());
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_expires_is_not_made_late() {
+    let host = Host::open().await;
+    let destination = json!({ "url": host.receiver.url(""), "retry_ms": [0, 60_000] });
+    let (tenant, source) = tenant_calling(&host, destination, json!({ "expires-ms": "10000" })).await;
+    host.receiver.answers("/", &[503]);
+    order(&host, &source, "msg_1").await;
+    let call = tenant.delivered().await;
+    assert_eq!((call.state, call.attempts), (DeliveryState::Dead, 1));
+    assert!(call.reason.as_deref().is_some_and(|reason| reason.contains("expires")), "{:?}", call.reason);
+
+    // One that is held up for longer than it lives is never made.
+    tenant.deploy("echo", "echo", json!({ "expires-ms": "1" })).await;
+    tenant.api.post("/v1/tenants/shop/destinations/receiver/pause", json!({})).await;
+    order(&host, &source, "msg_2").await;
+    until("the second call", || tenant.story(), |story| !story.deliveries.is_empty()).await;
+    tenant.api.post("/v1/tenants/shop/destinations/receiver/resume", json!({})).await;
+    let call = tenant.delivered().await;
+    assert_eq!(call.state, DeliveryState::Dead);
+    assert!(call.reason.as_deref().is_some_and(|reason| reason.contains("expired")), "{:?}", call.reason);
+    assert_eq!(host.receiver.arrived().len(), 1);
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_one_key_keep_their_order() {
+    let host = Host::open().await;
+    let destination = json!({ "url": host.receiver.url(""), "retry_ms": [0, 30, 30] });
+    let config = json!({ "calls": "5", "order-key": "contact-7" });
+    let (tenant, source) = tenant_calling(&host, destination, config).await;
+    host.receiver.answers("/", &[503, 200, 503]);
+    order(&host, &source, "msg_1").await;
+    let story = tenant.settled().await;
+    assert!(story.deliveries.iter().all(|call| call.state == DeliveryState::Delivered), "{:#?}", story.deliveries);
+    let arrived = host.receiver.arrived();
+    let order: Vec<&str> = arrived.iter().map(|call| call.header("x-call-index")).collect();
+    assert_eq!(order, ["0", "0", "1", "1", "2", "3", "4"]);
+    host.finish().await;
+}
