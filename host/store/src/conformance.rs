@@ -41,6 +41,7 @@ stories! {
     accepting::a_repetition_is_told_what_the_first_was_told,
     accepting::parallel_repetitions_store_one_event,
     accepting::a_batch_stores_only_what_is_new,
+    accepting::a_batch_that_begins_with_a_repetition_is_told_what_its_first_was_told,
     accepting::an_expired_key_is_new_again,
     accepting::a_full_tenant_is_refused_and_others_are_not,
     accepting::one_bad_item_does_not_spoil_the_others,

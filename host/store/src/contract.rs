@@ -240,7 +240,11 @@ pub enum Accepted {
         events: Vec<EventId>,
         /// How many were repetitions.
         duplicates: u32,
-        /// The claim of the reply run, if the sender waits and a slot was free.
+        /// What the first event's first was told, when the first event was a repetition: it speaks for its request,
+        /// so this is what the sender is to be told.
+        first: Option<FirstAnswer>,
+        /// The claim of the reply run, if the sender waits, a slot was free and nothing held the run back. `None` with
+        /// a reply route and no `first`: its fallback was decided.
         reply: Option<RunTicket>,
     },
     /// Every event was a repetition; nothing was stored.

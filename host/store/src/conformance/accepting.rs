@@ -80,15 +80,40 @@ pub(super) async fn a_batch_stores_only_what_is_new(world: &World) {
     batch.events[2].dedup_keys = vec![[9; 32]];
     batch.events[3].dedup_keys = vec![[9; 32]];
     match world.store.accept(batch).await.unwrap() {
-        Accepted::Stored { events, duplicates, reply } => {
+        Accepted::Stored { events, duplicates, first, reply } => {
             assert_eq!((events, duplicates), (vec![ids[0], ids[2]], 2));
-            assert!(reply.is_none());
+            assert!(first.is_none() && reply.is_none());
         }
         other => panic!("{other:?}"),
     }
     let story = world.store.event_story(world.home.tenant, ids[2]).await.unwrap().unwrap();
     assert_eq!((story.event.index, story.event.count), (2, 4), "the place in the request stays");
     assert_eq!(story.duplicates, 1, "the repetition within the request");
+}
+
+pub(super) async fn a_batch_that_begins_with_a_repetition_is_told_what_its_first_was_told(world: &World) {
+    let mut accept = world.accept_reply(1_000, Some(30_000));
+    accept.events[0].dedup_keys = vec![KEY];
+    let event = accept.events[0].id;
+    world.stored(accept).await;
+    for decided in [false, true] {
+        let mut batch = world.accept_reply(2_000, Some(30_000));
+        batch.events[0].dedup_keys = vec![KEY];
+        batch.events.push(world.event(vec![]));
+        let new = batch.events[1].id;
+        let expected = if decided {
+            FirstAnswer::Told(told(503, "fallback"))
+        } else {
+            FirstAnswer::Pending { event, deadline: START.plus_ms(1_000) }
+        };
+        match world.store.accept(batch).await.unwrap() {
+            Accepted::Stored { events, duplicates: 1, first, reply: None } => {
+                assert_eq!((events, first), (vec![new], Some(expected)));
+            }
+            other => panic!("{other:?}"),
+        }
+        world.store.reply_fallback(world.home.tenant, event, START).await.unwrap();
+    }
 }
 
 pub(super) async fn an_expired_key_is_new_again(world: &World) {

@@ -35,7 +35,7 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> Sql<Accepted> {
         (0..).zip(&accept.events).zip(&firsts).filter(|(_, first)| first.is_none()).map(|(event, _)| event).collect();
     if new.is_empty() {
         count_duplicates(tx, accept.tenant, &firsts)?;
-        return Ok(Accepted::Duplicate(first_answer(tx, accept, &firsts)?));
+        return Ok(Accepted::Duplicate(first_answer(tx, accept, firsts.iter().flatten())?));
     }
     let runs: u64 = new.iter().map(|(_, event)| event.runs.len() as u64).sum();
     if runs > 0 {
@@ -52,9 +52,14 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> Sql<Accepted> {
     }
     lanes::pending(tx, accept.tenant, Work::Runs, batch.pending, None)?;
     count_duplicates(tx, accept.tenant, &firsts)?;
+    let first = match firsts.first() {
+        Some(Some(event)) => Some(first_answer(tx, accept, std::iter::once(event))?),
+        _ => None,
+    };
     Ok(Accepted::Stored {
         events: new.iter().map(|(_, event)| event.id).collect(),
         duplicates: (firsts.len() - new.len()) as u32,
+        first,
         reply: batch.reply,
     })
 }
@@ -103,9 +108,9 @@ fn count_duplicates(tx: &Tx<'_>, tenant: TenantId, firsts: &[Option<EventId>]) -
 
 /// What the first was told. An event that waits for a reply speaks for its request; a forgotten one gives the word to
 /// the answer that would be given now.
-fn first_answer(tx: &Tx<'_>, accept: &Accept, firsts: &[Option<EventId>]) -> Sql<FirstAnswer> {
+fn first_answer<'e>(tx: &Tx<'_>, accept: &Accept, firsts: impl Iterator<Item = &'e EventId>) -> Sql<FirstAnswer> {
     let mut told: Option<StoredAnswer> = None;
-    for event in firsts.iter().flatten() {
+    for event in firsts {
         if let Some(reply) = reply::load(tx.conn, accept.tenant, *event)? {
             return Ok(match reply.answer {
                 Some(answer) => FirstAnswer::Told(answer),
