@@ -49,6 +49,8 @@ stories! {
     accepting::a_reply_is_decided_once,
     accepting::a_repetition_of_a_waiting_event_waits_too,
     accepting::without_a_slot_the_fallback_is_decided_at_once,
+    accepting::a_paused_route_answers_with_the_fallback_and_runs_nothing,
+    accepting::an_ended_run_decides_no_other_runs_reply,
     running::claims_do_not_overlap,
     running::a_stale_commit_changes_nothing,
     running::an_expired_lease_is_due_again,

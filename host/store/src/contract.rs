@@ -208,7 +208,8 @@ pub struct NewReply {
     /// When the sender is given the fallback at the latest.
     pub deadline: Timestamp,
     /// The lease of the claim that comes with the accept; `None` when no slot was free: the run is not claimed, the
-    /// fallback is decided at once and the run ends `unanswered`.
+    /// fallback is decided at once and the run ends `unanswered`. The same happens while the route or its source is
+    /// paused.
     pub lease_ms: Option<u64>,
     /// What the sender is told when no run answers in time; kept from the start, so that a restart can answer too.
     pub fallback: StoredAnswer,

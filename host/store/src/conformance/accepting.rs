@@ -247,3 +247,43 @@ pub(super) async fn without_a_slot_the_fallback_is_decided_at_once(world: &World
     assert!(world.claim(START, 10).await.is_empty());
     assert_eq!(world.store.stats().await.unwrap().runs_pending, 0);
 }
+
+pub(super) async fn a_paused_route_answers_with_the_fallback_and_runs_nothing(world: &World) {
+    let (tenant, store) = (world.home.tenant, &world.store);
+    for (pause_route, reason) in [(true, "the route is paused"), (false, "the source is paused")] {
+        let (mut route, mut source) = (world.route(), world.source());
+        route.paused = pause_route;
+        source.paused = !pause_route;
+        store.route_put(route).await.unwrap();
+        store.source_put(source).await.unwrap();
+        let accept = world.accept_reply(1_000, Some(30_000));
+        let (event, run) = (accept.events[0].id, accept.events[0].runs[0].id);
+        let accepted = world.stored(accept).await;
+        assert!(matches!(accepted, Accepted::Stored { reply: None, .. }), "a paused lane is not claimed: {accepted:?}");
+        assert_eq!(store.reply_read(tenant, event).await.unwrap(), Some(told(503, "fallback")));
+        let story = store.event_story(tenant, event).await.unwrap().unwrap();
+        assert_eq!(story.runs[0].verdict, Some(Verdict::Unanswered));
+        assert_eq!(story.runs[0].reason.as_deref(), Some(reason));
+        assert_eq!(store.stats().await.unwrap().runs_pending, 0);
+        // What was not run can be run once it is resumed.
+        let again = world.id();
+        store.run_replay(tenant, run, again, START).await.unwrap();
+        assert!(world.claim(START, 10).await.is_empty());
+        store.route_put(world.route()).await.unwrap();
+        store.source_put(world.source()).await.unwrap();
+        let ticket = world.claim(START, 10).await.remove(0).ticket;
+        assert_eq!(ticket.run, again);
+        world.done(ticket.run, ticket.claim, START, vec![]).await;
+    }
+}
+
+pub(super) async fn an_ended_run_decides_no_other_runs_reply(world: &World) {
+    let mut accept = world.accept_reply(1_000, Some(30_000));
+    let mut gone = accept.events[0].runs[0].clone();
+    (gone.id, gone.route, gone.reply) = (world.id(), world.id(), None);
+    accept.events[0].runs.push(gone);
+    let event = accept.events[0].id;
+    let accepted = world.stored(accept).await;
+    assert!(matches!(accepted, Accepted::Stored { reply: Some(_), .. }), "{accepted:?}");
+    assert_eq!(world.store.reply_read(world.home.tenant, event).await.unwrap(), None, "the sender still waits");
+}

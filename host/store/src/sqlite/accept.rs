@@ -8,8 +8,9 @@
 use std::collections::HashMap;
 
 use creel_webhook::clock::Timestamp;
-use creel_webhook::id::{EventId, SourceId, TenantId};
+use creel_webhook::id::{EventId, RouteId, SourceId, TenantId};
 use creel_webhook::route::Mode;
+use creel_webhook::run::Verdict;
 use rusqlite::params;
 
 use crate::codec;
@@ -203,13 +204,14 @@ impl Batch<'_> {
             reply::insert(tx, tenant, event.id, run.id, reply)?;
         }
         let Some(lane) = lanes::find(tx.conn, tenant, Work::Runs, run.route.as_bytes())? else {
-            let end = Start::Ended("host", "its route was removed");
+            let end = Start::Ended(Verdict::Host, "its route was removed");
             return self.insert_row(tx, event, run, Row { seq, lane: 0, start: end });
         };
         let start = match &run.reply {
-            Some(reply) => match reply.lease_ms {
-                Some(lease_ms) => Start::Claimed(tx.claim_token(), lanes::lease_until(self.now, lease_ms)),
-                None => Start::Ended("unanswered", "no slot for a reply was free"),
+            Some(reply) => match (pause_of(tx, tenant, run.route)?, reply.lease_ms) {
+                (Some(pause), _) => Start::Ended(Verdict::Unanswered, pause),
+                (None, Some(lease_ms)) => Start::Claimed(tx.claim_token(), lanes::lease_until(self.now, lease_ms)),
+                (None, None) => Start::Ended(Verdict::Unanswered, "no slot for a reply was free"),
             },
             None if lanes::is_blocked(tx.conn, Work::Runs, lane, run.order_key.as_deref())? => Start::Blocked,
             None => Start::Due(self.now),
@@ -256,12 +258,15 @@ impl Batch<'_> {
             deadline.map(Timestamp::as_millis),
             self.now.as_millis(),
             ended.map(|_| self.now.as_millis()),
-            ended.map(|(verdict, _)| verdict),
+            ended.map(|(verdict, _)| verdict.as_str()),
             ended.map(|(_, reason)| reason)
         ];
         exec(tx.conn, sql, values)?;
         if ended.is_some() {
-            reply::decide(tx, tenant, event.id, None, self.now)?;
+            // Only of the run that the sender waits for: another's end says nothing about the reply.
+            if run.reply.is_some() {
+                reply::decide(tx, tenant, event.id, None, self.now)?;
+            }
             return Ok(());
         }
         self.pending += 1;
@@ -284,6 +289,21 @@ impl Batch<'_> {
     }
 }
 
+/// Why a reply run of this route must not begin: whoever paused it wants nothing run, and a sender cannot wait for
+/// the resume.
+fn pause_of(tx: &Tx<'_>, tenant: TenantId, route: RouteId) -> Sql<Option<&'static str>> {
+    let sql = "SELECT r.paused, s.paused FROM route r JOIN source s ON s.tenant = r.tenant AND s.id = r.source
+        WHERE r.tenant = ?1 AND r.id = ?2";
+    let paused = first(tx.conn, sql, params![tenant.as_bytes(), route.as_bytes()], |row| {
+        Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?))
+    })?;
+    Ok(match paused {
+        Some((true, _)) => Some("the route is paused"),
+        Some((false, true)) => Some("the source is paused"),
+        _ => None,
+    })
+}
+
 /// How a run begins.
 #[derive(Debug, Clone, Copy)]
 enum Start {
@@ -294,7 +314,7 @@ enum Start {
     /// Behind another of its order key.
     Blocked,
     /// Over before it began: verdict and reason.
-    Ended(&'static str, &'static str),
+    Ended(Verdict, &'static str),
 }
 
 /// Where a run's row goes.
