@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use creel_webhook::clock::Timestamp;
+use creel_webhook::event::TypePattern;
 use creel_webhook::handshake::{after_auth, before_auth};
 use creel_webhook::identity::{IdentityRules, identify, parse_time};
 use creel_webhook::pointer::{Params, Pointer};
@@ -161,9 +162,28 @@ proptest! {
         let redacted = Scheme::parse(&scheme).unwrap().redact_body(&body.into());
         prop_assert_eq!(redacted.as_ref(), &br#"{"a": "[verified]","b":"[verified]"}"#[..]);
     }
+
+    #[test]
+    fn patterns_overlap_when_some_type_is_taken_by_both(a in "[ab*]{1,4}(,[ab*]{1,3})?", b in "[ab*]{1,4}") {
+        let (first, second): (TypePattern, TypePattern) = (a.parse().unwrap(), b.parse().unwrap());
+        // The shortest common type has no more characters than both patterns together.
+        let common = words(8).into_iter().find(|word| first.matches(word) && second.matches(word));
+        prop_assert_eq!(first.overlaps(&second), common.is_some(), "{:?} and {:?}: {:?}", a, b, common);
+        prop_assert_eq!(second.overlaps(&first), common.is_some());
+    }
 }
 
 /// Numbers that a reader's arithmetic would write differently.
 fn number() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["1.0e2", "0.10", "123456789012345678901234567890", "-0", "1E400", "3"])
+}
+
+/// All words of `a` and `b` up to this length.
+fn words(length_max: u32) -> Vec<String> {
+    let of_length = |length: u32| {
+        (0..1_u32 << length).map(move |bits| {
+            (0..length).map(|place| if bits >> place & 1 == 0 { 'a' } else { 'b' }).collect::<String>()
+        })
+    };
+    (0..=length_max).flat_map(of_length).collect()
 }
