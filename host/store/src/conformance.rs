@@ -44,6 +44,7 @@ stories! {
     accepting::a_batch_that_begins_with_a_repetition_is_told_what_its_first_was_told,
     accepting::an_expired_key_is_new_again,
     accepting::a_full_tenant_is_refused_and_others_are_not,
+    accepting::a_full_tenant_keeps_what_a_waiting_sender_sent,
     accepting::one_bad_item_does_not_spoil_the_others,
     accepting::tenants_do_not_see_each_other,
     accepting::a_reply_is_decided_once,

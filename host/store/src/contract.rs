@@ -139,7 +139,9 @@ pub struct Accept {
     pub events: Vec<NewEvent>,
     /// What the sender is told when no event waits for a reply; kept, so that a duplicate is told the same.
     pub answer: StoredAnswer,
-    /// Runs that the tenant may have pending; beyond it nothing is stored.
+    /// Runs that the tenant may have pending. Beyond it nothing is stored, unless a sender waits for a reply: it would
+    /// be told the fallback and never come back. Then its run ends `unanswered`, the fallback is decided, and runs
+    /// beside it that find no room end `unanswered` too; all of them can be replayed.
     pub pending_runs_max: u64,
 }
 
@@ -250,7 +252,7 @@ pub enum Accepted {
     },
     /// Every event was a repetition; nothing was stored.
     Duplicate(FirstAnswer),
-    /// The tenant has too many pending runs; nothing was stored.
+    /// The tenant has too many pending runs and no sender waits for a reply; nothing was stored.
     OverQuota {
         /// Runs pending now.
         pending: u64,

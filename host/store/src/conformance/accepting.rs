@@ -146,6 +146,39 @@ pub(super) async fn a_full_tenant_is_refused_and_others_are_not(world: &World) {
     world.stored(other).await;
 }
 
+pub(super) async fn a_full_tenant_keeps_what_a_waiting_sender_sent(world: &World) {
+    let (tenant, store) = (world.home.tenant, &world.store);
+    // One is pending; room for one more, or for none.
+    world.stored(world.accept(world.home, "x")).await;
+    for (max, kept) in [(2, 1), (1, 0)] {
+        let mut accept = world.accept_reply(1_000, Some(30_000));
+        for _ in 0..2 {
+            let beside = world.accept(world.home, "x").events[0].runs[0].clone();
+            accept.events[0].runs.push(beside);
+        }
+        accept.pending_runs_max = max;
+        let (event, run) = (accept.events[0].id, accept.events[0].runs[0].id);
+        let accepted = world.stored(accept).await;
+        assert!(matches!(accepted, Accepted::Stored { reply: None, first: None, .. }), "{accepted:?}");
+        assert_eq!(store.reply_read(tenant, event).await.unwrap(), Some(told(503, "fallback")));
+        let story = store.event_story(tenant, event).await.unwrap().unwrap();
+        let ended: Vec<_> = story.runs.iter().map(|run| run.verdict).collect();
+        let beside = if kept == 1 { None } else { Some(Verdict::Unanswered) };
+        assert_eq!(ended, [Some(Verdict::Unanswered), beside, Some(Verdict::Unanswered)]);
+        assert!(story.runs[0].reason.as_deref().unwrap().contains("pending_runs_max"), "{:?}", story.runs[0].reason);
+        assert_eq!(store.stats().await.unwrap().runs_pending, 1 + kept);
+        for claim in world.claim(START, 10).await {
+            if story.runs.iter().any(|run| run.id == claim.ticket.run) {
+                world.done(claim.ticket.run, claim.ticket.claim, START, vec![]).await;
+            }
+        }
+        if kept == 0 {
+            store.run_replay(tenant, run, world.id(), START).await.unwrap();
+            assert_eq!(world.claim(START, 10).await.len(), 1, "what was not run can be run later");
+        }
+    }
+}
+
 pub(super) async fn one_bad_item_does_not_spoil_the_others(world: &World) {
     let first = world.accept(world.home, "x");
     world.stored(first.clone()).await;

@@ -5,6 +5,7 @@
 //! the dedup row first, by an `INSERT … ON CONFLICT` that only an expired row gives way to. All of it is one item of
 //! the writer's batch, so parallel repetitions find each other's rows, committed or not yet.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use creel_webhook::clock::Timestamp;
@@ -39,15 +40,20 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> Sql<Accepted> {
         return Ok(Accepted::Duplicate(first_answer(tx, accept, firsts.iter().flatten())?));
     }
     let runs: u64 = new.iter().map(|(_, event)| event.runs.len() as u64).sum();
+    let mut room = None;
     if runs > 0 {
         let pending = lanes::pending_count(tx.conn, accept.tenant, Work::Runs)?;
         if pending + runs > accept.pending_runs_max {
-            return Ok(Accepted::OverQuota { pending });
+            // A sender that waits is told the fallback and does not come back: what it sent must be kept.
+            if !new.iter().any(|(_, event)| event.runs.iter().any(|run| run.reply.is_some())) {
+                return Ok(Accepted::OverQuota { pending });
+            }
+            room = Some(accept.pending_runs_max.saturating_sub(pending));
         }
     }
     check_space(tx)?;
     let seq = insert_request(tx, accept)?;
-    let mut batch = Batch { accept, seq, now, next_run: 0, pending: 0, reply: None };
+    let mut batch = Batch { accept, seq, now, room, next_run: 0, pending: 0, reply: None };
     for (number, event) in &new {
         batch.insert_event(tx, *number, event)?;
     }
@@ -155,6 +161,8 @@ struct Batch<'a> {
     accept: &'a Accept,
     seq: i64,
     now: Timestamp,
+    /// Runs that may still become pending, once the tenant is over its limit.
+    room: Option<u64>,
     next_run: i64,
     pending: i64,
     reply: Option<RunTicket>,
@@ -204,24 +212,36 @@ impl Batch<'_> {
             reply::insert(tx, tenant, event.id, run.id, reply)?;
         }
         let Some(lane) = lanes::find(tx.conn, tenant, Work::Runs, run.route.as_bytes())? else {
-            let end = Start::Ended(Verdict::Host, "its route was removed");
+            let end = Start::Ended(Verdict::Host, "its route was removed".into());
             return self.insert_row(tx, event, run, Row { seq, lane: 0, start: end });
         };
         let start = match &run.reply {
+            reply if self.has_no_room(reply.is_some()) => {
+                let max = self.accept.pending_runs_max;
+                Start::Ended(
+                    Verdict::Unanswered,
+                    format!("the tenant may have {max} runs pending (`pending_runs_max`) and has").into(),
+                )
+            }
             Some(reply) => match (pause_of(tx, tenant, run.route)?, reply.lease_ms) {
-                (Some(pause), _) => Start::Ended(Verdict::Unanswered, pause),
+                (Some(pause), _) => Start::Ended(Verdict::Unanswered, pause.into()),
                 (None, Some(lease_ms)) => Start::Claimed(tx.claim_token(), lanes::lease_until(self.now, lease_ms)),
-                (None, None) => Start::Ended(Verdict::Unanswered, "no slot for a reply was free"),
+                (None, None) => Start::Ended(Verdict::Unanswered, "no slot for a reply was free".into()),
             },
             None if lanes::is_blocked(tx.conn, Work::Runs, lane, run.order_key.as_deref())? => Start::Blocked,
             None => Start::Due(self.now),
         };
+        let due_at = match &start {
+            Start::Due(at) | Start::Claimed(_, at) => Some(*at),
+            Start::Blocked | Start::Ended(..) => None,
+        };
         self.insert_row(tx, event, run, Row { seq, lane, start })?;
-        match start {
-            Start::Due(at) | Start::Claimed(_, at) => lanes::touch(tx, lane, tenant, Work::Runs, at)?,
-            Start::Blocked | Start::Ended(..) => {}
-        }
-        Ok(())
+        due_at.map_or(Ok(()), |at| lanes::touch(tx, lane, tenant, Work::Runs, at))
+    }
+
+    /// Whether a run cannot become pending. A reply run's place could only be that of another run of its request.
+    fn has_no_room(&self, is_reply: bool) -> bool {
+        self.room.is_some_and(|room| is_reply || self.pending as u64 >= room)
     }
 
     fn insert_row(&mut self, tx: &mut Tx<'_>, event: &NewEvent, run: &NewRun, row: Row) -> Sql<()> {
@@ -232,8 +252,8 @@ impl Batch<'_> {
             Start::Due(at) => (None, Some(at)),
             Start::Blocked | Start::Ended(..) => (None, None),
         };
-        let ended = match row.start {
-            Start::Ended(verdict, reason) => Some((verdict, reason)),
+        let ended = match &row.start {
+            Start::Ended(verdict, reason) => Some((verdict.as_str(), reason.as_ref())),
             _ => None,
         };
         // Replies never wait, so they keep no place in a line.
@@ -258,7 +278,7 @@ impl Batch<'_> {
             deadline.map(Timestamp::as_millis),
             self.now.as_millis(),
             ended.map(|_| self.now.as_millis()),
-            ended.map(|(verdict, _)| verdict.as_str()),
+            ended.map(|(verdict, _)| verdict),
             ended.map(|(_, reason)| reason)
         ];
         exec(tx.conn, sql, values)?;
@@ -305,7 +325,7 @@ fn pause_of(tx: &Tx<'_>, tenant: TenantId, route: RouteId) -> Sql<Option<&'stati
 }
 
 /// How a run begins.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Start {
     /// Claimed by the sender who waits.
     Claimed(i64, Timestamp),
@@ -314,7 +334,7 @@ enum Start {
     /// Behind another of its order key.
     Blocked,
     /// Over before it began: verdict and reason.
-    Ended(Verdict, &'static str),
+    Ended(Verdict, Cow<'static, str>),
 }
 
 /// Where a run's row goes.
