@@ -53,6 +53,7 @@ stories! {
     accepting::a_paused_route_answers_with_the_fallback_and_runs_nothing,
     accepting::an_ended_run_decides_no_other_runs_reply,
     running::claims_do_not_overlap,
+    running::items_of_a_batch_are_claimed_with_their_own_bytes,
     running::a_stale_commit_changes_nothing,
     running::an_expired_lease_is_due_again,
     running::five_lost_claims_end_a_run,

@@ -584,7 +584,7 @@ pub trait Store: Send + Sync + 'static {
 
     // ---- runs become decisions -------------------------------------------------------------------------------
 
-    /// Claims at most `max` due runs, tenants in turn.
+    /// Claims at most `max` due runs, tenants in turn. A run whose event cannot be read is left out; its claim is lost.
     async fn run_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<RunClaim>>;
     /// Stores how a run ended and what follows.
     async fn run_commit(&self, commit: RunCommit) -> StoreResult<RunCommitted>;

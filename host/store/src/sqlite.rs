@@ -239,7 +239,25 @@ impl Store for SqliteStore {
     }
 
     async fn run_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<RunClaim>> {
-        self.writer.call(0, move |tx| runs::claim(tx, now, lease_ms, max)).await
+        let tickets = self.writer.call(0, move |tx| runs::claim(tx, now, lease_ms, max)).await?;
+        if tickets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted: Vec<_> = tickets.iter().map(|ticket| (ticket.tenant, ticket.event)).collect();
+        let read = self.readers.call(move |conn| Ok(events::load_all(conn, &wanted))).await;
+        match read {
+            // What could not be read keeps its claim: the lease is lost, and five such leases end the run.
+            Ok(events) => Ok(tickets
+                .into_iter()
+                .filter_map(|ticket| Some(RunClaim { event: events.get(&ticket.event)?.clone(), ticket }))
+                .collect()),
+            Err(error) => {
+                for ticket in tickets {
+                    self.run_release(ticket.run, ticket.claim).await?;
+                }
+                Err(error)
+            }
+        }
     }
 
     async fn run_commit(&self, commit: RunCommit) -> StoreResult<RunCommitted> {

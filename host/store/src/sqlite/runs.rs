@@ -13,7 +13,7 @@ use creel_webhook::route::Mode;
 use creel_webhook::run::{CLAIMS_MAX, RunNext, Verdict};
 use rusqlite::{Row, params};
 
-use crate::contract::{ClaimToken, RunClaim, RunCommit, RunCommitted, RunTicket, StoreError, StoredAnswer};
+use crate::contract::{ClaimToken, RunCommit, RunCommitted, RunTicket, StoreError, StoredAnswer};
 use crate::sqlite::lanes::{self, Lane, Work};
 use crate::sqlite::statement::{Sql, all, exec, first, id, int, time_opt, to_json};
 use crate::sqlite::transaction::Tx;
@@ -67,8 +67,9 @@ fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
     })
 }
 
-/// Claims due runs.
-pub(super) fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, max: u32) -> Sql<Vec<RunClaim>> {
+/// Claims due runs. Their events are read elsewhere, after the commit: bodies are large and this thread is the only
+/// one that writes.
+pub(super) fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, max: u32) -> Sql<Vec<RunTicket>> {
     let now = tx.now(now);
     let mut claims = Vec::new();
     lanes::visit(tx, Work::Runs, now, max, |tx, lane, may| {
@@ -91,7 +92,7 @@ fn claim_lane(
     now: Timestamp,
     lease_ms: u64,
     want: u32,
-    claims: &mut Vec<RunClaim>,
+    claims: &mut Vec<RunTicket>,
 ) -> Sql<()> {
     let due = all(tx.conn, DUE, params![lane.id, claimed, now.as_millis(), want], live)?;
     for run in due {
@@ -100,9 +101,8 @@ fn claim_lane(
             end_undecided(tx, &run, Verdict::Host, &reason, now)?;
         } else if run.mode == Mode::Reply && is_answered(tx, &run, now)? {
             end_undecided(tx, &run, Verdict::Unanswered, "it was not run before its deadline", now)?;
-        } else if let Some(event) = events::load(tx.conn, run.tenant, run.event)? {
-            let ticket = claim_one(tx, &run, now, lease_ms)?;
-            claims.push(RunClaim { ticket, event });
+        } else if events::exists(tx.conn, run.tenant, run.event)? {
+            claims.push(claim_one(tx, &run, now, lease_ms)?);
         } else {
             end_undecided(tx, &run, Verdict::Host, "its event is gone", now)?;
         }
