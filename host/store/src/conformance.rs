@@ -57,6 +57,7 @@ stories! {
     running::a_stale_commit_changes_nothing,
     running::an_expired_lease_is_due_again,
     running::five_lost_claims_end_a_run,
+    running::failures_of_the_host_are_counted_apart,
     running::a_released_claim_was_never_made,
     running::runs_of_a_key_are_decided_one_after_the_other,
     running::a_paused_route_or_source_holds_its_runs,

@@ -296,6 +296,8 @@ pub struct RunTicket {
     pub mode: Mode,
     /// Committed tries so far.
     pub attempts: u32,
+    /// How many of them ended `timeout` or `host`.
+    pub failures: u32,
     /// Claims so far, this one included.
     pub claims: u32,
     /// Until when the claim holds.

@@ -105,6 +105,19 @@ pub(super) async fn five_lost_claims_end_a_run(world: &World) {
     assert_eq!(world.claim_ids(now, 10).await, [next], "a dead head releases the next");
 }
 
+pub(super) async fn failures_of_the_host_are_counted_apart(world: &World) {
+    let run = world.accept_keyed(None).await;
+    let verdicts = [Verdict::Retry, Verdict::Host, Verdict::Retry, Verdict::Timeout, Verdict::Retry];
+    let mut seen = Vec::new();
+    for verdict in verdicts {
+        let ticket = world.claim(START, 1).await.remove(0).ticket;
+        seen.push((ticket.attempts, ticket.failures));
+        let again = world.commit(run, ticket.claim, START, verdict, RunNext::Again(START));
+        world.store.run_commit(again).await.unwrap();
+    }
+    assert_eq!(seen, [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2)]);
+}
+
 pub(super) async fn a_released_claim_was_never_made(world: &World) {
     let run = world.accept_keyed(None).await;
     for _ in 0..2 * CLAIMS_MAX {

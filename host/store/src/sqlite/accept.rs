@@ -300,6 +300,7 @@ impl Batch<'_> {
                 plugin: run.plugin,
                 mode: Mode::Reply,
                 attempts: 0,
+                failures: 0,
                 claims: 1,
                 lease_until,
                 deadline,

@@ -31,17 +31,20 @@ struct Live {
     order_key: Option<String>,
     claims: u32,
     attempts: u32,
+    failures: u32,
     deadline: Option<Timestamp>,
 }
 
 pub(super) const DUE: &str =
-    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, deadline
+    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline
     FROM run WHERE lane = ?1 AND claimed = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4";
 
-const BY_CLAIM: &str = "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, deadline
+const BY_CLAIM: &str =
+    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline
     FROM run WHERE claim = ?1 AND id = ?2";
 
-const BY_ID: &str = "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, deadline
+const BY_ID: &str =
+    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline
     FROM run WHERE tenant = ?1 AND id = ?2";
 
 const PROMOTE: &str = "UPDATE run SET due_at = ?3 WHERE due_at IS NULL AND (tenant, id) = (SELECT tenant, id FROM run
@@ -63,7 +66,8 @@ fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
         order_key: row.get(7)?,
         claims: row.get(8)?,
         attempts: row.get(9)?,
-        deadline: time_opt(row, 10)?,
+        failures: row.get(10)?,
+        deadline: time_opt(row, 11)?,
     })
 }
 
@@ -130,6 +134,7 @@ fn claim_one(tx: &mut Tx<'_>, run: &Live, now: Timestamp, lease_ms: u64) -> Sql<
         plugin: run.plugin,
         mode: run.mode,
         attempts: run.attempts,
+        failures: run.failures,
         claims: run.claims + 1,
         lease_until,
         deadline: run.deadline,
@@ -232,7 +237,7 @@ fn update(tx: &Tx<'_>, run: &Live, commit: &RunCommit, judged: Judged<'_>, numbe
     };
     let sql = "UPDATE run SET claimed = 0, claim = NULL, attempts = attempts + 1, ended_at = ?3, due_at = ?4,
             verdict = ?5, reason = ?6, deployment = ?7, fuel = ?8, memory_bytes = ?9, cpu_us = ?10, wait_us = ?11,
-            deliveries = ?12
+            deliveries = ?12, failures = failures + ?13
         WHERE tenant = ?1 AND id = ?2";
     let usage = &commit.usage;
     let values = params![
@@ -247,7 +252,8 @@ fn update(tx: &Tx<'_>, run: &Live, commit: &RunCommit, judged: Judged<'_>, numbe
         int(usage.memory_bytes),
         int(usage.cpu_us),
         int(usage.wait_us),
-        (!numbers.is_empty()).then_some(numbers)
+        (!numbers.is_empty()).then_some(numbers),
+        judged.verdict.is_host_failure()
     ];
     exec(tx.conn, sql, values)?;
     Ok(())
