@@ -75,5 +75,6 @@ stories! {
     delivering::a_disabled_destination_gets_dead_letters,
     delivering::an_expired_call_is_not_sent,
     delivering::a_lost_delivery_is_given_up_after_five_claims,
+    delivering::a_destination_that_is_stopped_already_is_no_change,
     delivering::control_moves_on_with_every_change,
 }
