@@ -62,6 +62,9 @@ pub enum StoreError {
         /// The limit.
         max: u64,
     },
+    /// A list had to look at more rows than one question may.
+    #[error("the question looks at too many rows to answer it; narrow the filter")]
+    TooWide,
     /// Disk or database failed; the verb did not happen.
     #[error("the store failed: {0}")]
     Failed(String),

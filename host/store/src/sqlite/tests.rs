@@ -6,7 +6,8 @@ use rusqlite::{Connection, StatementStatus, params};
 
 use crate::conformance::{self, World};
 use crate::contract::{Accepted, Store, StoreError};
-use crate::sqlite::{Options, SqliteStore, deliveries, lanes, runs};
+use crate::sqlite::statement::first;
+use crate::sqlite::{Options, SqliteStore, deliveries, lanes, reading, runs};
 
 fn open(dir: &tempfile::TempDir) -> SqliteStore {
     SqliteStore::open(dir.path().join("creel.db"), Options::default()).expect("the store opens")
@@ -111,6 +112,8 @@ fn claims_do_not_scan() {
     let mut statements = lanes::PLANS.to_vec();
     statements.extend(runs::PLANS);
     statements.extend(deliveries::PLANS);
+    // Asked twice a second.
+    statements.push(reading::PENDING);
     for sql in statements {
         let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let steps: Vec<String> = plan.raw_query().mapped(|row| row.get(3)).collect::<Result<_, _>>().unwrap();
@@ -207,4 +210,46 @@ async fn blocked_rows_cost_a_claim_nothing() {
     let ticket = &claims.iter().find(|claim| claim.ticket.run == head).unwrap().ticket;
     world.done(ticket.run, ticket.claim, conformance::START, vec![]).await;
     assert_eq!(world.claim(conformance::START, 10).await.len(), 1, "and one is promoted");
+}
+
+/// More steps than a reader may take.
+const ENDLESS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+
+#[tokio::test]
+async fn a_list_that_looks_at_too_much_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let endless = store.readers.list(|conn| first(conn, ENDLESS, [], |row| row.get::<_, i64>(0))).await;
+    assert!(matches!(endless, Err(StoreError::TooWide)), "{endless:?}");
+    assert_eq!(store.stats().await.unwrap().runs_pending, 0, "and the connection is as good as before");
+}
+
+#[tokio::test]
+async fn lists_leave_places_for_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(&dir));
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Arc::new(std::sync::Mutex::new(gate));
+    let lists: Vec<_> = (0..8)
+        .map(|_| {
+            let (store, gate) = (store.clone(), gate.clone());
+            tokio::spawn(async move {
+                let wait = move |_: &Connection| {
+                    gate.lock().unwrap().recv().unwrap();
+                    Ok(())
+                };
+                store.readers.list(wait).await
+            })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let key = store.key_find([0; 32]);
+    let found = tokio::time::timeout(std::time::Duration::from_secs(20), key).await;
+    for _ in 0..8 {
+        go.send(()).unwrap();
+    }
+    for list in lists {
+        list.await.unwrap().unwrap();
+    }
+    assert!(found.expect("a key is found while lists wait").unwrap().is_none());
 }
