@@ -5,9 +5,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, StatementStatus, params};
 
 use crate::conformance::{self, World};
-use crate::contract::{Accepted, Store, StoreError};
+use crate::contract::{Accepted, RunFilter, Store, StoreError};
 use crate::sqlite::statement::first;
 use crate::sqlite::{Options, SqliteStore, deliveries, lanes, reading, runs};
+use creel_webhook::run::{CLAIMS_MAX, Verdict};
 
 fn open(dir: &tempfile::TempDir) -> SqliteStore {
     SqliteStore::open(dir.path().join("creel.db"), Options::default()).expect("the store opens")
@@ -252,4 +253,25 @@ async fn lists_leave_places_for_keys() {
         list.await.unwrap().unwrap();
     }
     assert!(found.expect("a key is found while lists wait").unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_holds_nobody_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(Arc::new(open(&dir))).await;
+    let bad = world.accept_keyed(None).await;
+    let good = world.accept_keyed(None).await;
+    let conn = Connection::open(dir.path().join("creel.db")).unwrap();
+    conn.execute("UPDATE request SET head = x'ff' WHERE seq = (SELECT min(seq) FROM request)", []).unwrap();
+    let claims = world.claim(conformance::START, 10).await;
+    assert_eq!(claims.iter().map(|claim| claim.ticket.run).collect::<Vec<_>>(), [good]);
+    let mut now = conformance::START;
+    let dead = RunFilter { verdict: Some(Verdict::Host), limit: 10, ..RunFilter::default() };
+    for _ in 0..CLAIMS_MAX {
+        assert!(world.store.run_list(world.home.tenant, dead.clone()).await.unwrap().is_empty());
+        now = now.plus_ms(60_000);
+        world.claim(now, 10).await;
+    }
+    let runs = world.store.run_list(world.home.tenant, dead).await.unwrap();
+    assert!(runs.iter().any(|run| run.id == bad), "five lost claims end it: {runs:?}");
 }
