@@ -230,7 +230,7 @@ impl Runner {
     ) -> RunCommit {
         // A sender that waits is answered once: what would be tried again later is over for it.
         let next = match ticket.mode {
-            Mode::Ack => run_next(ending.verdict, ticket.attempts, ending.asked_ms, now),
+            Mode::Ack => run_next(ending.verdict, ticket.attempts, ticket.failures, ending.asked_ms, now),
             Mode::Reply => RunNext::End,
         };
         RunCommit {

@@ -62,6 +62,9 @@ pub enum StoreError {
         /// The limit.
         max: u64,
     },
+    /// A list had to look at more rows than one question may.
+    #[error("the question looks at too many rows to answer it; narrow the filter")]
+    TooWide,
     /// Disk or database failed; the verb did not happen.
     #[error("the store failed: {0}")]
     Failed(String),
@@ -139,7 +142,9 @@ pub struct Accept {
     pub events: Vec<NewEvent>,
     /// What the sender is told when no event waits for a reply; kept, so that a duplicate is told the same.
     pub answer: StoredAnswer,
-    /// Runs that the tenant may have pending; beyond it nothing is stored.
+    /// Runs that the tenant may have pending. Beyond it nothing is stored, unless a sender waits for a reply: it would
+    /// be told the fallback and never come back. Then its run ends `unanswered`, the fallback is decided, and runs
+    /// beside it that find no room end `unanswered` too; all of them can be replayed.
     pub pending_runs_max: u64,
 }
 
@@ -208,7 +213,8 @@ pub struct NewReply {
     /// When the sender is given the fallback at the latest.
     pub deadline: Timestamp,
     /// The lease of the claim that comes with the accept; `None` when no slot was free: the run is not claimed, the
-    /// fallback is decided at once and the run ends `unanswered`.
+    /// fallback is decided at once and the run ends `unanswered`. The same happens while the route or its source is
+    /// paused.
     pub lease_ms: Option<u64>,
     /// What the sender is told when no run answers in time; kept from the start, so that a restart can answer too.
     pub fallback: StoredAnswer,
@@ -240,12 +246,16 @@ pub enum Accepted {
         events: Vec<EventId>,
         /// How many were repetitions.
         duplicates: u32,
-        /// The claim of the reply run, if the sender waits and a slot was free.
+        /// What the first event's first was told, when the first event was a repetition: it speaks for its request,
+        /// so this is what the sender is to be told.
+        first: Option<FirstAnswer>,
+        /// The claim of the reply run, if the sender waits, a slot was free and nothing held the run back. `None` with
+        /// a reply route and no `first`: its fallback was decided.
         reply: Option<RunTicket>,
     },
     /// Every event was a repetition; nothing was stored.
     Duplicate(FirstAnswer),
-    /// The tenant has too many pending runs; nothing was stored.
+    /// The tenant has too many pending runs and no sender waits for a reply; nothing was stored.
     OverQuota {
         /// Runs pending now.
         pending: u64,
@@ -289,6 +299,8 @@ pub struct RunTicket {
     pub mode: Mode,
     /// Committed tries so far.
     pub attempts: u32,
+    /// How many of them ended `timeout` or `host`.
+    pub failures: u32,
     /// Claims so far, this one included.
     pub claims: u32,
     /// Until when the claim holds.
@@ -577,7 +589,7 @@ pub trait Store: Send + Sync + 'static {
 
     // ---- runs become decisions -------------------------------------------------------------------------------
 
-    /// Claims at most `max` due runs, tenants in turn.
+    /// Claims at most `max` due runs, tenants in turn. A run whose event cannot be read is left out; its claim is lost.
     async fn run_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<RunClaim>>;
     /// Stores how a run ended and what follows.
     async fn run_commit(&self, commit: RunCommit) -> StoreResult<RunCommitted>;

@@ -147,7 +147,7 @@ impl Store for SqliteStore {
     }
 
     async fn key_list(&self, tenant: Option<TenantId>) -> StoreResult<Vec<ApiKey>> {
-        self.readers.call(move |conn| configuration::key_list(conn, tenant)).await
+        self.readers.list(move |conn| configuration::key_list(conn, tenant)).await
     }
 
     async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> StoreResult<bool> {
@@ -207,7 +207,7 @@ impl Store for SqliteStore {
     }
 
     async fn deployment_list(&self, tenant: TenantId, plugin: PluginId) -> StoreResult<Vec<Deployment>> {
-        self.readers.call(move |conn| configuration::deployment_list(conn, tenant, plugin)).await
+        self.readers.list(move |conn| configuration::deployment_list(conn, tenant, plugin)).await
     }
 
     async fn deployment_activate(&self, tenant: TenantId, plugin: PluginId, number: u32) -> StoreResult<()> {
@@ -239,7 +239,25 @@ impl Store for SqliteStore {
     }
 
     async fn run_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<RunClaim>> {
-        self.writer.call(0, move |tx| runs::claim(tx, now, lease_ms, max)).await
+        let tickets = self.writer.call(0, move |tx| runs::claim(tx, now, lease_ms, max)).await?;
+        if tickets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted: Vec<_> = tickets.iter().map(|ticket| (ticket.tenant, ticket.event)).collect();
+        let read = self.readers.call(move |conn| Ok(events::load_all(conn, &wanted))).await;
+        match read {
+            // What could not be read keeps its claim: the lease is lost, and five such leases end the run.
+            Ok(events) => Ok(tickets
+                .into_iter()
+                .filter_map(|ticket| Some(RunClaim { event: events.get(&ticket.event)?.clone(), ticket }))
+                .collect()),
+            Err(error) => {
+                for ticket in tickets {
+                    self.run_release(ticket.run, ticket.claim).await?;
+                }
+                Err(error)
+            }
+        }
     }
 
     async fn run_commit(&self, commit: RunCommit) -> StoreResult<RunCommitted> {
@@ -274,23 +292,23 @@ impl Store for SqliteStore {
     }
 
     async fn event_list(&self, tenant: TenantId, filter: EventFilter) -> StoreResult<Vec<EventSummary>> {
-        self.readers.call(move |conn| reading::event_list(conn, tenant, &filter)).await
+        self.readers.list(move |conn| reading::event_list(conn, tenant, &filter)).await
     }
 
     async fn event_story(&self, tenant: TenantId, event: EventId) -> StoreResult<Option<Story>> {
-        self.readers.call(move |conn| reading::story(conn, tenant, event)).await
+        self.readers.list(move |conn| reading::story(conn, tenant, event)).await
     }
 
     async fn run_list(&self, tenant: TenantId, filter: RunFilter) -> StoreResult<Vec<RunRow>> {
-        self.readers.call(move |conn| reading::run_list(conn, tenant, &filter)).await
+        self.readers.list(move |conn| reading::run_list(conn, tenant, &filter)).await
     }
 
     async fn delivery_list(&self, tenant: TenantId, filter: DeliveryFilter) -> StoreResult<Vec<DeliveryRow>> {
-        self.readers.call(move |conn| reading::delivery_list(conn, tenant, &filter)).await
+        self.readers.list(move |conn| reading::delivery_list(conn, tenant, &filter)).await
     }
 
     async fn refusal_list(&self, tenant: TenantId, limit: u32) -> StoreResult<Vec<RefusalRow>> {
-        self.readers.call(move |conn| reading::refusal_list(conn, tenant, limit)).await
+        self.readers.list(move |conn| reading::refusal_list(conn, tenant, limit)).await
     }
 
     async fn run_replay(&self, tenant: TenantId, run: RunId, new: RunId, now: Timestamp) -> StoreResult<()> {

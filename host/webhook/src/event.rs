@@ -63,16 +63,35 @@ impl TypePattern {
         self.text.split(',').any(|alternative| glob_matches(alternative.trim().as_bytes(), kind.as_bytes()))
     }
 
-    /// Whether some type is taken by both patterns, as far as can be told without solving for it: `true` when an
-    /// alternative of one matches the other's text, read as a type.
+    /// Whether some type is taken by both patterns.
     pub fn overlaps(&self, other: &TypePattern) -> bool {
-        let meets = |a: &TypePattern, b: &TypePattern| {
-            a.text
-                .split(',')
-                .any(|alternative| b.matches(alternative.trim().trim_end_matches('*')) || b.matches(alternative.trim()))
+        let alternatives = |pattern: &'_ TypePattern| -> Vec<Vec<u8>> {
+            pattern.text.split(',').map(|alternative| alternative.trim().as_bytes().to_vec()).collect()
         };
-        meets(self, other) || meets(other, self)
+        let others = alternatives(other);
+        alternatives(self).iter().any(|a| others.iter().any(|b| globs_meet(a, b)))
     }
+}
+
+/// Whether some text matches both globs: from the ends backwards, whether what is left of one meets what is left of
+/// the other. At most [`PATTERN_BYTES_MAX`] squared steps for all alternatives of two patterns.
+fn globs_meet(a: &[u8], b: &[u8]) -> bool {
+    let empty = |rest: &[u8]| rest.iter().all(|byte| *byte == b'*');
+    // `below[j]`: whether `a[i + 1..]` meets `b[j..]`.
+    let mut below: Vec<bool> = (0..=b.len()).map(|j| empty(&b[j..])).collect();
+    for i in (0..a.len()).rev() {
+        let mut here = vec![false; b.len() + 1];
+        here[b.len()] = empty(&a[i..]);
+        for j in (0..b.len()).rev() {
+            here[j] = match (a[i], b[j]) {
+                // A star ends here or takes one more of the other's; either way one side is a step further.
+                (b'*', _) | (_, b'*') => below[j] || here[j + 1],
+                (x, y) => x == y && below[j + 1],
+            };
+        }
+        below = here;
+    }
+    below[0]
 }
 
 fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
@@ -159,6 +178,8 @@ mod tests {
         assert!(overlaps("call_*", "call_ended,x"));
         assert!(overlaps("call_*", "call_e*"));
         assert!(!overlaps("call_*", "chat_*"));
+        assert!(overlaps("a*c", "ab*"));
+        assert!(!overlaps("a*c", "ab*d"));
     }
 
     #[test]

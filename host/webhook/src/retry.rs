@@ -15,9 +15,9 @@ pub const RETRY_AFTER_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 /// Most attempts that a schedule may have.
 pub const ATTEMPTS_MAX: usize = 32;
 
-/// Delays before each attempt, milliseconds; the first is before the first attempt and usually 0.
+/// Delays before each attempt, milliseconds. The first is 0: whoever wants the first attempt later delays the call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "Vec<u64>", into = "Vec<u64>")]
 pub struct Schedule(Vec<u64>);
 
 /// Why a schedule is refused.
@@ -26,6 +26,11 @@ pub enum ScheduleError {
     /// None or too many.
     #[error("a retry schedule has 1 to {ATTEMPTS_MAX} delays, this one has {0}")]
     Length(usize),
+    /// The first is not 0.
+    #[error(
+        "the first retry delay is {0} ms and must be 0: the first attempt is made at once; a call is delayed by its own `delay-ms`"
+    )]
+    First(u64),
     /// One is too long.
     #[error("a retry delay of {0} ms is longer than seven days")]
     TooLong(u64),
@@ -41,6 +46,9 @@ impl Schedule {
     pub fn new(delays_ms: Vec<u64>) -> Result<Self, ScheduleError> {
         if delays_ms.is_empty() || delays_ms.len() > ATTEMPTS_MAX {
             return Err(ScheduleError::Length(delays_ms.len()));
+        }
+        if let Some(first) = delays_ms.first().filter(|delay| **delay != 0) {
+            return Err(ScheduleError::First(*first));
         }
         match delays_ms.iter().find(|delay| **delay > DELAY_MS_MAX) {
             Some(delay) => Err(ScheduleError::TooLong(*delay)),
@@ -69,6 +77,20 @@ impl Schedule {
         let spread = base * 9 / 10 + base * u64::from(jitter) / (5 * u64::from(u16::MAX));
         let asked = retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MS_MAX);
         Some(now.plus_ms(spread.max(asked)))
+    }
+}
+
+impl TryFrom<Vec<u64>> for Schedule {
+    type Error = ScheduleError;
+
+    fn try_from(delays_ms: Vec<u64>) -> Result<Self, ScheduleError> {
+        Schedule::new(delays_ms)
+    }
+}
+
+impl From<Schedule> for Vec<u64> {
+    fn from(schedule: Schedule) -> Vec<u64> {
+        schedule.0
     }
 }
 
@@ -144,6 +166,9 @@ mod tests {
     fn schedules_are_bounded() {
         assert_eq!(Schedule::new(vec![]), Err(ScheduleError::Length(0)));
         assert!(Schedule::new(vec![0; 33]).is_err());
-        assert!(Schedule::new(vec![u64::MAX]).is_err());
+        assert_eq!(Schedule::new(vec![0, u64::MAX]), Err(ScheduleError::TooLong(u64::MAX)));
+        assert_eq!(Schedule::new(vec![5_000, 5_000]), Err(ScheduleError::First(5_000)));
+        assert!(serde_json::from_str::<Schedule>("[5000]").is_err(), "a stored one is checked too");
+        assert_eq!(serde_json::to_string(&Schedule::new(vec![0, 7]).unwrap()).unwrap(), "[0,7]");
     }
 }

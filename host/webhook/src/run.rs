@@ -76,8 +76,15 @@ impl Verdict {
 }
 
 /// How often a run that ended `timeout` or `host` is tried again: neither is the plugin's doing alone, and a third
-/// failure in a row is no accident.
+/// failure is no accident.
 pub const HOST_RETRIES_MAX: u32 = 2;
+
+/// Delays before the tries that follow a `timeout`: the load that cut it may be over in a moment.
+const TIMEOUT_DELAYS_MS: [u64; HOST_RETRIES_MAX as usize] = [1_000, 4_000];
+
+/// Delays before the tries that follow a failure of the host: what it lacks (a disk, memory, a component under way)
+/// seldom comes back within seconds.
+const HOST_DELAYS_MS: [u64; HOST_RETRIES_MAX as usize] = [5_000, 60_000];
 
 /// How often a plugin's own `retry` is honoured; with the longest delay that is more than a month.
 pub const PLUGIN_RETRIES_MAX: u32 = 32;
@@ -97,19 +104,28 @@ pub enum RunNext {
     Again(Timestamp),
 }
 
-/// What follows when a run ends with `verdict` after `attempts` earlier committed tries.
+impl Verdict {
+    /// Whether it counts towards [`HOST_RETRIES_MAX`] instead of towards the plugin's own retries.
+    pub fn is_host_failure(self) -> bool {
+        matches!(self, Verdict::Timeout | Verdict::Host)
+    }
+}
+
+/// What follows when a run ends with `verdict` after `attempts` earlier committed tries, `failures` of which ended
+/// `timeout` or `host`; the two kinds of retries have bounds of their own.
 ///
 /// `asked_ms` is the delay that the plugin asked for with `retry`.
-pub fn run_next(verdict: Verdict, attempts: u32, asked_ms: u64, now: Timestamp) -> RunNext {
-    match verdict {
-        Verdict::Retry if attempts < PLUGIN_RETRIES_MAX => {
-            RunNext::Again(now.plus_ms(asked_ms.min(PLUGIN_RETRY_AFTER_MS_MAX)))
+pub fn run_next(verdict: Verdict, attempts: u32, failures: u32, asked_ms: u64, now: Timestamp) -> RunNext {
+    let delay = |delays: [u64; HOST_RETRIES_MAX as usize]| delays.get(failures as usize).copied();
+    let delay_ms = match verdict {
+        Verdict::Retry if attempts.saturating_sub(failures) < PLUGIN_RETRIES_MAX => {
+            Some(asked_ms.min(PLUGIN_RETRY_AFTER_MS_MAX))
         }
-        Verdict::Timeout | Verdict::Host if attempts < HOST_RETRIES_MAX => {
-            RunNext::Again(now.plus_ms(1_000 << (2 * attempts)))
-        }
-        _ => RunNext::End,
-    }
+        Verdict::Timeout => delay(TIMEOUT_DELAYS_MS),
+        Verdict::Host => delay(HOST_DELAYS_MS),
+        _ => None,
+    };
+    delay_ms.map_or(RunNext::End, |delay_ms| RunNext::Again(now.plus_ms(delay_ms)))
 }
 
 /// How much a log line matters.
@@ -168,19 +184,31 @@ mod tests {
         for verdict in
             [Verdict::Done, Verdict::Rejected, Verdict::Trap, Verdict::Fuel, Verdict::Memory, Verdict::Output]
         {
-            assert_eq!(run_next(verdict, 0, 0, now), RunNext::End, "{verdict:?}");
+            assert_eq!(run_next(verdict, 0, 0, 0, now), RunNext::End, "{verdict:?}");
         }
-        for verdict in [Verdict::Timeout, Verdict::Host] {
-            assert_eq!(run_next(verdict, 0, 0, now), RunNext::Again(now.plus_ms(1_000)));
-            assert_eq!(run_next(verdict, 1, 0, now), RunNext::Again(now.plus_ms(4_000)));
-            assert_eq!(run_next(verdict, 2, 0, now), RunNext::End);
+        for (verdict, delays) in [(Verdict::Timeout, [1_000, 4_000]), (Verdict::Host, [5_000, 60_000])] {
+            for (failures, delay) in (0..).zip(delays) {
+                assert_eq!(run_next(verdict, failures, failures, 0, now), RunNext::Again(now.plus_ms(delay)));
+            }
+            assert_eq!(run_next(verdict, 2, 2, 0, now), RunNext::End);
         }
+    }
+
+    #[test]
+    fn a_plugins_retries_and_the_hosts_failures_are_counted_apart() {
+        let now = Timestamp::from_millis(0);
+        assert_eq!(run_next(Verdict::Host, 20, 0, 0, now), RunNext::Again(now.plus_ms(5_000)));
+        assert_eq!(run_next(Verdict::Retry, PLUGIN_RETRIES_MAX + 1, 2, 5, now), RunNext::Again(now.plus_ms(5)));
+        assert_eq!(run_next(Verdict::Retry, PLUGIN_RETRIES_MAX + 2, 2, 5, now), RunNext::End);
     }
 
     #[test]
     fn a_plugins_delay_is_bounded() {
         let now = Timestamp::from_millis(0);
-        assert_eq!(run_next(Verdict::Retry, 0, u64::MAX, now), RunNext::Again(now.plus_ms(PLUGIN_RETRY_AFTER_MS_MAX)));
-        assert_eq!(run_next(Verdict::Retry, PLUGIN_RETRIES_MAX, 5, now), RunNext::End);
+        assert_eq!(
+            run_next(Verdict::Retry, 0, 0, u64::MAX, now),
+            RunNext::Again(now.plus_ms(PLUGIN_RETRY_AFTER_MS_MAX))
+        );
+        assert_eq!(run_next(Verdict::Retry, PLUGIN_RETRIES_MAX, 0, 5, now), RunNext::End);
     }
 }

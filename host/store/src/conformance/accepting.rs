@@ -80,15 +80,40 @@ pub(super) async fn a_batch_stores_only_what_is_new(world: &World) {
     batch.events[2].dedup_keys = vec![[9; 32]];
     batch.events[3].dedup_keys = vec![[9; 32]];
     match world.store.accept(batch).await.unwrap() {
-        Accepted::Stored { events, duplicates, reply } => {
+        Accepted::Stored { events, duplicates, first, reply } => {
             assert_eq!((events, duplicates), (vec![ids[0], ids[2]], 2));
-            assert!(reply.is_none());
+            assert!(first.is_none() && reply.is_none());
         }
         other => panic!("{other:?}"),
     }
     let story = world.store.event_story(world.home.tenant, ids[2]).await.unwrap().unwrap();
     assert_eq!((story.event.index, story.event.count), (2, 4), "the place in the request stays");
     assert_eq!(story.duplicates, 1, "the repetition within the request");
+}
+
+pub(super) async fn a_batch_that_begins_with_a_repetition_is_told_what_its_first_was_told(world: &World) {
+    let mut accept = world.accept_reply(1_000, Some(30_000));
+    accept.events[0].dedup_keys = vec![KEY];
+    let event = accept.events[0].id;
+    world.stored(accept).await;
+    for decided in [false, true] {
+        let mut batch = world.accept_reply(2_000, Some(30_000));
+        batch.events[0].dedup_keys = vec![KEY];
+        batch.events.push(world.event(vec![]));
+        let new = batch.events[1].id;
+        let expected = if decided {
+            FirstAnswer::Told(told(503, "fallback"))
+        } else {
+            FirstAnswer::Pending { event, deadline: START.plus_ms(1_000) }
+        };
+        match world.store.accept(batch).await.unwrap() {
+            Accepted::Stored { events, duplicates: 1, first, reply: None } => {
+                assert_eq!((events, first), (vec![new], Some(expected)));
+            }
+            other => panic!("{other:?}"),
+        }
+        world.store.reply_fallback(world.home.tenant, event, START).await.unwrap();
+    }
 }
 
 pub(super) async fn an_expired_key_is_new_again(world: &World) {
@@ -119,6 +144,39 @@ pub(super) async fn a_full_tenant_is_refused_and_others_are_not(world: &World) {
     let mut other = world.accept(world.other, "x");
     other.pending_runs_max = 1;
     world.stored(other).await;
+}
+
+pub(super) async fn a_full_tenant_keeps_what_a_waiting_sender_sent(world: &World) {
+    let (tenant, store) = (world.home.tenant, &world.store);
+    // One is pending; room for one more, or for none.
+    world.stored(world.accept(world.home, "x")).await;
+    for (max, kept) in [(2, 1), (1, 0)] {
+        let mut accept = world.accept_reply(1_000, Some(30_000));
+        for _ in 0..2 {
+            let beside = world.accept(world.home, "x").events[0].runs[0].clone();
+            accept.events[0].runs.push(beside);
+        }
+        accept.pending_runs_max = max;
+        let (event, run) = (accept.events[0].id, accept.events[0].runs[0].id);
+        let accepted = world.stored(accept).await;
+        assert!(matches!(accepted, Accepted::Stored { reply: None, first: None, .. }), "{accepted:?}");
+        assert_eq!(store.reply_read(tenant, event).await.unwrap(), Some(told(503, "fallback")));
+        let story = store.event_story(tenant, event).await.unwrap().unwrap();
+        let ended: Vec<_> = story.runs.iter().map(|run| run.verdict).collect();
+        let beside = if kept == 1 { None } else { Some(Verdict::Unanswered) };
+        assert_eq!(ended, [Some(Verdict::Unanswered), beside, Some(Verdict::Unanswered)]);
+        assert!(story.runs[0].reason.as_deref().unwrap().contains("pending_runs_max"), "{:?}", story.runs[0].reason);
+        assert_eq!(store.stats().await.unwrap().runs_pending, 1 + kept);
+        for claim in world.claim(START, 10).await {
+            if story.runs.iter().any(|run| run.id == claim.ticket.run) {
+                world.done(claim.ticket.run, claim.ticket.claim, START, vec![]).await;
+            }
+        }
+        if kept == 0 {
+            store.run_replay(tenant, run, world.id(), START).await.unwrap();
+            assert_eq!(world.claim(START, 10).await.len(), 1, "what was not run can be run later");
+        }
+    }
 }
 
 pub(super) async fn one_bad_item_does_not_spoil_the_others(world: &World) {
@@ -221,4 +279,44 @@ pub(super) async fn without_a_slot_the_fallback_is_decided_at_once(world: &World
     assert_eq!(story.runs[0].verdict, Some(Verdict::Unanswered));
     assert!(world.claim(START, 10).await.is_empty());
     assert_eq!(world.store.stats().await.unwrap().runs_pending, 0);
+}
+
+pub(super) async fn a_paused_route_answers_with_the_fallback_and_runs_nothing(world: &World) {
+    let (tenant, store) = (world.home.tenant, &world.store);
+    for (pause_route, reason) in [(true, "the route is paused"), (false, "the source is paused")] {
+        let (mut route, mut source) = (world.route(), world.source());
+        route.paused = pause_route;
+        source.paused = !pause_route;
+        store.route_put(route).await.unwrap();
+        store.source_put(source).await.unwrap();
+        let accept = world.accept_reply(1_000, Some(30_000));
+        let (event, run) = (accept.events[0].id, accept.events[0].runs[0].id);
+        let accepted = world.stored(accept).await;
+        assert!(matches!(accepted, Accepted::Stored { reply: None, .. }), "a paused lane is not claimed: {accepted:?}");
+        assert_eq!(store.reply_read(tenant, event).await.unwrap(), Some(told(503, "fallback")));
+        let story = store.event_story(tenant, event).await.unwrap().unwrap();
+        assert_eq!(story.runs[0].verdict, Some(Verdict::Unanswered));
+        assert_eq!(story.runs[0].reason.as_deref(), Some(reason));
+        assert_eq!(store.stats().await.unwrap().runs_pending, 0);
+        // What was not run can be run once it is resumed.
+        let again = world.id();
+        store.run_replay(tenant, run, again, START).await.unwrap();
+        assert!(world.claim(START, 10).await.is_empty());
+        store.route_put(world.route()).await.unwrap();
+        store.source_put(world.source()).await.unwrap();
+        let ticket = world.claim(START, 10).await.remove(0).ticket;
+        assert_eq!(ticket.run, again);
+        world.done(ticket.run, ticket.claim, START, vec![]).await;
+    }
+}
+
+pub(super) async fn an_ended_run_decides_no_other_runs_reply(world: &World) {
+    let mut accept = world.accept_reply(1_000, Some(30_000));
+    let mut gone = accept.events[0].runs[0].clone();
+    (gone.id, gone.route, gone.reply) = (world.id(), world.id(), None);
+    accept.events[0].runs.push(gone);
+    let event = accept.events[0].id;
+    let accepted = world.stored(accept).await;
+    assert!(matches!(accepted, Accepted::Stored { reply: Some(_), .. }), "{accepted:?}");
+    assert_eq!(world.store.reply_read(world.home.tenant, event).await.unwrap(), None, "the sender still waits");
 }

@@ -171,3 +171,25 @@ pub(super) async fn control_moves_on_with_every_change(world: &World) {
     assert_eq!((control.tenants.len(), control.sources.len(), control.routes.len()), (2, 2, 2));
     assert_eq!((control.plugins.len(), control.destinations.len()), (2, 2));
 }
+
+pub(super) async fn a_destination_that_is_stopped_already_is_no_change(world: &World) {
+    let (tenant, destination, store) = (world.home.tenant, world.home.destination, &world.store);
+    world.decide((0..3).map(|_| world.call(None)).collect()).await;
+    let claims = world.send(START, 3).await;
+    let mut versions = vec![store.control_version()];
+    for claim in &claims {
+        let mut commit = world.sent(claim, START, 401, Next::Held);
+        commit.destination = Some(DestinationChange::Pause { reason: "401".into() });
+        store.delivery_commit(commit).await.unwrap();
+        versions.push(store.control_version());
+    }
+    assert!(versions[1] > versions[0]);
+    assert_eq!(versions[2..], [versions[1]; 2], "three answers, one change");
+    assert!(world.send(START, 3).await.is_empty(), "it is paused all the same");
+    for (reason, moves) in [(Some("tea"), true), (Some("tea"), false), (None, true), (None, false)] {
+        let before = store.control_version();
+        store.destination_pause(tenant, destination, reason.map(str::to_owned), START).await.unwrap();
+        assert_eq!(store.control_version() > before, moves, "{reason:?}");
+    }
+    assert_eq!(world.send(START, 3).await.len(), 3);
+}

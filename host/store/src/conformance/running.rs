@@ -27,6 +27,31 @@ pub(super) async fn claims_do_not_overlap(world: &World) {
     assert!(world.claim(START, 10).await.is_empty());
 }
 
+pub(super) async fn items_of_a_batch_are_claimed_with_their_own_bytes(world: &World) {
+    let mut batch = world.accept(world.home, "[one,two,]");
+    let items = [Some((1, 4)), Some((5, 8)), Some((9, 9)), None, Some((8, 99))];
+    batch.events = items
+        .into_iter()
+        .map(|item| {
+            let mut event = world.accept(world.home, "x").events.remove(0);
+            event.item = item;
+            event
+        })
+        .collect();
+    // Two runs of one event.
+    let twice = world.accept(world.home, "x").events[0].runs[0].clone();
+    batch.events[0].runs.push(twice);
+    let ids: Vec<_> = batch.events.iter().map(|event| event.id).collect();
+    world.stored(batch).await;
+    let mut bodies: Vec<_> =
+        world.claim(START, 10).await.into_iter().map(|claim| (claim.ticket.event, claim.event)).collect();
+    bodies.sort_by_key(|(event, _)| *event);
+    let bodies: Vec<_> = bodies.iter().map(|(event, stored)| (*event, stored.body.as_ref())).collect();
+    let expected: [(_, &[u8]); 6] =
+        [(ids[0], b"one"), (ids[0], b"one"), (ids[1], b"two"), (ids[2], b""), (ids[3], b"[one,two,]"), (ids[4], b",]")];
+    assert_eq!(bodies, expected);
+}
+
 pub(super) async fn a_stale_commit_changes_nothing(world: &World) {
     let run = world.accept_keyed(None).await;
     let first = world.claim(START, 1).await.remove(0).ticket;
@@ -78,6 +103,19 @@ pub(super) async fn five_lost_claims_end_a_run(world: &World) {
     assert!(dead[0].ended_at.is_some() && dead[0].reason.is_some());
     now = now.plus_ms(LEASE_MS);
     assert_eq!(world.claim_ids(now, 10).await, [next], "a dead head releases the next");
+}
+
+pub(super) async fn failures_of_the_host_are_counted_apart(world: &World) {
+    let run = world.accept_keyed(None).await;
+    let verdicts = [Verdict::Retry, Verdict::Host, Verdict::Retry, Verdict::Timeout, Verdict::Retry];
+    let mut seen = Vec::new();
+    for verdict in verdicts {
+        let ticket = world.claim(START, 1).await.remove(0).ticket;
+        seen.push((ticket.attempts, ticket.failures));
+        let again = world.commit(run, ticket.claim, START, verdict, RunNext::Again(START));
+        world.store.run_commit(again).await.unwrap();
+    }
+    assert_eq!(seen, [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2)]);
 }
 
 pub(super) async fn a_released_claim_was_never_made(world: &World) {

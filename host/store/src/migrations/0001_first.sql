@@ -214,7 +214,7 @@ CREATE INDEX reply_pending ON reply (deadline) WHERE answer IS NULL;
 -- ---- runs ----
 
 -- `due_at`: NULL when blocked behind its order key or ended; while claimed the end of the lease. `seq` is the order of
--- arrival; `deliveries` holds the numbers of the deliveries that it decided, eight bytes each.
+-- arrival; `failures` counts the attempts that ended `timeout` or `host`; `deliveries` holds the numbers of the deliveries that it decided, eight bytes each.
 CREATE TABLE run (
     tenant BLOB NOT NULL,
     id BLOB NOT NULL,
@@ -230,6 +230,7 @@ CREATE TABLE run (
     claim INTEGER,
     claims INTEGER NOT NULL DEFAULT 0 CHECK (claims >= 0),
     attempts INTEGER NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0,
     deadline INTEGER,
     created_at INTEGER NOT NULL,
     ended_at INTEGER,

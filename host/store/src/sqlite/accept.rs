@@ -5,11 +5,13 @@
 //! the dedup row first, by an `INSERT … ON CONFLICT` that only an expired row gives way to. All of it is one item of
 //! the writer's batch, so parallel repetitions find each other's rows, committed or not yet.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use creel_webhook::clock::Timestamp;
-use creel_webhook::id::{EventId, SourceId, TenantId};
+use creel_webhook::id::{EventId, RouteId, SourceId, TenantId};
 use creel_webhook::route::Mode;
+use creel_webhook::run::Verdict;
 use rusqlite::params;
 
 use crate::codec;
@@ -35,26 +37,36 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> Sql<Accepted> {
         (0..).zip(&accept.events).zip(&firsts).filter(|(_, first)| first.is_none()).map(|(event, _)| event).collect();
     if new.is_empty() {
         count_duplicates(tx, accept.tenant, &firsts)?;
-        return Ok(Accepted::Duplicate(first_answer(tx, accept, &firsts)?));
+        return Ok(Accepted::Duplicate(first_answer(tx, accept, firsts.iter().flatten())?));
     }
     let runs: u64 = new.iter().map(|(_, event)| event.runs.len() as u64).sum();
+    let mut room = None;
     if runs > 0 {
         let pending = lanes::pending_count(tx.conn, accept.tenant, Work::Runs)?;
         if pending + runs > accept.pending_runs_max {
-            return Ok(Accepted::OverQuota { pending });
+            // A sender that waits is told the fallback and does not come back: what it sent must be kept.
+            if !new.iter().any(|(_, event)| event.runs.iter().any(|run| run.reply.is_some())) {
+                return Ok(Accepted::OverQuota { pending });
+            }
+            room = Some(accept.pending_runs_max.saturating_sub(pending));
         }
     }
     check_space(tx)?;
     let seq = insert_request(tx, accept)?;
-    let mut batch = Batch { accept, seq, now, next_run: 0, pending: 0, reply: None };
+    let mut batch = Batch { accept, seq, now, room, next_run: 0, pending: 0, reply: None };
     for (number, event) in &new {
         batch.insert_event(tx, *number, event)?;
     }
     lanes::pending(tx, accept.tenant, Work::Runs, batch.pending, None)?;
     count_duplicates(tx, accept.tenant, &firsts)?;
+    let first = match firsts.first() {
+        Some(Some(event)) => Some(first_answer(tx, accept, std::iter::once(event))?),
+        _ => None,
+    };
     Ok(Accepted::Stored {
         events: new.iter().map(|(_, event)| event.id).collect(),
         duplicates: (firsts.len() - new.len()) as u32,
+        first,
         reply: batch.reply,
     })
 }
@@ -103,9 +115,9 @@ fn count_duplicates(tx: &Tx<'_>, tenant: TenantId, firsts: &[Option<EventId>]) -
 
 /// What the first was told. An event that waits for a reply speaks for its request; a forgotten one gives the word to
 /// the answer that would be given now.
-fn first_answer(tx: &Tx<'_>, accept: &Accept, firsts: &[Option<EventId>]) -> Sql<FirstAnswer> {
+fn first_answer<'e>(tx: &Tx<'_>, accept: &Accept, firsts: impl Iterator<Item = &'e EventId>) -> Sql<FirstAnswer> {
     let mut told: Option<StoredAnswer> = None;
-    for event in firsts.iter().flatten() {
+    for event in firsts {
         if let Some(reply) = reply::load(tx.conn, accept.tenant, *event)? {
             return Ok(match reply.answer {
                 Some(answer) => FirstAnswer::Told(answer),
@@ -149,6 +161,8 @@ struct Batch<'a> {
     accept: &'a Accept,
     seq: i64,
     now: Timestamp,
+    /// Runs that may still become pending, once the tenant is over its limit.
+    room: Option<u64>,
     next_run: i64,
     pending: i64,
     reply: Option<RunTicket>,
@@ -198,23 +212,36 @@ impl Batch<'_> {
             reply::insert(tx, tenant, event.id, run.id, reply)?;
         }
         let Some(lane) = lanes::find(tx.conn, tenant, Work::Runs, run.route.as_bytes())? else {
-            let end = Start::Ended("host", "its route was removed");
+            let end = Start::Ended(Verdict::Host, "its route was removed".into());
             return self.insert_row(tx, event, run, Row { seq, lane: 0, start: end });
         };
         let start = match &run.reply {
-            Some(reply) => match reply.lease_ms {
-                Some(lease_ms) => Start::Claimed(tx.claim_token(), lanes::lease_until(self.now, lease_ms)),
-                None => Start::Ended("unanswered", "no slot for a reply was free"),
+            reply if self.has_no_room(reply.is_some()) => {
+                let max = self.accept.pending_runs_max;
+                Start::Ended(
+                    Verdict::Unanswered,
+                    format!("the tenant may have {max} runs pending (`pending_runs_max`) and has").into(),
+                )
+            }
+            Some(reply) => match (pause_of(tx, tenant, run.route)?, reply.lease_ms) {
+                (Some(pause), _) => Start::Ended(Verdict::Unanswered, pause.into()),
+                (None, Some(lease_ms)) => Start::Claimed(tx.claim_token(), lanes::lease_until(self.now, lease_ms)),
+                (None, None) => Start::Ended(Verdict::Unanswered, "no slot for a reply was free".into()),
             },
             None if lanes::is_blocked(tx.conn, Work::Runs, lane, run.order_key.as_deref())? => Start::Blocked,
             None => Start::Due(self.now),
         };
+        let due_at = match &start {
+            Start::Due(at) | Start::Claimed(_, at) => Some(*at),
+            Start::Blocked | Start::Ended(..) => None,
+        };
         self.insert_row(tx, event, run, Row { seq, lane, start })?;
-        match start {
-            Start::Due(at) | Start::Claimed(_, at) => lanes::touch(tx, lane, tenant, Work::Runs, at)?,
-            Start::Blocked | Start::Ended(..) => {}
-        }
-        Ok(())
+        due_at.map_or(Ok(()), |at| lanes::touch(tx, lane, tenant, Work::Runs, at))
+    }
+
+    /// Whether a run cannot become pending. A reply run's place could only be that of another run of its request.
+    fn has_no_room(&self, is_reply: bool) -> bool {
+        self.room.is_some_and(|room| is_reply || self.pending as u64 >= room)
     }
 
     fn insert_row(&mut self, tx: &mut Tx<'_>, event: &NewEvent, run: &NewRun, row: Row) -> Sql<()> {
@@ -225,8 +252,8 @@ impl Batch<'_> {
             Start::Due(at) => (None, Some(at)),
             Start::Blocked | Start::Ended(..) => (None, None),
         };
-        let ended = match row.start {
-            Start::Ended(verdict, reason) => Some((verdict, reason)),
+        let ended = match &row.start {
+            Start::Ended(verdict, reason) => Some((verdict.as_str(), reason.as_ref())),
             _ => None,
         };
         // Replies never wait, so they keep no place in a line.
@@ -256,7 +283,10 @@ impl Batch<'_> {
         ];
         exec(tx.conn, sql, values)?;
         if ended.is_some() {
-            reply::decide(tx, tenant, event.id, None, self.now)?;
+            // Only of the run that the sender waits for: another's end says nothing about the reply.
+            if run.reply.is_some() {
+                reply::decide(tx, tenant, event.id, None, self.now)?;
+            }
             return Ok(());
         }
         self.pending += 1;
@@ -270,6 +300,7 @@ impl Batch<'_> {
                 plugin: run.plugin,
                 mode: Mode::Reply,
                 attempts: 0,
+                failures: 0,
                 claims: 1,
                 lease_until,
                 deadline,
@@ -279,8 +310,23 @@ impl Batch<'_> {
     }
 }
 
+/// Why a reply run of this route must not begin: whoever paused it wants nothing run, and a sender cannot wait for
+/// the resume.
+fn pause_of(tx: &Tx<'_>, tenant: TenantId, route: RouteId) -> Sql<Option<&'static str>> {
+    let sql = "SELECT r.paused, s.paused FROM route r JOIN source s ON s.tenant = r.tenant AND s.id = r.source
+        WHERE r.tenant = ?1 AND r.id = ?2";
+    let paused = first(tx.conn, sql, params![tenant.as_bytes(), route.as_bytes()], |row| {
+        Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?))
+    })?;
+    Ok(match paused {
+        Some((true, _)) => Some("the route is paused"),
+        Some((false, true)) => Some("the source is paused"),
+        _ => None,
+    })
+}
+
 /// How a run begins.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Start {
     /// Claimed by the sender who waits.
     Claimed(i64, Timestamp),
@@ -289,7 +335,7 @@ enum Start {
     /// Behind another of its order key.
     Blocked,
     /// Over before it began: verdict and reason.
-    Ended(&'static str, &'static str),
+    Ended(Verdict, Cow<'static, str>),
 }
 
 /// Where a run's row goes.

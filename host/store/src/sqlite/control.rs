@@ -158,11 +158,16 @@ pub(super) fn destination_pause(
     destination: DestinationId,
     reason: Option<&str>,
 ) -> Sql<()> {
+    let sql = "SELECT 1 FROM destination WHERE tenant = ?1 AND id = ?2";
+    let known = first(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes()], |_| Ok(()))?;
+    must_exist(usize::from(known.is_some()), || format!("there is no destination `{destination}`"))?;
     // Resuming enables too; pausing leaves a disabled one disabled.
     let sql = "UPDATE destination SET paused = ?3, disabled = CASE WHEN ?3 IS NULL THEN NULL ELSE disabled END
-        WHERE tenant = ?1 AND id = ?2";
-    let changed = exec(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes(), reason])?;
-    must_exist(changed, || format!("there is no destination `{destination}`"))?;
+        WHERE tenant = ?1 AND id = ?2 AND (paused IS NOT ?3 OR (?3 IS NULL AND disabled IS NOT NULL))";
+    if exec(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes(), reason])? == 0 {
+        return Ok(());
+    }
+    // A disabled one stays stopped, and so does one that gets another reason.
     lane_pause(tx, tenant, destination, reason.is_some())
 }
 
@@ -175,13 +180,16 @@ pub(super) fn destination_change(
 ) -> Sql<()> {
     let (sql, reason) = match change {
         DestinationChange::Pause { reason } => {
-            ("UPDATE destination SET paused = coalesce(paused, ?3) WHERE tenant = ?1 AND id = ?2", reason)
+            ("UPDATE destination SET paused = ?3 WHERE tenant = ?1 AND id = ?2 AND paused IS NULL", reason)
         }
         DestinationChange::Disable { reason } => {
-            ("UPDATE destination SET disabled = coalesce(disabled, ?3) WHERE tenant = ?1 AND id = ?2", reason)
+            ("UPDATE destination SET disabled = ?3 WHERE tenant = ?1 AND id = ?2 AND disabled IS NULL", reason)
         }
     };
-    exec(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes(), reason])?;
+    // Attempts under way end one after the other with the same answer; only the first of them changes something.
+    if exec(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes(), reason])? == 0 {
+        return Ok(());
+    }
     lane_pause(tx, tenant, destination, true)
 }
 

@@ -1,26 +1,75 @@
 //! One event with its request, put together from its rows.
+//!
+//! An item of a batch is read from its place in the body; the rest of the body stays on the disk.
+
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use creel_webhook::id::{EventId, TenantId};
 use rusqlite::{Connection, Row, params};
 
 use crate::codec;
-use crate::contract::StoredEvent;
+use crate::contract::{StoreError, StoredEvent};
 use crate::sqlite::statement::{Sql, first, id, packed, time, time_opt};
+
+/// Whether there is such an event.
+pub(super) fn exists(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<bool> {
+    let sql = "SELECT 1 FROM event WHERE tenant = ?1 AND id = ?2";
+    Ok(first(conn, sql, params![tenant.as_bytes(), event.as_bytes()], |_| Ok(()))?.is_some())
+}
+
+/// Reads events; what is not there or is damaged is left out, so that it does not hold the others up.
+pub(super) fn load_all(conn: &Connection, wanted: &[(TenantId, EventId)]) -> HashMap<EventId, StoredEvent> {
+    let mut events = HashMap::with_capacity(wanted.len());
+    for (tenant, event) in wanted {
+        if events.contains_key(event) {
+            continue;
+        }
+        match load(conn, *tenant, *event).map_err(StoreError::from) {
+            Ok(stored) => events.extend(stored.map(|stored| (*event, stored))),
+            Err(error) => tracing::error!(%event, %error, "a claimed run's event could not be read"),
+        }
+    }
+    events
+}
+
+/// An event without its body, and where that stands.
+struct Head {
+    event: StoredEvent,
+    body: i64,
+    item: Option<(usize, usize)>,
+}
 
 /// Reads an event of a tenant.
 pub(super) fn load(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<Option<StoredEvent>> {
     let sql = "SELECT e.tenant, e.id, r.id, e.source, e.number, e.count, e.kind, e.provider_id, e.subject,
-            e.occurred_at, r.received_at, r.head, b.seq IS NULL,
-            CASE WHEN e.item_from IS NULL THEN b.bytes ELSE substr(b.bytes, e.item_from + 1, e.item_to - e.item_from) END
+            e.occurred_at, r.received_at, r.head, b.seq IS NULL, e.request, e.item_from, e.item_to
         FROM event e JOIN request r ON r.seq = e.request LEFT JOIN body b ON b.seq = e.request
         WHERE e.tenant = ?1 AND e.id = ?2";
-    first(conn, sql, params![tenant.as_bytes(), event.as_bytes()], read)
+    let Some(head) = first(conn, sql, params![tenant.as_bytes(), event.as_bytes()], read)? else { return Ok(None) };
+    let mut event = head.event;
+    if !event.erased {
+        event.body = body(conn, head.body, head.item)?;
+    }
+    Ok(Some(event))
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
+/// The bytes of a body, or of one item of it.
+fn body(conn: &Connection, seq: i64, item: Option<(usize, usize)>) -> Sql<Bytes> {
+    let blob = conn.blob_open("main", "body", "bytes", seq, true)?;
+    let (from, to) = item.unwrap_or((0, blob.len()));
+    let mut bytes = vec![0; to.min(blob.len()).saturating_sub(from)];
+    if !bytes.is_empty() {
+        blob.read_at_exact(&mut bytes, from)?;
+    }
+    Ok(bytes.into())
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Head> {
     let head = packed(row, 11, codec::read_request_head)?;
-    Ok(StoredEvent {
+    let place =
+        |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.and_then(|at| usize::try_from(at).ok()));
+    let event = StoredEvent {
         tenant: id(row, 0)?,
         id: id(row, 1)?,
         request: id(row, 2)?,
@@ -38,6 +87,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
         headers: head.headers,
         attributes: head.attributes,
         erased: row.get(12)?,
-        body: Bytes::from(row.get::<_, Option<Vec<u8>>>(13)?.unwrap_or_default()),
-    })
+        body: Bytes::new(),
+    };
+    Ok(Head { event, body: row.get(13)?, item: place(14)?.zip(place(15)?) })
 }

@@ -1,7 +1,8 @@
 //! What people look at: lists, newest first, and the story of one event.
 //!
 //! Each list walks its tenant's key backwards from a place and stops at its limit. A filter that few rows pass may
-//! walk far; the readers' budget of steps ends it then, with an error instead of a pinned log.
+//! walk far; the readers' budget of steps ends it then, with [`StoreError::TooWide`](crate::contract::StoreError::TooWide)
+//! instead of a pinned log.
 
 use creel_webhook::id::{DeliveryId, EventId, RunId, TenantId};
 use creel_webhook::route::Mode;
@@ -207,12 +208,12 @@ pub(super) fn refusal_list(conn: &Connection, tenant: TenantId, asked: u32) -> S
     })
 }
 
+/// One row per tenant, whatever waits.
+pub(super) const PENDING: &str = "SELECT coalesce(sum(pending), 0) FROM ring WHERE kind = ?1";
+
 /// Counts: one row per tenant and kind of work is read, never the work.
 pub(super) fn stats(conn: &Connection) -> Sql<Stats> {
-    let pending = |kind: i64| -> Sql<u64> {
-        let sql = "SELECT coalesce(sum(pending), 0) FROM ring WHERE kind = ?1";
-        Ok(first(conn, sql, [kind], |row| count(row, 0))?.unwrap_or(0))
-    };
+    let pending = |kind: i64| -> Sql<u64> { Ok(first(conn, PENDING, [kind], |row| count(row, 0))?.unwrap_or(0)) };
     let pragma = |sql: &str| -> Sql<u64> { Ok(first(conn, sql, [], |row| count(row, 0))?.unwrap_or(0)) };
     Ok(Stats {
         runs_pending: pending(0)?,

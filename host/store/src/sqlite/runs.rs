@@ -13,7 +13,7 @@ use creel_webhook::route::Mode;
 use creel_webhook::run::{CLAIMS_MAX, RunNext, Verdict};
 use rusqlite::{Row, params};
 
-use crate::contract::{ClaimToken, RunClaim, RunCommit, RunCommitted, RunTicket, StoreError, StoredAnswer};
+use crate::contract::{ClaimToken, RunCommit, RunCommitted, RunTicket, StoreError, StoredAnswer};
 use crate::sqlite::lanes::{self, Lane, Work};
 use crate::sqlite::statement::{Sql, all, exec, first, id, int, time_opt, to_json};
 use crate::sqlite::transaction::Tx;
@@ -31,17 +31,20 @@ struct Live {
     order_key: Option<String>,
     claims: u32,
     attempts: u32,
+    failures: u32,
     deadline: Option<Timestamp>,
 }
 
 pub(super) const DUE: &str =
-    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, deadline
+    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline
     FROM run WHERE lane = ?1 AND claimed = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4";
 
-const BY_CLAIM: &str = "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, deadline
+const BY_CLAIM: &str =
+    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline
     FROM run WHERE claim = ?1 AND id = ?2";
 
-const BY_ID: &str = "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, deadline
+const BY_ID: &str =
+    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline
     FROM run WHERE tenant = ?1 AND id = ?2";
 
 const PROMOTE: &str = "UPDATE run SET due_at = ?3 WHERE due_at IS NULL AND (tenant, id) = (SELECT tenant, id FROM run
@@ -63,12 +66,14 @@ fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
         order_key: row.get(7)?,
         claims: row.get(8)?,
         attempts: row.get(9)?,
-        deadline: time_opt(row, 10)?,
+        failures: row.get(10)?,
+        deadline: time_opt(row, 11)?,
     })
 }
 
-/// Claims due runs.
-pub(super) fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, max: u32) -> Sql<Vec<RunClaim>> {
+/// Claims due runs. Their events are read elsewhere, after the commit: bodies are large and this thread is the only
+/// one that writes.
+pub(super) fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, max: u32) -> Sql<Vec<RunTicket>> {
     let now = tx.now(now);
     let mut claims = Vec::new();
     lanes::visit(tx, Work::Runs, now, max, |tx, lane, may| {
@@ -91,7 +96,7 @@ fn claim_lane(
     now: Timestamp,
     lease_ms: u64,
     want: u32,
-    claims: &mut Vec<RunClaim>,
+    claims: &mut Vec<RunTicket>,
 ) -> Sql<()> {
     let due = all(tx.conn, DUE, params![lane.id, claimed, now.as_millis(), want], live)?;
     for run in due {
@@ -100,9 +105,8 @@ fn claim_lane(
             end_undecided(tx, &run, Verdict::Host, &reason, now)?;
         } else if run.mode == Mode::Reply && is_answered(tx, &run, now)? {
             end_undecided(tx, &run, Verdict::Unanswered, "it was not run before its deadline", now)?;
-        } else if let Some(event) = events::load(tx.conn, run.tenant, run.event)? {
-            let ticket = claim_one(tx, &run, now, lease_ms)?;
-            claims.push(RunClaim { ticket, event });
+        } else if events::exists(tx.conn, run.tenant, run.event)? {
+            claims.push(claim_one(tx, &run, now, lease_ms)?);
         } else {
             end_undecided(tx, &run, Verdict::Host, "its event is gone", now)?;
         }
@@ -130,6 +134,7 @@ fn claim_one(tx: &mut Tx<'_>, run: &Live, now: Timestamp, lease_ms: u64) -> Sql<
         plugin: run.plugin,
         mode: run.mode,
         attempts: run.attempts,
+        failures: run.failures,
         claims: run.claims + 1,
         lease_until,
         deadline: run.deadline,
@@ -232,7 +237,7 @@ fn update(tx: &Tx<'_>, run: &Live, commit: &RunCommit, judged: Judged<'_>, numbe
     };
     let sql = "UPDATE run SET claimed = 0, claim = NULL, attempts = attempts + 1, ended_at = ?3, due_at = ?4,
             verdict = ?5, reason = ?6, deployment = ?7, fuel = ?8, memory_bytes = ?9, cpu_us = ?10, wait_us = ?11,
-            deliveries = ?12
+            deliveries = ?12, failures = failures + ?13
         WHERE tenant = ?1 AND id = ?2";
     let usage = &commit.usage;
     let values = params![
@@ -247,7 +252,8 @@ fn update(tx: &Tx<'_>, run: &Live, commit: &RunCommit, judged: Judged<'_>, numbe
         int(usage.memory_bytes),
         int(usage.cpu_us),
         int(usage.wait_us),
-        (!numbers.is_empty()).then_some(numbers)
+        (!numbers.is_empty()).then_some(numbers),
+        judged.verdict.is_host_failure()
     ];
     exec(tx.conn, sql, values)?;
     Ok(())

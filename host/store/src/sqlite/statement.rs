@@ -53,6 +53,10 @@ impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Store(error) => error,
+            // Nothing interrupts a statement but a reader's budget of steps.
+            Fault::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                StoreError::TooWide
+            }
             Fault::Sql(error) => StoreError::Failed(error.to_string()),
         }
     }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, StatementStatus, params};
 
 use crate::conformance::{self, World};
-use crate::contract::{Accepted, Store, StoreError};
-use crate::sqlite::{Options, SqliteStore, deliveries, lanes, runs};
+use crate::contract::{Accepted, RunFilter, Store, StoreError};
+use crate::sqlite::statement::first;
+use crate::sqlite::{Options, SqliteStore, deliveries, lanes, reading, runs};
+use creel_webhook::run::{CLAIMS_MAX, Verdict};
 
 fn open(dir: &tempfile::TempDir) -> SqliteStore {
     SqliteStore::open(dir.path().join("creel.db"), Options::default()).expect("the store opens")
@@ -111,6 +113,8 @@ fn claims_do_not_scan() {
     let mut statements = lanes::PLANS.to_vec();
     statements.extend(runs::PLANS);
     statements.extend(deliveries::PLANS);
+    // Asked twice a second.
+    statements.push(reading::PENDING);
     for sql in statements {
         let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let steps: Vec<String> = plan.raw_query().mapped(|row| row.get(3)).collect::<Result<_, _>>().unwrap();
@@ -207,4 +211,67 @@ async fn blocked_rows_cost_a_claim_nothing() {
     let ticket = &claims.iter().find(|claim| claim.ticket.run == head).unwrap().ticket;
     world.done(ticket.run, ticket.claim, conformance::START, vec![]).await;
     assert_eq!(world.claim(conformance::START, 10).await.len(), 1, "and one is promoted");
+}
+
+/// More steps than a reader may take.
+const ENDLESS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+
+#[tokio::test]
+async fn a_list_that_looks_at_too_much_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let endless = store.readers.list(|conn| first(conn, ENDLESS, [], |row| row.get::<_, i64>(0))).await;
+    assert!(matches!(endless, Err(StoreError::TooWide)), "{endless:?}");
+    assert_eq!(store.stats().await.unwrap().runs_pending, 0, "and the connection is as good as before");
+}
+
+#[tokio::test]
+async fn lists_leave_places_for_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(&dir));
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Arc::new(std::sync::Mutex::new(gate));
+    let lists: Vec<_> = (0..8)
+        .map(|_| {
+            let (store, gate) = (store.clone(), gate.clone());
+            tokio::spawn(async move {
+                let wait = move |_: &Connection| {
+                    gate.lock().unwrap().recv().unwrap();
+                    Ok(())
+                };
+                store.readers.list(wait).await
+            })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let key = store.key_find([0; 32]);
+    let found = tokio::time::timeout(std::time::Duration::from_secs(20), key).await;
+    for _ in 0..8 {
+        go.send(()).unwrap();
+    }
+    for list in lists {
+        list.await.unwrap().unwrap();
+    }
+    assert!(found.expect("a key is found while lists wait").unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_holds_nobody_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(Arc::new(open(&dir))).await;
+    let bad = world.accept_keyed(None).await;
+    let good = world.accept_keyed(None).await;
+    let conn = Connection::open(dir.path().join("creel.db")).unwrap();
+    conn.execute("UPDATE request SET head = x'ff' WHERE seq = (SELECT min(seq) FROM request)", []).unwrap();
+    let claims = world.claim(conformance::START, 10).await;
+    assert_eq!(claims.iter().map(|claim| claim.ticket.run).collect::<Vec<_>>(), [good]);
+    let mut now = conformance::START;
+    let dead = RunFilter { verdict: Some(Verdict::Host), limit: 10, ..RunFilter::default() };
+    for _ in 0..CLAIMS_MAX {
+        assert!(world.store.run_list(world.home.tenant, dead.clone()).await.unwrap().is_empty());
+        now = now.plus_ms(60_000);
+        world.claim(now, 10).await;
+    }
+    let runs = world.store.run_list(world.home.tenant, dead).await.unwrap();
+    assert!(runs.iter().any(|run| run.id == bad), "five lost claims end it: {runs:?}");
 }

@@ -4,8 +4,13 @@
 //! Tokens and passwords must go, since whoever reads them can speak for the provider. Signatures go too: most are
 //! harmless once used, and nobody has to ask which.
 
+use std::fmt;
+use std::ops::Range;
+
 use bytes::Bytes;
-use serde_json::Value;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::pointer::Place;
 use crate::request::RawRequest;
@@ -81,7 +86,9 @@ impl Scheme {
         }
     }
 
-    /// The body without its credentials; the same bytes when it holds none.
+    /// The body without its credentials, every other byte as it was sent; the same bytes when it holds none.
+    ///
+    /// The structure stays: whoever needs byte ranges within what is kept takes them of this body.
     pub fn redact_body(&self, body: &Bytes) -> Bytes {
         let credentials = self.credentials();
         let paths = credentials.iter().filter_map(|part| match part {
@@ -92,12 +99,9 @@ impl Scheme {
         if paths.is_empty() {
             return body.clone();
         }
-        let Ok(mut value) = serde_json::from_slice::<Value>(body) else { return body.clone() };
-        for path in paths {
-            let segments: Vec<&str> = path.split('/').skip(1).collect();
-            mask(&mut value, &segments);
-        }
-        serde_json::to_vec(&value).map_or_else(|_| body.clone(), Bytes::from)
+        let Ok(root) = serde_json::from_slice::<&RawValue>(body) else { return body.clone() };
+        let found: Vec<&str> = paths.into_iter().flat_map(|path| values_at(root, path)).collect();
+        splice(body, &found)
     }
 }
 
@@ -132,17 +136,78 @@ fn redact_query(query: &str, credentials: &[Credential]) -> String {
     query.split('&').map(redact).collect::<Vec<_>>().join("&")
 }
 
-fn mask(value: &mut Value, path: &[&str]) {
-    let Some((first, rest)) = path.split_first() else {
-        *value = Value::String(VERIFIED.to_owned());
-        return;
-    };
-    match value {
-        Value::Array(items) if *first == "*" => items.iter_mut().for_each(|item| mask(item, rest)),
-        _ => {
-            if let Some(inner) = value.pointer_mut(&format!("/{first}")) {
-                mask(inner, rest);
+/// The values at a path with `*` for every item, as they are written. A name that an object holds twice leads to
+/// both: readers differ in which of the two they believe.
+fn values_at<'b>(root: &'b RawValue, path: &str) -> Vec<&'b str> {
+    let mut here = vec![root];
+    for segment in path.split('/').skip(1) {
+        here = here.into_iter().flat_map(|value| children(value, segment)).collect();
+    }
+    here.into_iter().map(RawValue::get).collect()
+}
+
+fn children<'b>(value: &'b RawValue, segment: &str) -> Vec<&'b RawValue> {
+    let text = value.get();
+    match text.as_bytes().first() {
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
+            match segment {
+                "*" => items,
+                index => index.parse::<usize>().ok().and_then(|index| items.get(index).copied()).into_iter().collect(),
             }
         }
+        Some(b'{') => {
+            let name = segment.replace("~1", "/").replace("~0", "~");
+            let members = serde_json::from_str::<Members<'b>>(text).map_or_else(|_| Vec::new(), |members| members.0);
+            members.into_iter().filter(|(key, _)| *key == name).map(|(_, value)| value).collect()
+        }
+        _ => Vec::new(),
     }
+}
+
+/// The members of an object in order, repetitions included.
+struct Members<'b>(Vec<(String, &'b RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
+}
+
+/// The body with `"[verified]"` in place of these parts of it; every other byte stays.
+fn splice(body: &Bytes, parts: &[&str]) -> Bytes {
+    let start_of = |part: &str| (part.as_ptr() as usize).checked_sub(body.as_ptr() as usize);
+    let mut ranges: Vec<Range<usize>> =
+        parts.iter().filter_map(|part| start_of(part).map(|start| start..start + part.len())).collect();
+    // A part within another goes with it: the outer one begins first and ends last.
+    ranges.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
+    let mut spliced = Vec::with_capacity(body.len() + ranges.len() * (VERIFIED.len() + 2));
+    let mut kept = 0;
+    for range in ranges {
+        if let Some(before) = body.get(kept..range.start) {
+            spliced.extend_from_slice(before);
+            spliced.extend_from_slice(format!("\"{VERIFIED}\"").as_bytes());
+            kept = range.end;
+        }
+    }
+    spliced.extend_from_slice(body.get(kept..).unwrap_or_default());
+    spliced.into()
 }
