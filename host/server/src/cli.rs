@@ -15,6 +15,7 @@ pub mod deploy;
 pub mod init;
 pub mod manifest;
 pub mod new;
+pub mod plain;
 pub mod serve;
 pub mod tell;
 
@@ -118,7 +119,10 @@ async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Event { id, body: true } => {
             let body = tenant.event_body(&id).await?;
-            std::io::stdout().write_all(&body).context("writing the body")
+            let mut out = std::io::stdout();
+            // A pipe gets the bytes; a terminal would obey some of them.
+            let shown = if out.is_terminal() { plain::lines(&String::from_utf8_lossy(&body)).into() } else { body };
+            out.write_all(&shown).context("writing the body")
         }
         Command::Event { id, .. } => {
             let story = tenant.story(&id).await?;
@@ -311,7 +315,7 @@ fn progress(line: &str) {
 fn say<T: Serialize>(globals: &Globals, value: &T, text: impl FnOnce() -> String) -> anyhow::Result<()> {
     if globals.json {
         let json = serde_json::to_string(value).context("writing JSON")?;
-        anstream::println!("{json}");
+        anstream::println!("{}", plain::json(&json));
     } else {
         anstream::println!("{}", text());
     }
