@@ -176,6 +176,10 @@ fn fresh_directory(options: &Options) -> anyhow::Result<PathBuf> {
         options.data_dir.clone()
     };
     if directory.join(MARK).exists() {
+        // Held until it is gone: an earlier demo that still serves must not lose its data below its feet.
+        let _held = DataDir::open(&directory).context(
+            "an earlier demo's directory can't be replaced; end that demo, or name another directory with --data-dir",
+        )?;
         std::fs::remove_dir_all(&directory).with_context(|| format!("removing {}", directory.display()))?;
     }
     if directory.exists() {
@@ -217,5 +221,20 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let directory = fresh_directory(&options(temp.path().join("demo"))).unwrap();
         assert_eq!(std::fs::metadata(directory).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_demo_that_still_serves_keeps_its_directory() {
+        let temp = tempfile::tempdir().unwrap();
+        let options = options(temp.path().join("demo"));
+        let directory = fresh_directory(&options).unwrap();
+        std::fs::write(directory.join("creel.db"), "events").unwrap();
+        let serving = DataDir::open(&directory).unwrap();
+        let refusal = format!("{:#}", fresh_directory(&options).unwrap_err());
+        assert!(refusal.contains("--data-dir") && refusal.contains("is in use by process"), "{refusal}");
+        assert!(directory.join("creel.db").exists());
+        drop(serving);
+        fresh_directory(&options).unwrap();
+        assert!(!directory.join("creel.db").exists());
     }
 }
