@@ -59,8 +59,8 @@ pub enum MasterKeySource {
 pub struct Config {
     /// `data_dir`.
     pub data_dir: PathBuf,
-    /// `public_url`, without a slash at its end.
-    pub public_url: String,
+    /// `public_url`, without a slash at its end; `None` follows the address that ingress is bound to.
+    pub public_url: Option<String>,
     /// `master_key.file` or `CREEL_MASTER_KEY`.
     pub master_key: MasterKeySource,
     /// `ingress.*`.
@@ -236,6 +236,11 @@ impl Config {
     /// Defaults in that data directory: for tests and the demo.
     pub fn in_directory(data_dir: &Path) -> Config {
         Config { data_dir: data_dir.to_owned(), ..Raw::default().build() }.with_master_key_in_data_dir()
+    }
+
+    /// Base of the URLs that senders are given, without a slash at its end.
+    pub fn base_url(&self) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.ingress.listen))
     }
 
     fn with_master_key_in_data_dir(mut self) -> Config {
@@ -430,10 +435,10 @@ impl Raw {
         }
     }
 
-    fn public_url(&self) -> String {
+    fn public_url(&self) -> Option<String> {
         match self.value("public_url") {
-            Some(Value::Url(url)) => Url::as_str(&url).trim_end_matches('/').to_owned(),
-            _ => format!("http://{}", self.listen("ingress.listen")),
+            Some(Value::Url(url)) => Some(Url::as_str(&url).trim_end_matches('/').to_owned()),
+            _ => None,
         }
     }
 

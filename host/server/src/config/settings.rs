@@ -89,7 +89,7 @@ const fn millis(key: &'static str, min: u64, max: u64, default: &'static str, do
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
     setting("data_dir", Kind::Path, "creel-data", "Directory of everything that is kept; one process at a time."),
-    setting("public_url", Kind::Url, "", "Base of the URLs that senders are given; some providers sign it. By default http:// and `ingress.listen`."),
+    setting("public_url", Kind::Url, "", "Base of the URLs that senders are given; some providers sign it. By default http:// and the address that `ingress.listen` came to."),
     setting("master_key.file", Kind::Path, "", "File of the key that seals secrets. By default `master.key` in the data directory; CREEL_MASTER_KEY goes before it."),
 
     setting("ingress.listen", Kind::Listen, "127.0.0.1:8080", "Where webhooks arrive."),
