@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use creel_server::api::SecretView;
 use creel_server::cli::apply::{Options, Plan, Planned, apply_file};
 use creel_server::cli::client::{Client, ClientError};
 use creel_server::cli::manifest::ManifestError;
@@ -95,6 +96,18 @@ async fn a_plan_says_what_changes() {
     let expected = ["~ secret vapi ", "~ destination crm url", "~ plugin call-ended config"];
     assert_eq!(changed(&plan), expected);
     assert_eq!(stage.apply(Options::default()).await.changes(), 0);
+}
+
+#[tokio::test]
+async fn origins_that_the_file_no_longer_names_go() {
+    let stage = Stage::new().await;
+    let origins = "value = \"one\"\norigins = [\"https://old.example\"]";
+    stage.edit("value = \"one\"", origins);
+    stage.apply(Options::default()).await;
+    stage.edit(origins, "value = \"one\"");
+    assert_eq!(changed(&stage.apply(Options::default()).await), ["~ secret vapi "]);
+    let kept = stage.client.tenant("acme").get::<SecretView>("vapi").await.unwrap();
+    assert_eq!(kept.origins, [""; 0]);
 }
 
 #[tokio::test]
