@@ -7,6 +7,8 @@ use creel_server::cli::apply::{Options, Plan, Planned, apply_file};
 use creel_server::cli::client::{Client, ClientError};
 use creel_server::cli::manifest::ManifestError;
 
+use serde_json::Value;
+
 use crate::desk::Desk;
 
 const FILE: &str = r#"
@@ -120,6 +122,25 @@ async fn only_pruning_removes() {
     let expected = ["- route ended ", "- source calls ", "- destination crm ", "- secret crm ", "- secret vapi "];
     assert_eq!(changed(&pruned), expected);
     assert_eq!(stage.apply(Options { prune: true, ..Options::default() }).await.changes(), 0);
+}
+
+/// The program itself, without a terminal: exit code, standard output, standard error.
+async fn creel(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_creel"));
+    command.args(arguments).env("CREEL_URL", stage.client.url()).env("CREEL_KEY", &stage.desk.operator);
+    let output = command.stdin(std::process::Stdio::null()).output().await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test]
+async fn errors_are_json_where_json_was_asked_for() {
+    let stage = Stage::new().await;
+    let (code, out, err) = creel(&stage, &["--json", "--tenant", "nobody", "sources"]).await;
+    let error: Value = serde_json::from_str(&err).unwrap();
+    assert_eq!((code, out.as_str(), &error["problem"]["status"]), (Some(3), "", &Value::from(404)));
+    let (code, _, err) = creel(&stage, &["--tenant", "nobody", "sources"]).await;
+    assert!(code == Some(3) && err.starts_with("creel: "), "{err}");
 }
 
 #[tokio::test]

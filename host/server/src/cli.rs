@@ -42,6 +42,7 @@ pub fn main() -> ExitCode {
     if matches!(cli.command, Command::CompileComponent) {
         return compile_component();
     }
+    let json = cli.globals.json;
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -50,8 +51,12 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let style = anstyle::AnsiColor::Red.on_default().bold();
-            anstream::eprintln!("{style}creel:{style:#} {error:#}");
+            if json {
+                eprintln!("{}", plain::json(&error_json(&error).to_string()));
+            } else {
+                let style = anstyle::AnsiColor::Red.on_default().bold();
+                anstream::eprintln!("{style}creel:{style:#} {error:#}");
+            }
             ExitCode::from(exit_code(&error))
         }
     }
@@ -69,6 +74,15 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         Some(ClientError::Setup(_)) => 2,
         _ => 1,
     }
+}
+
+/// An error for programs: its text, and the host's own problem document where it refused.
+pub fn error_json(error: &anyhow::Error) -> serde_json::Value {
+    let mut object = serde_json::json!({ "error": format!("{error:#}") });
+    if let Some(ClientError::Refused(problem)) = error.downcast_ref() {
+        object["problem"] = serde_json::json!(problem);
+    }
+    object
 }
 
 /// Something about the command line that clap can't see.
