@@ -134,6 +134,19 @@ async fn creel(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String, Strin
 }
 
 #[tokio::test]
+async fn json_is_never_mixed_with_a_question() {
+    let stage = Stage::new().await;
+    let file = stage.file.to_str().unwrap();
+    let (code, out, err) = creel(&stage, &["--json", "apply", file]).await;
+    let error: Value = serde_json::from_str(&err).unwrap();
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(error["error"].as_str().unwrap().contains("--yes"), "{error}");
+    let (code, out, _) = creel(&stage, &["--json", "apply", file, "--dry-run"]).await;
+    let plan: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &plan["tenant"]), (Some(0), &Value::from("acme")));
+}
+
+#[tokio::test]
 async fn errors_are_json_where_json_was_asked_for() {
     let stage = Stage::new().await;
     let (code, out, err) = creel(&stage, &["--json", "--tenant", "nobody", "sources"]).await;

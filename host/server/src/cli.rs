@@ -233,6 +233,9 @@ async fn init(globals: &Globals, file: Option<&Path>) -> anyhow::Result<()> {
 
 #[allow(clippy::disallowed_methods, reason = "a file may name variables of the environment for its secrets")]
 async fn apply(globals: &Globals, wanted: &args::Apply) -> anyhow::Result<()> {
+    if globals.json && !wanted.yes && !wanted.dry_run {
+        bail!(Usage("with --json nobody is asked; say --yes, or --dry-run to see the plan only"));
+    }
     let manifest = manifest::load(&wanted.file, &|name| std::env::var(name).ok())?;
     let client = client(globals)?;
     let named = manifest.tenant.is_some();
@@ -244,7 +247,7 @@ async fn apply(globals: &Globals, wanted: &args::Apply) -> anyhow::Result<()> {
     }
     if !wanted.dry_run && plan.changes() > 0 {
         if !wanted.yes && !confirmed()? {
-            bail!(Usage("nothing was changed"));
+            bail!("nothing was changed, as you said; `creel apply` asks again");
         }
         apply::carry_out(&client, &plan, &mut |step| {
             if !globals.json {
@@ -264,8 +267,7 @@ fn confirmed() -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!(Usage("nobody is there to be asked; say --yes, or --dry-run to see the plan only"));
     }
-    anstream::print!("apply this? [y/N] ");
-    std::io::stdout().flush().context("asking")?;
+    anstream::eprint!("apply this? [y/N] ");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).context("reading the answer")?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

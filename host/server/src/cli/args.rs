@@ -40,7 +40,7 @@ pub struct Globals {
     /// The tenant; a tenant's own key needs none
     #[arg(long, global = true, env = "CREEL_TENANT")]
     pub tenant: Option<String>,
-    /// Answer in JSON
+    /// Answer in JSON, errors too; `apply` then wants --yes or --dry-run
     #[arg(long, global = true)]
     pub json: bool,
 }
