@@ -71,8 +71,6 @@ pub struct Config {
     pub store_bytes_max: u64,
     /// `tenant.pending_runs_max`.
     pub pending_runs_max: u64,
-    /// `tenant.concurrent_runs_max`.
-    pub concurrent_runs_per_tenant_max: u32,
     /// `runtime.*`.
     pub runtime: RuntimeConfig,
     /// `egress.allow`.
@@ -119,8 +117,6 @@ pub struct IngressConfig {
 pub struct AdminConfig {
     /// `admin.listen`.
     pub listen: SocketAddr,
-    /// `admin.body_bytes_max`.
-    pub body_bytes_max: u64,
 }
 
 /// `runtime.*`.
@@ -140,8 +136,6 @@ pub struct RuntimeConfig {
     pub guest_threads: usize,
     /// `runtime.component_bytes_max`.
     pub component_bytes_max: u64,
-    /// `runtime.cache_bytes_max`.
-    pub cache_bytes_max: u64,
 }
 
 /// Where a mistake was made.
@@ -413,13 +407,9 @@ impl Raw {
             public_url: self.public_url(),
             master_key: self.master_key.take().map_or(MasterKeySource::File(key_file), MasterKeySource::Environment),
             ingress: self.ingress(),
-            admin: AdminConfig {
-                listen: self.listen("admin.listen"),
-                body_bytes_max: self.number("admin.body_bytes_max"),
-            },
+            admin: AdminConfig { listen: self.listen("admin.listen") },
             store_bytes_max: self.number("store.bytes_max"),
             pending_runs_max: self.number("tenant.pending_runs_max"),
-            concurrent_runs_per_tenant_max: self.number("tenant.concurrent_runs_max"),
             runtime: self.runtime(),
             egress_allow: match self.value("egress.allow") {
                 Some(Value::Places(places)) => places,
@@ -465,7 +455,6 @@ impl Raw {
             reply_slots: self.number("runtime.reply_slots"),
             guest_threads: self.number("runtime.guest_threads"),
             component_bytes_max: self.number("runtime.component_bytes_max"),
-            cache_bytes_max: self.number("runtime.cache_bytes_max"),
         }
     }
 
@@ -484,7 +473,6 @@ impl Raw {
         }
         self.check_order("ingress.connections_per_address_max", "ingress.connections_max");
         self.check_order("ingress.body_bytes_max", "ingress.in_flight_body_bytes_max");
-        self.check_order("runtime.component_bytes_max", "admin.body_bytes_max");
     }
 
     fn check_order(&mut self, smaller: &'static str, larger: &'static str) {

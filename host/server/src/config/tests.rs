@@ -71,6 +71,13 @@ fn all_mistakes_are_told_at_once_each_with_its_line_and_what_is_allowed() {
 }
 
 #[test]
+fn settings_that_nothing_reads_are_none() {
+    for key in ["admin.body_bytes_max", "tenant.concurrent_runs_max", "runtime.cache_bytes_max"] {
+        assert!(mistakes(&format!("{key} = 1048576"), &[])[0].contains("there is no such setting"), "{key}");
+    }
+}
+
+#[test]
 fn broken_toml_is_told_with_its_line() {
     let found = mistakes("data_dir = \"x\"\n[ingress\nlisten = 1\n", &[]);
     assert!(found[0].starts_with("creel.toml:2: "), "{found:?}");
