@@ -147,6 +147,25 @@ async fn json_is_never_mixed_with_a_question() {
 }
 
 #[tokio::test]
+async fn an_operator_sets_a_tenants_limits() {
+    let stage = Stage::new().await;
+    let tenant = async |more: &[&str]| {
+        let (code, out, err) = creel(&stage, &[&["--json", "tenant", "acme"], more].concat()).await;
+        (code, serde_json::from_str::<Value>(if out.is_empty() { &err } else { &out }).unwrap())
+    };
+    assert_eq!(tenant(&[]).await.0, Some(3), "there is none yet");
+    assert_eq!(tenant(&["--fuel-max", "500000"]).await.1["limits"]["fuel_max"], 500_000);
+    let (code, both) = tenant(&["--run-timeout-ms", "100"]).await;
+    assert_eq!(
+        (code, &both["limits"]["fuel_max"], &both["limits"]["run_timeout_ms"]),
+        (Some(0), &Value::from(500_000), &Value::from(100))
+    );
+    let (code, error) = tenant(&["--pending-runs-max", "0"]).await;
+    assert_eq!((code, &error["problem"]["errors"][0]["pointer"]), (Some(4), &Value::from("/limits/pending_runs_max")));
+    assert_eq!(tenant(&["--reset"]).await.1["limits"]["fuel_max"], Value::Null);
+}
+
+#[tokio::test]
 async fn errors_are_json_where_json_was_asked_for() {
     let stage = Stage::new().await;
     let (code, out, err) = creel(&stage, &["--json", "--tenant", "nobody", "sources"]).await;

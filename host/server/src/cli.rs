@@ -118,6 +118,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             })
         }
         Command::Presets => list_presets(&globals),
+        Command::Tenant(wanted) => set_tenant(&globals, &wanted).await,
         other => ask(&globals, other).await,
     }
 }
@@ -204,6 +205,21 @@ async fn act(globals: &Globals, tenant: &TenantClient, command: Command) -> anyh
         }
         _ => bail!("this command is not one that asks a host"),
     }
+}
+
+async fn set_tenant(globals: &Globals, wanted: &args::Tenant) -> anyhow::Result<()> {
+    let client = client(globals)?;
+    let before = match client.tenant(&wanted.name).about().await {
+        Ok(tenant) => Some(tenant),
+        Err(ClientError::Refused(problem)) if problem.status == 404 && wanted.names_limits() => None,
+        Err(error) => return Err(error.into()),
+    };
+    let limits = wanted.limits(before.as_ref().map(|tenant| tenant.limits).unwrap_or_default());
+    let now = match before {
+        Some(tenant) if tenant.limits == limits => tenant,
+        _ => client.tenant_put(&wanted.name, &serde_json::json!({ "limits": limits })).await?.resource,
+    };
+    say(globals, &now, || tell::tenant(&now))
 }
 
 async fn switch(globals: &Globals, tenant: &TenantClient, what: &Switch, pause: bool) -> anyhow::Result<()> {

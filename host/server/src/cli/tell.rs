@@ -14,7 +14,7 @@ use creel_webhook::run::{LogLevel, Verdict};
 
 use super::apply::{Plan, Planned, Step};
 use super::plain::plain;
-use crate::api::{DeliveryView, DeploymentView, EventLine, RefusalView, RunView, SourceView, StoryView};
+use crate::api::{DeliveryView, DeploymentView, EventLine, RefusalView, RunView, SourceView, StoryView, TenantView};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -117,6 +117,21 @@ pub fn sources(sources: &[SourceView]) -> String {
         vec![one.name.clone(), one.spec.preset.clone(), one.url.clone(), state.to_owned()]
     };
     table(&["SOURCE", "PRESET", "URL", ""], sources.iter().map(row).collect())
+}
+
+/// A tenant and its own limits.
+pub fn tenant(tenant: &TenantView) -> String {
+    let limits = &tenant.limits;
+    let row = |(name, limit): (&str, Option<u64>)| {
+        vec![name.to_owned(), limit.map_or_else(|| "the host's".to_owned(), |limit| limit.to_string())]
+    };
+    let rows = [
+        ("pending_runs_max", limits.pending_runs_max),
+        ("fuel_max", limits.fuel_max),
+        ("memory_bytes_max", limits.memory_bytes_max),
+        ("run_timeout_ms", limits.run_timeout_ms),
+    ];
+    format!("{BOLD}{}{BOLD:#} {}\n{}", plain(&tenant.name), tenant.id, table(&["LIMIT", "OWN"], rows.map(row).into()))
 }
 
 /// Deployments, a line each.
