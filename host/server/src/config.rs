@@ -314,7 +314,7 @@ impl Raw {
         let known = SETTINGS.iter().map(|setting| setting.key).chain(sections);
         let what = match settings::nearest(&key, known) {
             Some(near) => format!("there is no such setting; is `{near}` meant?"),
-            None => "there is no such setting; `creel config` lists them".to_owned(),
+            None => "there is no such setting; `creel settings` lists them".to_owned(),
         };
         self.mistake(key, origin, what);
     }
@@ -336,7 +336,7 @@ impl Raw {
             } else {
                 let names: Vec<String> = SETTINGS.iter().map(Setting::env).collect();
                 let near = settings::nearest(name, names.iter().map(String::as_str));
-                let hint = near.map_or("`creel config` lists them".to_owned(), |near| format!("is `{near}` meant?"));
+                let hint = near.map_or("`creel settings` lists them".to_owned(), |near| format!("is `{near}` meant?"));
                 self.mistake(name, origin, format!("there is no such setting; {hint}"));
             }
         }

@@ -1,4 +1,4 @@
-//! Every setting, once: key, kind, default and reason. Validation, `creel config` and the documentation read this
+//! Every setting, once: key, kind, default and reason. Validation, `creel settings` and the documentation read this
 //! table; a setting that is not here does not exist.
 //!
 //! The name in the environment is the key in upper case with `CREEL_` before it and `_` for the dot;

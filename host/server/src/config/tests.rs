@@ -75,6 +75,8 @@ fn settings_that_nothing_reads_are_none() {
     for key in ["admin.body_bytes_max", "tenant.concurrent_runs_max", "runtime.cache_bytes_max"] {
         assert!(mistakes(&format!("{key} = 1048576"), &[])[0].contains("there is no such setting"), "{key}");
     }
+    let far = &mistakes("entirely_unknown_and_far_away = 1", &[])[0];
+    assert!(far.contains("`creel settings` lists them"), "the command has to be there: {far}");
 }
 
 #[test]
