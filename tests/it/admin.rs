@@ -131,6 +131,20 @@ async fn secrets_are_never_shown() {
 }
 
 #[tokio::test]
+async fn origins_are_added_only_with_the_value() {
+    let (desk, _) = Desk::with_tenants().await;
+    let put = async |body: Value| desk.call(Method::PUT, "/v1/tenants/acme/secrets/crm", body).await;
+    let (ours, evil) = (json!(["https://crm.example"]), json!(["https://crm.example", "https://evil.example"]));
+    put(json!({ "value": "x", "origins": ours })).await;
+    assert_eq!(put(json!({ "origins": evil })).await.problem(422), ["/origins"]);
+    assert_eq!(put(json!({ "origins": evil, "value": "x" })).await.json()["result"], "changed");
+    assert_eq!(put(json!({ "origins": ours })).await.json()["result"], "changed");
+    assert_eq!(put(json!({ "origins": evil, "value": "another" })).await.json()["result"], "changed");
+    assert_eq!(put(json!({ "origins": [] })).await.json()["resource"]["origins"], json!([]));
+    assert_eq!(put(json!({ "origins": evil })).await.problem(422), ["/origins"]);
+}
+
+#[tokio::test]
 async fn every_mistake_of_a_document_is_told_at_once() {
     let (desk, _) = Desk::with_tenants().await;
     let put = async |path: &str, body: Value| desk.call(Method::PUT, &format!("/v1/tenants/acme/{path}"), body).await;

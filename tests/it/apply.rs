@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use creel_server::api::SecretView;
 use creel_server::cli::apply::{Options, Plan, Planned, apply_file};
 use creel_server::cli::client::{Client, ClientError};
 use creel_server::cli::manifest::ManifestError;
+
+use serde_json::Value;
 
 use crate::desk::Desk;
 
@@ -98,6 +101,18 @@ async fn a_plan_says_what_changes() {
 }
 
 #[tokio::test]
+async fn origins_that_the_file_no_longer_names_go() {
+    let stage = Stage::new().await;
+    let origins = "value = \"one\"\norigins = [\"https://old.example\"]";
+    stage.edit("value = \"one\"", origins);
+    stage.apply(Options::default()).await;
+    stage.edit(origins, "value = \"one\"");
+    assert_eq!(changed(&stage.apply(Options::default()).await), ["~ secret vapi "]);
+    let kept = stage.client.tenant("acme").get::<SecretView>("vapi").await.unwrap();
+    assert_eq!(kept.origins, [""; 0]);
+}
+
+#[tokio::test]
 async fn only_pruning_removes() {
     let stage = Stage::new().await;
     stage.apply(Options::default()).await;
@@ -107,6 +122,57 @@ async fn only_pruning_removes() {
     let expected = ["- route ended ", "- source calls ", "- destination crm ", "- secret crm ", "- secret vapi "];
     assert_eq!(changed(&pruned), expected);
     assert_eq!(stage.apply(Options { prune: true, ..Options::default() }).await.changes(), 0);
+}
+
+/// The program itself, without a terminal: exit code, standard output, standard error.
+async fn creel(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_creel"));
+    command.args(arguments).env("CREEL_URL", stage.client.url()).env("CREEL_KEY", &stage.desk.operator);
+    let output = command.stdin(std::process::Stdio::null()).output().await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test]
+async fn json_is_never_mixed_with_a_question() {
+    let stage = Stage::new().await;
+    let file = stage.file.to_str().unwrap();
+    let (code, out, err) = creel(&stage, &["--json", "apply", file]).await;
+    let error: Value = serde_json::from_str(&err).unwrap();
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(error["error"].as_str().unwrap().contains("--yes"), "{error}");
+    let (code, out, _) = creel(&stage, &["--json", "apply", file, "--dry-run"]).await;
+    let plan: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &plan["tenant"]), (Some(0), &Value::from("acme")));
+}
+
+#[tokio::test]
+async fn an_operator_sets_a_tenants_limits() {
+    let stage = Stage::new().await;
+    let tenant = async |more: &[&str]| {
+        let (code, out, err) = creel(&stage, &[&["--json", "tenant", "acme"], more].concat()).await;
+        (code, serde_json::from_str::<Value>(if out.is_empty() { &err } else { &out }).unwrap())
+    };
+    assert_eq!(tenant(&[]).await.0, Some(3), "there is none yet");
+    assert_eq!(tenant(&["--fuel-max", "500000"]).await.1["limits"]["fuel_max"], 500_000);
+    let (code, both) = tenant(&["--run-timeout-ms", "100"]).await;
+    assert_eq!(
+        (code, &both["limits"]["fuel_max"], &both["limits"]["run_timeout_ms"]),
+        (Some(0), &Value::from(500_000), &Value::from(100))
+    );
+    let (code, error) = tenant(&["--pending-runs-max", "0"]).await;
+    assert_eq!((code, &error["problem"]["errors"][0]["pointer"]), (Some(4), &Value::from("/limits/pending_runs_max")));
+    assert_eq!(tenant(&["--reset"]).await.1["limits"]["fuel_max"], Value::Null);
+}
+
+#[tokio::test]
+async fn errors_are_json_where_json_was_asked_for() {
+    let stage = Stage::new().await;
+    let (code, out, err) = creel(&stage, &["--json", "--tenant", "nobody", "sources"]).await;
+    let error: Value = serde_json::from_str(&err).unwrap();
+    assert_eq!((code, out.as_str(), &error["problem"]["status"]), (Some(3), "", &Value::from(404)));
+    let (code, _, err) = creel(&stage, &["--tenant", "nobody", "sources"]).await;
+    assert!(code == Some(3) && err.starts_with("creel: "), "{err}");
 }
 
 #[tokio::test]

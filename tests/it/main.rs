@@ -37,5 +37,8 @@ mod desk;
 /// The admin API: who may, what is refused and how, what is never shown.
 mod admin;
 
+/// The URLs that a host gives away.
+mod urls;
+
 /// `creel apply` through the client over a real socket: plan, carry out, plan again.
 mod apply;

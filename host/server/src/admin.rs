@@ -20,6 +20,8 @@
 
 use axum::Router;
 
+use crate::spec::tenant::Ceilings;
+
 pub mod access;
 pub mod body;
 pub mod destination;
@@ -37,7 +39,12 @@ pub mod state;
 pub mod tenant;
 pub mod views;
 
-/// The admin API over these pieces.
+/// The admin API over these pieces; tenants' limits go as far as any setting does.
 pub fn router(admin: state::Admin) -> Router {
-    routes::build(state::Desk::new(admin))
+    router_within(admin, Ceilings::default())
+}
+
+/// The same with tenants' limits kept below the operator's own.
+pub fn router_within(admin: state::Admin, ceilings: Ceilings) -> Router {
+    routes::build(state::Desk::new(admin, ceilings))
 }

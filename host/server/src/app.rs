@@ -115,8 +115,7 @@ impl App {
         let master = master_key(&config)?;
         let (ingress_listener, admin_listener) = bind(&mut config).await?;
         let store = open_store(&config, &data_dir)?;
-        let directory =
-            Directory::open(store.clone(), around.clock.clone(), master.clone(), config.public_url.clone()).await?;
+        let directory = Directory::open(store.clone(), around.clock.clone(), master.clone(), config.base_url()).await?;
         let guard = Arc::new(Guard::new(config.egress_allow.clone(), config.egress_https_only));
         let client = match around.client {
             Some(client) => client,
@@ -270,8 +269,8 @@ async fn bind(config: &mut Config) -> anyhow::Result<(TcpListener, TcpListener)>
     let admin = TcpListener::bind(config.admin.listen)
         .await
         .with_context(|| format!("listening on `admin.listen` = {}; is another process there?", config.admin.listen))?;
-    if config.public_url == format!("http://{}", config.ingress.listen) {
-        config.public_url = format!("http://{}", ingress.local_addr()?);
+    if config.public_url.is_none() {
+        config.public_url = Some(format!("http://{}", ingress.local_addr()?));
     }
     Ok((ingress, admin))
 }
@@ -349,7 +348,7 @@ fn admin_of(config: &Config, runner: &Arc<Runner>, guard: Arc<Guard>, master: Ma
             let store = store.clone();
             async move { store.ping().await.map_err(|error| error.to_string()) }.boxed()
         }),
-        public_url: config.public_url.clone(),
+        public_url: config.base_url(),
         component_bytes_max: usize::try_from(config.runtime.component_bytes_max).unwrap_or(usize::MAX),
     }
 }

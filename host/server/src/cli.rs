@@ -15,6 +15,7 @@ pub mod deploy;
 pub mod init;
 pub mod manifest;
 pub mod new;
+pub mod plain;
 pub mod serve;
 pub mod tell;
 
@@ -41,6 +42,7 @@ pub fn main() -> ExitCode {
     if matches!(cli.command, Command::CompileComponent) {
         return compile_component();
     }
+    let json = cli.globals.json;
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -49,8 +51,12 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let style = anstyle::AnsiColor::Red.on_default().bold();
-            anstream::eprintln!("{style}creel:{style:#} {error:#}");
+            if json {
+                eprintln!("{}", plain::json(&error_json(&error).to_string()));
+            } else {
+                let style = anstyle::AnsiColor::Red.on_default().bold();
+                anstream::eprintln!("{style}creel:{style:#} {error:#}");
+            }
             ExitCode::from(exit_code(&error))
         }
     }
@@ -68,6 +74,15 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         Some(ClientError::Setup(_)) => 2,
         _ => 1,
     }
+}
+
+/// An error for programs: its text, and the host's own problem document where it refused.
+pub fn error_json(error: &anyhow::Error) -> serde_json::Value {
+    let mut object = serde_json::json!({ "error": format!("{error:#}") });
+    if let Some(ClientError::Refused(problem)) = error.downcast_ref() {
+        object["problem"] = serde_json::json!(problem);
+    }
+    object
 }
 
 /// Something about the command line that clap can't see.
@@ -103,6 +118,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             })
         }
         Command::Presets => list_presets(&globals),
+        Command::Tenant(wanted) => set_tenant(&globals, &wanted).await,
         other => ask(&globals, other).await,
     }
 }
@@ -118,7 +134,10 @@ async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Event { id, body: true } => {
             let body = tenant.event_body(&id).await?;
-            std::io::stdout().write_all(&body).context("writing the body")
+            let mut out = std::io::stdout();
+            // A pipe gets the bytes; a terminal would obey some of them.
+            let shown = if out.is_terminal() { plain::lines(&String::from_utf8_lossy(&body)).into() } else { body };
+            out.write_all(&shown).context("writing the body")
         }
         Command::Event { id, .. } => {
             let story = tenant.story(&id).await?;
@@ -188,6 +207,21 @@ async fn act(globals: &Globals, tenant: &TenantClient, command: Command) -> anyh
     }
 }
 
+async fn set_tenant(globals: &Globals, wanted: &args::Tenant) -> anyhow::Result<()> {
+    let client = client(globals)?;
+    let before = match client.tenant(&wanted.name).about().await {
+        Ok(tenant) => Some(tenant),
+        Err(ClientError::Refused(problem)) if problem.status == 404 && wanted.names_limits() => None,
+        Err(error) => return Err(error.into()),
+    };
+    let limits = wanted.limits(before.as_ref().map(|tenant| tenant.limits).unwrap_or_default());
+    let now = match before {
+        Some(tenant) if tenant.limits == limits => tenant,
+        _ => client.tenant_put(&wanted.name, &serde_json::json!({ "limits": limits })).await?.resource,
+    };
+    say(globals, &now, || tell::tenant(&now))
+}
+
 async fn switch(globals: &Globals, tenant: &TenantClient, what: &Switch, pause: bool) -> anyhow::Result<()> {
     let name = &what.name;
     let now = match (what.kind, pause) {
@@ -215,6 +249,9 @@ async fn init(globals: &Globals, file: Option<&Path>) -> anyhow::Result<()> {
 
 #[allow(clippy::disallowed_methods, reason = "a file may name variables of the environment for its secrets")]
 async fn apply(globals: &Globals, wanted: &args::Apply) -> anyhow::Result<()> {
+    if globals.json && !wanted.yes && !wanted.dry_run {
+        bail!(Usage("with --json nobody is asked; say --yes, or --dry-run to see the plan only"));
+    }
     let manifest = manifest::load(&wanted.file, &|name| std::env::var(name).ok())?;
     let client = client(globals)?;
     let named = manifest.tenant.is_some();
@@ -226,7 +263,7 @@ async fn apply(globals: &Globals, wanted: &args::Apply) -> anyhow::Result<()> {
     }
     if !wanted.dry_run && plan.changes() > 0 {
         if !wanted.yes && !confirmed()? {
-            bail!(Usage("nothing was changed"));
+            bail!("nothing was changed, as you said; `creel apply` asks again");
         }
         apply::carry_out(&client, &plan, &mut |step| {
             if !globals.json {
@@ -246,8 +283,7 @@ fn confirmed() -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!(Usage("nobody is there to be asked; say --yes, or --dry-run to see the plan only"));
     }
-    anstream::print!("apply this? [y/N] ");
-    std::io::stdout().flush().context("asking")?;
+    anstream::eprint!("apply this? [y/N] ");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).context("reading the answer")?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
@@ -311,7 +347,7 @@ fn progress(line: &str) {
 fn say<T: Serialize>(globals: &Globals, value: &T, text: impl FnOnce() -> String) -> anyhow::Result<()> {
     if globals.json {
         let json = serde_json::to_string(value).context("writing JSON")?;
-        anstream::println!("{json}");
+        anstream::println!("{}", plain::json(&json));
     } else {
         anstream::println!("{}", text());
     }

@@ -59,8 +59,8 @@ pub enum MasterKeySource {
 pub struct Config {
     /// `data_dir`.
     pub data_dir: PathBuf,
-    /// `public_url`, without a slash at its end.
-    pub public_url: String,
+    /// `public_url`, without a slash at its end; `None` follows the address that ingress is bound to.
+    pub public_url: Option<String>,
     /// `master_key.file` or `CREEL_MASTER_KEY`.
     pub master_key: MasterKeySource,
     /// `ingress.*`.
@@ -71,8 +71,6 @@ pub struct Config {
     pub store_bytes_max: u64,
     /// `tenant.pending_runs_max`.
     pub pending_runs_max: u64,
-    /// `tenant.concurrent_runs_max`.
-    pub concurrent_runs_per_tenant_max: u32,
     /// `runtime.*`.
     pub runtime: RuntimeConfig,
     /// `egress.allow`.
@@ -119,8 +117,6 @@ pub struct IngressConfig {
 pub struct AdminConfig {
     /// `admin.listen`.
     pub listen: SocketAddr,
-    /// `admin.body_bytes_max`.
-    pub body_bytes_max: u64,
 }
 
 /// `runtime.*`.
@@ -140,8 +136,6 @@ pub struct RuntimeConfig {
     pub guest_threads: usize,
     /// `runtime.component_bytes_max`.
     pub component_bytes_max: u64,
-    /// `runtime.cache_bytes_max`.
-    pub cache_bytes_max: u64,
 }
 
 /// Where a mistake was made.
@@ -238,6 +232,11 @@ impl Config {
         Config { data_dir: data_dir.to_owned(), ..Raw::default().build() }.with_master_key_in_data_dir()
     }
 
+    /// Base of the URLs that senders are given, without a slash at its end.
+    pub fn base_url(&self) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.ingress.listen))
+    }
+
     fn with_master_key_in_data_dir(mut self) -> Config {
         self.master_key = MasterKeySource::File(datadir::default_master_key_file(&self.data_dir));
         self
@@ -315,7 +314,7 @@ impl Raw {
         let known = SETTINGS.iter().map(|setting| setting.key).chain(sections);
         let what = match settings::nearest(&key, known) {
             Some(near) => format!("there is no such setting; is `{near}` meant?"),
-            None => "there is no such setting; `creel config` lists them".to_owned(),
+            None => "there is no such setting; `creel settings` lists them".to_owned(),
         };
         self.mistake(key, origin, what);
     }
@@ -337,7 +336,7 @@ impl Raw {
             } else {
                 let names: Vec<String> = SETTINGS.iter().map(Setting::env).collect();
                 let near = settings::nearest(name, names.iter().map(String::as_str));
-                let hint = near.map_or("`creel config` lists them".to_owned(), |near| format!("is `{near}` meant?"));
+                let hint = near.map_or("`creel settings` lists them".to_owned(), |near| format!("is `{near}` meant?"));
                 self.mistake(name, origin, format!("there is no such setting; {hint}"));
             }
         }
@@ -408,13 +407,9 @@ impl Raw {
             public_url: self.public_url(),
             master_key: self.master_key.take().map_or(MasterKeySource::File(key_file), MasterKeySource::Environment),
             ingress: self.ingress(),
-            admin: AdminConfig {
-                listen: self.listen("admin.listen"),
-                body_bytes_max: self.number("admin.body_bytes_max"),
-            },
+            admin: AdminConfig { listen: self.listen("admin.listen") },
             store_bytes_max: self.number("store.bytes_max"),
             pending_runs_max: self.number("tenant.pending_runs_max"),
-            concurrent_runs_per_tenant_max: self.number("tenant.concurrent_runs_max"),
             runtime: self.runtime(),
             egress_allow: match self.value("egress.allow") {
                 Some(Value::Places(places)) => places,
@@ -430,10 +425,10 @@ impl Raw {
         }
     }
 
-    fn public_url(&self) -> String {
+    fn public_url(&self) -> Option<String> {
         match self.value("public_url") {
-            Some(Value::Url(url)) => Url::as_str(&url).trim_end_matches('/').to_owned(),
-            _ => format!("http://{}", self.listen("ingress.listen")),
+            Some(Value::Url(url)) => Some(Url::as_str(&url).trim_end_matches('/').to_owned()),
+            _ => None,
         }
     }
 
@@ -460,7 +455,6 @@ impl Raw {
             reply_slots: self.number("runtime.reply_slots"),
             guest_threads: self.number("runtime.guest_threads"),
             component_bytes_max: self.number("runtime.component_bytes_max"),
-            cache_bytes_max: self.number("runtime.cache_bytes_max"),
         }
     }
 
@@ -479,7 +473,6 @@ impl Raw {
         }
         self.check_order("ingress.connections_per_address_max", "ingress.connections_max");
         self.check_order("ingress.body_bytes_max", "ingress.in_flight_body_bytes_max");
-        self.check_order("runtime.component_bytes_max", "admin.body_bytes_max");
     }
 
     fn check_order(&mut self, smaller: &'static str, larger: &'static str) {

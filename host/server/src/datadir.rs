@@ -8,6 +8,10 @@
 //!   cache/             compiled components; may be deleted at any time
 //! ```
 //!
+//! The directory's mode is what keeps the bodies in the store private: whoever may not enter it reads none of the
+//! database's files, whatever their own modes are. So a directory that others may enter is tightened when it is
+//! opened, and refused where that can't be done.
+//!
 //! Two processes on one store would each release the other's claims, so the lock is taken before anything is opened;
 //! it is the operating system's and vanishes with the process, however that ends. A master key that others on the
 //! machine can read is refused, not warned about.
@@ -35,6 +39,16 @@ pub enum DataDirError {
         path: PathBuf,
         /// Who has it, as far as is known.
         holder: String,
+    },
+    /// Others on the machine can enter it, and this user can't change that.
+    #[error("{} has mode {mode:04o}, so others on this machine can read every body in it, and it could not be tightened ({source}); run `chmod 700` on it as its owner", path.display())]
+    Exposed {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// What the operating system said.
+        source: io::Error,
     },
     /// There is no master key.
     #[error("there is no master key at {}; restore it from your backup, set CREEL_MASTER_KEY, or make a new one with `creel init` if nothing was sealed yet", .0.display())]
@@ -91,15 +105,16 @@ impl DataDir {
         Self::open(path)
     }
 
-    /// Locks a directory that exists.
+    /// Locks a directory that exists, and keeps others out of it.
     ///
     /// # Errors
-    /// [`DataDirError::Missing`], [`DataDirError::Locked`] and [`DataDirError::Io`].
+    /// [`DataDirError::Missing`], [`DataDirError::Locked`], [`DataDirError::Exposed`] and [`DataDirError::Io`].
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         if !path.is_dir() {
             return Err(DataDirError::Missing(path.to_owned()));
         }
         let lock = lock(path)?;
+        tighten(path)?;
         let cache = path.join("cache");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&cache).map_err(io_error("make", &cache))?;
         Ok(DataDir { path: path.to_owned(), _lock: lock })
@@ -170,6 +185,38 @@ pub fn make_master_key(path: &Path, entropy: &Entropy) -> Result<MasterKey, Data
     Ok(MasterKey::from_bytes(*bytes))
 }
 
+/// Writes a file that only its owner can read, 0600 from its first byte on.
+///
+/// # Errors
+/// [`DataDirError::Io`].
+pub fn write_private(path: &Path, text: &str) -> Result<(), DataDirError> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(io_error("open", path))?;
+    // One that was there keeps its mode when it is opened.
+    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(io_error("change the mode of", path))?;
+    file.write_all(text.as_bytes()).map_err(io_error("write", path))
+}
+
+/// Takes from others on the machine what they may do with the directory.
+fn tighten(directory: &Path) -> Result<(), DataDirError> {
+    let permissions = fs::metadata(directory).map_err(io_error("inspect", directory))?.permissions();
+    let mode = permissions.mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    // The operating system lets only its owner (and root) do this.
+    fs::set_permissions(directory, fs::Permissions::from_mode(mode & !0o077))
+        .map_err(|source| DataDirError::Exposed { path: directory.to_owned(), mode, source })?;
+    let before = format!("{mode:04o}");
+    tracing::warn!(directory = %directory.display(), before, "others could read the data directory; it is 0700 now");
+    Ok(())
+}
+
 fn lock(directory: &Path) -> Result<File, DataDirError> {
     let path = directory.join(LOCK_FILE);
     let mut file = OpenOptions::new()
@@ -229,6 +276,21 @@ mod tests {
         let second = DataDir::open(&path).unwrap();
         assert!(second.cache().is_dir());
         assert_eq!(second.database(), path.join("creel.db"));
+    }
+
+    #[test]
+    fn a_directory_that_others_can_read_is_tightened() {
+        let temp = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        for before in [0o755, 0o750, 0o701] {
+            fs::set_permissions(temp.path(), fs::Permissions::from_mode(before)).unwrap();
+            drop(DataDir::open(temp.path()).unwrap());
+            assert_eq!(mode(temp.path()), 0o700);
+        }
+        let file = temp.path().join("secrets.toml");
+        fs::write(&file, "older and longer").unwrap();
+        write_private(&file, "x").unwrap();
+        assert_eq!((mode(&file), fs::read_to_string(&file).unwrap().as_str()), (0o600, "x"));
     }
 
     #[test]

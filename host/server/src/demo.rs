@@ -30,6 +30,7 @@ use crate::cli::apply;
 use crate::cli::client::Client;
 use crate::cli::init;
 use crate::config::Config;
+use crate::datadir::{self, DataDir};
 use crate::guard::AllowEntry;
 use crate::shutdown::{Shutdown, Signals, watch_signals};
 use crate::system::{Entropy, SystemClock};
@@ -75,8 +76,8 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     parts.spawn(app.serve(shutdown.clone()));
     let client = Client::new(&admin_url, &operator_key)?;
     let file = stage.data_dir.join("demo.toml");
-    std::fs::write(&file, apply_file(&stage.secrets, &guests, &receiver_url)?)
-        .with_context(|| format!("writing {}", file.display()))?;
+    // It holds the demo's secrets as they are.
+    datadir::write_private(&file, &apply_file(&stage.secrets, &guests, &receiver_url)?)?;
     let plan = apply::apply_file(&client, &file, &apply::Options { tenant: TENANT.to_owned(), ..Default::default() })
         .await
         .context("applying the demo's configuration")?;
@@ -175,12 +176,16 @@ fn fresh_directory(options: &Options) -> anyhow::Result<PathBuf> {
         options.data_dir.clone()
     };
     if directory.join(MARK).exists() {
+        // Held until it is gone: an earlier demo that still serves must not lose its data below its feet.
+        let _held = DataDir::open(&directory).context(
+            "an earlier demo's directory can't be replaced; end that demo, or name another directory with --data-dir",
+        )?;
         std::fs::remove_dir_all(&directory).with_context(|| format!("removing {}", directory.display()))?;
     }
     if directory.exists() {
         anyhow::bail!("{} exists and is not an earlier demo's; name another with --data-dir", directory.display());
     }
-    std::fs::create_dir_all(&directory).with_context(|| format!("making {}", directory.display()))?;
+    drop(DataDir::create(&directory)?);
     std::fs::write(directory.join(MARK), "This directory is the demo's; the next demo removes it.\n")?;
     Ok(directory)
 }
@@ -198,5 +203,38 @@ fn apply_file(secrets: &Secrets, guests: &guests::Guests, receiver_url: &str) ->
     match text.find("{plugin:").or_else(|| text.find("{secret:")) {
         Some(at) => anyhow::bail!("the demo's configuration has an unknown placeholder: {}", &text[at..][..30]),
         None => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn options(data_dir: PathBuf) -> Options {
+        Options { once: false, json: false, data_dir }
+    }
+
+    #[test]
+    fn the_demos_directory_is_private() {
+        let temp = tempfile::tempdir().unwrap();
+        let directory = fresh_directory(&options(temp.path().join("demo"))).unwrap();
+        assert_eq!(std::fs::metadata(directory).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_demo_that_still_serves_keeps_its_directory() {
+        let temp = tempfile::tempdir().unwrap();
+        let options = options(temp.path().join("demo"));
+        let directory = fresh_directory(&options).unwrap();
+        std::fs::write(directory.join("creel.db"), "events").unwrap();
+        let serving = DataDir::open(&directory).unwrap();
+        let refusal = format!("{:#}", fresh_directory(&options).unwrap_err());
+        assert!(refusal.contains("--data-dir") && refusal.contains("is in use by process"), "{refusal}");
+        assert!(directory.join("creel.db").exists());
+        drop(serving);
+        fresh_directory(&options).unwrap();
+        assert!(!directory.join("creel.db").exists());
     }
 }

@@ -320,7 +320,11 @@ impl Resolve for GuardedResolver {
                 let address = SocketAddr::new(address.ip(), port);
                 match guard.check_addr(address, name.as_str(), plain) {
                     Ok(()) => passed.push(address),
-                    Err(reason) => denied = Some(reason),
+                    Err(reason) => {
+                        // Only here: what a name leads to is not the tenant's to know.
+                        tracing::debug!(name = name.as_str(), %address, "the guard denied an address");
+                        denied = Some(reason);
+                    }
                 }
             }
             match (passed.is_empty(), denied) {

@@ -209,7 +209,10 @@ pub enum Denied {
         plain: String,
     },
     /// An address in a special range.
-    #[error("{} {} ({address}), where calls may not go{}", host_of(host, *address), range.as_str(), how_to_open(*range, *address, *port))]
+    ///
+    /// Its text goes to tenants, so it never holds the address that a name led to: whoever writes destinations could
+    /// map the operator's network by it. The address is for the operator's log.
+    #[error("{} {}, where calls may not go{}", host_of(host, *address), range.as_str(), how_to_open(host, *range, *address, *port))]
     Range {
         /// The host as named in the URL.
         host: String,
@@ -230,16 +233,27 @@ pub enum Denied {
     },
 }
 
-fn host_of(host: &str, address: IpAddr) -> String {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if bare.parse::<IpAddr>() == Ok(address) { format!("`{host}` is") } else { format!("`{host}` leads to") }
+/// The address that a host is by itself, without being resolved.
+fn literal(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-fn how_to_open(range: Range, address: IpAddr, port: u16) -> String {
+fn host_of(host: &str, address: IpAddr) -> String {
+    if literal(host) == Some(address) { format!("`{host}` is") } else { format!("`{host}` leads to") }
+}
+
+fn how_to_open(host: &str, range: Range, address: IpAddr, port: u16) -> String {
     if range.is_never_opened() {
         return "; no setting opens it".to_owned();
     }
-    format!("; the operator opens it with `egress.allow = [\"{}\"]`", SocketAddr::new(address, port))
+    let entry = match literal(host) {
+        Some(_) => SocketAddr::new(address, port).to_string(),
+        None if range == Range::Metadata => {
+            return "; the operator opens it with an entry of exactly its address in `egress.allow`".to_owned();
+        }
+        None => format!("{}:{port}", host.trim_end_matches('.')),
+    };
+    format!("; the operator opens it with `egress.allow = [\"{entry}\"]`")
 }
 
 /// One entry of `egress.allow`.

@@ -3,49 +3,90 @@
 //! Everything below the edge is told the time and handed its entropy, so that it can be tested by table and by seed.
 //! This module is where both come from in a running process, and the only one that asks for them.
 //!
-//! * [`SystemClock`] never goes backwards: a step of the wall clock (NTP, a suspended virtual machine) shows as
-//!   standing still until the wall clock has caught up. Leases and schedules in the store depend on it.
+//! * [`SystemClock`] never goes backwards by a little: where NTP sets the wall clock back by up to two seconds, time goes
+//!   on at half speed until the wall clock has caught up. Leases and schedules in the store depend on it. A wall clock
+//!   that jumped far ahead and was corrected must not stop the time, though: meanwhile time goes on with the monotonic
+//!   clock, and when the wall clock stays behind for five seconds it steps back once, with a line in the log.
 //! * [`Entropy`] reads the operating system's generator in blocks of 4 KiB, so that an id costs no system call;
 //!   bytes are wiped as they are handed out and never handed out twice. [`Entropy::seeded`] gives the same bytes for
 //!   the same seed: for tests and the simulation, never for keys.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use creel_webhook::clock::{Clock, Timestamp};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
-/// The wall clock, held so that it never goes backwards within the process.
-#[derive(Debug)]
+/// As far as the wall clock may lie behind what is shown without being thought wrong, milliseconds: what NTP slews.
+const BEHIND_MS_MAX: i64 = 2_000;
+
+/// How long it must lie further behind than that before the shown time steps back, milliseconds: a wall clock that is
+/// set twice in a row is read when it has settled.
+const PATIENCE_MS: i64 = 5_000;
+
+/// The wall clock, held so that small steps back of it do not show and large ones do not stop the time.
+#[derive(Debug, Default)]
 pub struct SystemClock {
-    latest_ms: AtomicI64,
+    shown: Mutex<Option<Shown>>,
+}
+
+/// What was shown last, and when.
+#[derive(Debug, Clone, Copy)]
+struct Shown {
+    at_ms: i64,
+    /// The monotonic clock's reading then.
+    steady_ms: i64,
+    /// Since when, monotonic, the wall clock has been far behind.
+    behind_since_ms: Option<i64>,
 }
 
 impl SystemClock {
     /// A clock; processes need one, and share it.
     pub const fn new() -> Self {
-        SystemClock { latest_ms: AtomicI64::new(i64::MIN) }
+        SystemClock { shown: Mutex::new(None) }
     }
 
-    /// What is shown when the wall clock says `wall_ms`.
-    fn show(&self, wall_ms: i64) -> Timestamp {
-        let before = self.latest_ms.fetch_max(wall_ms, Ordering::SeqCst);
-        Timestamp::from_millis(before.max(wall_ms))
+    /// What is shown when the wall clock says `wall_ms` and the monotonic clock `steady_ms`.
+    fn show(&self, wall_ms: i64, steady_ms: i64) -> Timestamp {
+        let mut shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let next = match *shown {
+            None => Shown { at_ms: wall_ms, steady_ms, behind_since_ms: None },
+            Some(before) => before.follow(wall_ms, steady_ms),
+        };
+        *shown = Some(next);
+        Timestamp::from_millis(next.at_ms)
     }
 }
 
-impl Default for SystemClock {
-    fn default() -> Self {
-        SystemClock::new()
+impl Shown {
+    fn follow(self, wall_ms: i64, steady_ms: i64) -> Shown {
+        // Threads may come here in another order than they read the clocks.
+        let steady_ms = steady_ms.max(self.steady_ms);
+        let elapsed_ms = steady_ms - self.steady_ms;
+        let carried_ms = self.at_ms.saturating_add(elapsed_ms);
+        let behind_ms = carried_ms.saturating_sub(wall_ms);
+        if behind_ms <= BEHIND_MS_MAX {
+            // Half speed until the wall clock has caught up, which it then has soon.
+            let at_ms = wall_ms.max(self.at_ms.saturating_add(elapsed_ms / 2));
+            return Shown { at_ms, steady_ms, behind_since_ms: None };
+        }
+        let since_ms = self.behind_since_ms.unwrap_or(steady_ms);
+        if steady_ms - since_ms < PATIENCE_MS {
+            return Shown { at_ms: carried_ms, steady_ms, behind_since_ms: Some(since_ms) };
+        }
+        tracing::warn!(behind_ms, "the wall clock was set back and stays there; Creel's time steps back to it");
+        Shown { at_ms: wall_ms, steady_ms, behind_since_ms: None }
     }
 }
 
 impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods, reason = "this is the one place that asks the wall clock")]
     fn now(&self) -> Timestamp {
+        static BEGAN: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+        let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let steady_ms = millis(BEGAN.elapsed());
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        self.show(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+        self.show(millis(since_epoch), steady_ms)
     }
 }
 
@@ -171,12 +212,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clock_stands_still_while_the_wall_clock_is_behind() {
+    fn a_small_step_back_of_the_wall_clock_does_not_show() {
         let clock = SystemClock::new();
-        assert_eq!(clock.show(1_000).as_millis(), 1_000);
-        assert_eq!(clock.show(400).as_millis(), 1_000);
-        assert_eq!(clock.show(1_001).as_millis(), 1_001);
+        let shown = |wall_ms, steady_ms| clock.show(wall_ms, steady_ms).as_millis();
+        assert_eq!(shown(100_000, 0), 100_000);
+        assert_eq!(shown(99_000, 0), 100_000);
+        assert_eq!(shown(99_500, 500), 100_250, "half speed while the wall clock is behind");
+        assert_eq!(shown(101_000, 2_000), 101_000, "and its own when it has caught up");
+        assert_eq!(shown(500_000, 2_001), 500_000, "a step ahead shows at once");
         assert!(SystemClock::new().now() > Timestamp::from_secs(1_700_000_000));
+    }
+
+    #[test]
+    fn a_jump_ahead_that_is_corrected_does_not_stop_the_time() {
+        let clock = SystemClock::new();
+        let shown = |wall_ms, steady_ms| clock.show(wall_ms, steady_ms).as_millis();
+        let year_ms = 365 * 86_400_000;
+        assert_eq!(shown(1_000, 0), 1_000);
+        assert_eq!(shown(year_ms, 10), year_ms);
+        assert_eq!(shown(1_020, 20), year_ms + 10, "time goes on with the monotonic clock");
+        assert_eq!(shown(4_020, 3_020), year_ms + 3_010);
+        assert_eq!(shown(6_020, 5_020), 6_020, "it stayed behind: back to it");
+        assert_eq!(shown(6_030, 5_030), 6_030);
+    }
+
+    #[test]
+    fn a_wall_clock_that_comes_back_in_time_steps_nothing_back() {
+        let clock = SystemClock::new();
+        let shown = |wall_ms, steady_ms| clock.show(wall_ms, steady_ms).as_millis();
+        assert_eq!(shown(100_000, 0), 100_000);
+        assert_eq!(shown(50_000, 4_000), 104_000);
+        assert_eq!(shown(108_000, 8_000), 108_000);
+        assert_eq!(shown(50_000, 12_000), 112_000, "patience begins anew");
     }
 
     #[test]

@@ -84,7 +84,6 @@ pub struct Metrics {
     delivery_seconds: Histogram,
     runs_pending: Gauge,
     deliveries_pending: Gauge,
-    body_bytes_in_flight: Gauge,
 }
 
 impl Metrics {
@@ -114,7 +113,6 @@ impl Metrics {
             delivery_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             runs_pending: Gauge::default(),
             deliveries_pending: Gauge::default(),
-            body_bytes_in_flight: Gauge::default(),
         }
     }
 
@@ -143,8 +141,6 @@ impl Metrics {
             "Deliveries that wait or are on their way",
             self.deliveries_pending.clone(),
         );
-        let bytes = self.body_bytes_in_flight.clone();
-        registry.register_with_unit("body_in_flight", "Request bodies held in memory", Unit::Bytes, bytes);
     }
 
     /// An ingress request was answered; `outcome` is a word such as `accepted`, `duplicate`, `refused`, `replied`.
@@ -175,11 +171,6 @@ impl Metrics {
     pub fn pending(&self, runs: u64, deliveries: u64) {
         self.runs_pending.set(i64::try_from(runs).unwrap_or(i64::MAX));
         self.deliveries_pending.set(i64::try_from(deliveries).unwrap_or(i64::MAX));
-    }
-
-    /// Sets how many bytes of request bodies are held.
-    pub fn body_bytes(&self, bytes: u64) {
-        self.body_bytes_in_flight.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// The text that Prometheus reads: `application/openmetrics-text; version=1.0.0; charset=utf-8`.
@@ -225,7 +216,6 @@ mod tests {
         metrics.run(run::Verdict::Fuel, 1_000, 0.1);
         metrics.delivery(delivery::Class::Again, 0.5);
         metrics.pending(3, 4);
-        metrics.body_bytes(17);
         let text = metrics.render();
         for line in [
             "creel_requests_total{outcome=\"accepted\"} 2",
@@ -235,10 +225,10 @@ mod tests {
             "creel_delivery_attempts_total{class=\"again\"} 1",
             "creel_accept_duration_seconds_count 2",
             "creel_runs_pending 3",
-            "creel_body_in_flight_bytes 17",
         ] {
             assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
         }
+        assert!(!text.contains("body_in_flight"), "a level that nobody sets would always say 0");
         assert!(text.ends_with("# EOF\n"));
     }
 

@@ -1,4 +1,7 @@
 //! Secrets: written, never read back. The same value again is known by its keyed fingerprint and changes nothing.
+//!
+//! Origins are where a secret may be sent. Whoever adds one sends the value along, so that a key to the API alone does not
+//! lead a secret to a receiver of its own; taking origins away needs no value.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -51,7 +54,10 @@ pub async fn put(
     let before = named(&control, scope.tenant.id, &name).ok();
     let after = match before {
         None => create(&desk, scope.tenant.id, spec)?,
-        Some(before) => rotate(&desk, before.clone(), spec),
+        Some(before) => {
+            check_origins(before, &spec)?;
+            rotate(&desk, before.clone(), spec)
+        }
     };
     let change = body::change(before, &after);
     if change != Change::Unchanged && !dry_run {
@@ -101,6 +107,20 @@ fn create(desk: &Desk, tenant: TenantId, spec: SecretSpec) -> Result<SecretRow, 
         updated_at: desk.now(),
         name: spec.name,
     })
+}
+
+/// Refuses an origin that is added without the value: that which is there, or a new one in its place.
+fn check_origins(before: &SecretRow, spec: &SecretSpec) -> Result<(), Refusal> {
+    let added = spec.origins.iter().flatten().find(|origin| !before.origins.contains(origin));
+    match (added, &spec.value) {
+        (Some(added), None) => {
+            let detail = format!(
+                "`{added}` is added; send `value` or `value_base64` too, so that only who knows a secret says where it goes"
+            );
+            Err(vec![Mistake::new("/origins", detail)].into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn rotate(desk: &Desk, before: SecretRow, spec: SecretSpec) -> SecretRow {

@@ -15,6 +15,7 @@ use creel_webhook::secret::MasterKey;
 use futures_util::future::BoxFuture;
 
 use super::problem::Refusal;
+use crate::spec::tenant::Ceilings;
 use crate::system::Entropy;
 
 /// A component that passed the upload gate.
@@ -83,6 +84,8 @@ pub struct Admin {
 pub struct Desk {
     /// The pieces.
     pub admin: Arc<Admin>,
+    /// What tenants' limits stay below.
+    pub ceilings: Ceilings,
     latest: Arc<Mutex<Arc<Control>>>,
     turns: Arc<tokio::sync::Mutex<()>>,
 }
@@ -92,8 +95,8 @@ pub type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 impl Desk {
     /// A desk over these pieces.
-    pub fn new(admin: Admin) -> Self {
-        Desk { admin: Arc::new(admin), latest: Arc::default(), turns: Arc::default() }
+    pub fn new(admin: Admin, ceilings: Ceilings) -> Self {
+        Desk { admin: Arc::new(admin), ceilings, latest: Arc::default(), turns: Arc::default() }
     }
 
     /// Everything configured, as of now.

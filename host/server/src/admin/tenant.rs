@@ -27,7 +27,7 @@ pub async fn put(
     Path(name): Path<String>,
     Document(document): Document,
 ) -> Result<Response, Refusal> {
-    let spec = spec::tenant::read(&name, document)?;
+    let spec = spec::tenant::read(&name, document, &desk.ceilings)?;
     let _turn = desk.turn().await;
     let control = desk.control().await?;
     let before = control.tenants.iter().find(|tenant| tenant.name == spec.name);

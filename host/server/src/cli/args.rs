@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use creel_webhook::tenant::TenantLimits;
 
 /// What stands below `creel --help`.
 const EXIT_CODES: &str = "Exit codes:
@@ -40,7 +41,7 @@ pub struct Globals {
     /// The tenant; a tenant's own key needs none
     #[arg(long, global = true, env = "CREEL_TENANT")]
     pub tenant: Option<String>,
-    /// Answer in JSON
+    /// Answer in JSON, errors too; `apply` then wants --yes or --dry-run
     #[arg(long, global = true)]
     pub json: bool,
 }
@@ -116,6 +117,8 @@ pub enum Command {
         /// The deployment's number
         number: u32,
     },
+    /// Show a tenant, or set limits of its own; for operators
+    Tenant(Tenant),
     /// Compile one component; the host starts this itself
     #[command(name = "compile-component", hide = true)]
     CompileComponent,
@@ -226,6 +229,47 @@ pub struct Deliveries {
     /// At most so many
     #[arg(long, default_value_t = 50)]
     pub limit: u32,
+}
+
+/// Which tenant, and what it may use. Limits that are not named stay; all stay below the host's own settings.
+#[derive(Debug, Clone, Args)]
+pub struct Tenant {
+    /// Its name; made when there is none and a limit is named
+    pub name: String,
+    /// Forget its own limits first, so that it follows the host's settings
+    #[arg(long)]
+    pub reset: bool,
+    /// Fuel of one run
+    #[arg(long)]
+    pub fuel_max: Option<u64>,
+    /// Linear memory of one run, bytes
+    #[arg(long)]
+    pub memory_bytes_max: Option<u64>,
+    /// Wall clock of one run, milliseconds
+    #[arg(long)]
+    pub run_timeout_ms: Option<u64>,
+    /// Runs that may wait; beyond it its sources answer 429
+    #[arg(long)]
+    pub pending_runs_max: Option<u64>,
+}
+
+impl Tenant {
+    /// Whether it says anything about limits.
+    pub fn names_limits(&self) -> bool {
+        self.reset || self.limits(TenantLimits::default()) != TenantLimits::default()
+    }
+
+    /// The limits that it is to have, if it had these.
+    pub fn limits(&self, before: TenantLimits) -> TenantLimits {
+        let before = if self.reset { TenantLimits::default() } else { before };
+        TenantLimits {
+            fuel_max: self.fuel_max.or(before.fuel_max),
+            memory_bytes_max: self.memory_bytes_max.or(before.memory_bytes_max),
+            run_timeout_ms: self.run_timeout_ms.or(before.run_timeout_ms),
+            pending_runs_max: self.pending_runs_max.or(before.pending_runs_max),
+            ..before
+        }
+    }
 }
 
 /// What to pause or resume.

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::plain::{self, plain};
 use crate::api::{
     DeliveryView, DeploymentView, DestinationView, EventLine, List, NewKeyView, PluginView, Problem, Put, RefusalView,
     Replayed, RouteView, RunView, SecretView, SourceView, StoryView, TenantView, VersionView, WhoAmI,
@@ -62,10 +63,10 @@ pub enum ClientError {
 
 /// A problem for people: what, and each mistake on a line.
 pub fn problem_text(problem: &Problem) -> String {
-    let mut text = format!("{} ({}): {}", problem.title, problem.status, problem.detail);
+    let mut text = format!("{} ({}): {}", plain(&problem.title), problem.status, plain::lines(&problem.detail));
     if problem.errors.len() > 1 {
         for mistake in &problem.errors {
-            let _ = write!(text, "\n  {}: {}", mistake.pointer, mistake.detail);
+            let _ = write!(text, "\n  {}: {}", plain(&mistake.pointer), plain::lines(&mistake.detail));
         }
     }
     text

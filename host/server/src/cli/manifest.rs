@@ -211,7 +211,8 @@ impl Reader<'_> {
         let inline = fields.optional::<String>("value").map(String::into_bytes);
         let variable = fields.optional::<String>("value_env");
         let file = fields.optional::<String>("value_file");
-        let origins = fields.optional::<Value>("origins");
+        // The file says all of them: none that is not here stays.
+        let origins = fields.optional::<Value>("origins").unwrap_or_else(|| json!([]));
         let overlap_ms = fields.optional::<Value>("overlap_ms");
         if [inline.is_some(), variable.is_some(), file.is_some()].iter().filter(|given| **given).count() != 1 {
             fields.mistake("value_env", "give exactly one of `value_env`, `value_file` and `value`");

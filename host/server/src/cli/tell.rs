@@ -1,5 +1,8 @@
 //! What people read: plans, lists and stories as text. Colours are written here and dropped by `anstream` where no
 //! terminal is.
+//!
+//! Most of it was written by strangers: senders, receivers, plugins. A terminal obeys control characters, so all text
+//! that comes from a host passes [`plain`]: a cell in `table`, everything else where it is put into a line.
 
 use std::fmt::Write as _;
 
@@ -10,7 +13,8 @@ use creel_webhook::delivery;
 use creel_webhook::run::{LogLevel, Verdict};
 
 use super::apply::{Plan, Planned, Step};
-use crate::api::{DeliveryView, DeploymentView, EventLine, RefusalView, RunView, SourceView, StoryView};
+use super::plain::plain;
+use crate::api::{DeliveryView, DeploymentView, EventLine, RefusalView, RunView, SourceView, StoryView, TenantView};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -42,7 +46,7 @@ pub fn step(step: &Step) -> String {
         Planned::Remove => BAD,
     };
     let fields = if step.fields.is_empty() { String::new() } else { format!(" ({})", step.fields.join(", ")) };
-    format!("{style}{} {} {}{fields}{style:#}", step.change.sign(), step.kind, step.name)
+    format!("{style}{} {} {}{fields}{style:#}", step.change.sign(), step.kind, plain(&step.name))
 }
 
 /// Events, a line each.
@@ -115,6 +119,21 @@ pub fn sources(sources: &[SourceView]) -> String {
     table(&["SOURCE", "PRESET", "URL", ""], sources.iter().map(row).collect())
 }
 
+/// A tenant and its own limits.
+pub fn tenant(tenant: &TenantView) -> String {
+    let limits = &tenant.limits;
+    let row = |(name, limit): (&str, Option<u64>)| {
+        vec![name.to_owned(), limit.map_or_else(|| "the host's".to_owned(), |limit| limit.to_string())]
+    };
+    let rows = [
+        ("pending_runs_max", limits.pending_runs_max),
+        ("fuel_max", limits.fuel_max),
+        ("memory_bytes_max", limits.memory_bytes_max),
+        ("run_timeout_ms", limits.run_timeout_ms),
+    ];
+    format!("{BOLD}{}{BOLD:#} {}\n{}", plain(&tenant.name), tenant.id, table(&["LIMIT", "OWN"], rows.map(row).into()))
+}
+
 /// Deployments, a line each.
 pub fn deployments(deployments: &[DeploymentView]) -> String {
     let row = |one: &DeploymentView| {
@@ -130,7 +149,7 @@ pub fn story(story: &StoryView) -> String {
     let event = &story.event;
     let mut text = String::new();
     let from = event.received_at.0;
-    let _ = writeln!(text, "{BOLD}{}{BOLD:#}  {} from {}", event.id, dash(&event.kind), event.source);
+    let _ = writeln!(text, "{BOLD}{}{BOLD:#}  {} from {}", event.id, plain(&dash(&event.kind)), plain(&event.source));
     let facts = [
         ("received", event.received_at.to_string()),
         ("request", format!("{} {} ({} bytes)", event.method, event.request, event.body_bytes)),
@@ -139,7 +158,7 @@ pub fn story(story: &StoryView) -> String {
         ("subject", dash(event.subject.as_deref().unwrap_or_default())),
     ];
     for (name, value) in facts {
-        let _ = writeln!(text, "  {DIM}{name:<12}{DIM:#}{value}");
+        let _ = writeln!(text, "  {DIM}{name:<12}{DIM:#}{}", plain(&value));
     }
     if event.count > 1 {
         let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{} of {} in its request", "item", event.index + 1, event.count);
@@ -152,7 +171,7 @@ pub fn story(story: &StoryView) -> String {
         let body: String = answer.body.chars().take(120).collect();
         if body.is_empty() { answer.status.to_string() } else { format!("{} {}", answer.status, body.trim()) }
     });
-    let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{told}", "answered");
+    let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{}", "answered", plain(&told));
     for run in &story.runs {
         tell_run(&mut text, run, from);
         for call in story.deliveries.iter().filter(|call| call.run == run.id) {
@@ -176,15 +195,17 @@ fn tell_run(text: &mut String, run: &RunView, from: Timestamp) {
     let _ = writeln!(
         text,
         "{at:>10}  {style}{verdict:<10}{style:#} {BOLD}{}{BOLD:#}{deployment} on route {} ({used})  {DIM}{}{DIM:#}",
-        run.plugin, run.route, run.id
+        plain(&run.plugin),
+        plain(&run.route),
+        run.id
     );
     if let Some(reason) = &run.reason {
-        let _ = writeln!(text, "{:>12}{reason}", "");
+        let _ = writeln!(text, "{:>12}{}", "", plain(reason));
     }
     for line in &run.log {
         let style = if line.level >= LogLevel::Warn { ODD } else { DIM };
         let level = format!("{:?}", line.level).to_lowercase();
-        let _ = writeln!(text, "{:>12}{style}{level:<5} {}{style:#}", "", line.message);
+        let _ = writeln!(text, "{:>12}{style}{level:<5} {}{style:#}", "", plain(&line.message));
     }
 }
 
@@ -199,10 +220,13 @@ fn tell_delivery(text: &mut String, call: &DeliveryView, from: Timestamp) {
     let _ = writeln!(
         text,
         "{at:>10}  {style}{word:<10}{style:#} {} {} -> {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}",
-        call.method, call.path, call.destination, call.id
+        plain(&call.method),
+        plain(&call.path),
+        plain(&call.destination),
+        call.id
     );
     if let Some(reason) = &call.reason {
-        let _ = writeln!(text, "{:>12}{reason}", "");
+        let _ = writeln!(text, "{:>12}{}", "", plain(reason));
     }
     for (index, attempt) in call.history.iter().enumerate() {
         let _ = writeln!(
@@ -212,10 +236,10 @@ fn tell_delivery(text: &mut String, call: &DeliveryView, from: Timestamp) {
             index + 1,
             after(attempt.started_at.0, from),
             attempt.duration_ms,
-            delivery::describe(&attempt.answer)
+            plain(&delivery::describe(&attempt.answer))
         );
         if let Some(detail) = &attempt.detail {
-            let _ = writeln!(text, "{:>14}{detail}", "");
+            let _ = writeln!(text, "{:>14}{}", "", plain(detail));
         }
     }
     if let (DeliveryState::Pending, Some(due)) = (call.state, call.due_at) {
@@ -247,6 +271,7 @@ fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
     if rows.is_empty() {
         return "nothing".to_owned();
     }
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
     let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
     let width =
         |column: usize| rows.iter().chain([&heads]).map(|row| row[column].chars().count()).max().unwrap_or_default();
@@ -269,6 +294,20 @@ mod tests {
         assert_eq!(after(at(1_500), at(1_000)), "+500 ms");
         assert_eq!(after(at(61_000), at(1_000)), "+60 s");
         assert_eq!(after(at(7_200_000), at(0)), "+120 min");
+    }
+
+    #[test]
+    fn no_column_of_a_stranger_reaches_the_terminal_raw() {
+        let evil = "\u{1b}[2J\nforged";
+        let refusal = RefusalView {
+            source: evil.to_owned(),
+            at: crate::api::Moment(Timestamp::from_millis(0)),
+            reason: evil.to_owned(),
+            detail: evil.to_owned(),
+            peer: evil.to_owned(),
+        };
+        let shown = refusals(&[refusal]);
+        assert_eq!((shown.lines().count(), shown.contains("\u{1b}[2J")), (2, false), "{shown:?}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Every setting, once: key, kind, default and reason. Validation, `creel config` and the documentation read this
+//! Every setting, once: key, kind, default and reason. Validation, `creel settings` and the documentation read this
 //! table; a setting that is not here does not exist.
 //!
 //! The name in the environment is the key in upper case with `CREEL_` before it and `_` for the dot;
@@ -89,7 +89,7 @@ const fn millis(key: &'static str, min: u64, max: u64, default: &'static str, do
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
     setting("data_dir", Kind::Path, "creel-data", "Directory of everything that is kept; one process at a time."),
-    setting("public_url", Kind::Url, "", "Base of the URLs that senders are given; some providers sign it. By default http:// and `ingress.listen`."),
+    setting("public_url", Kind::Url, "", "Base of the URLs that senders are given; some providers sign it. By default http:// and the address that `ingress.listen` came to."),
     setting("master_key.file", Kind::Path, "", "File of the key that seals secrets. By default `master.key` in the data directory; CREEL_MASTER_KEY goes before it."),
 
     setting("ingress.listen", Kind::Listen, "127.0.0.1:8080", "Where webhooks arrive."),
@@ -104,11 +104,9 @@ pub const SETTINGS: &[Setting] = &[
 
     setting("admin.listen", Kind::Listen, "127.0.0.1:8081", "Where API and dashboard are; on loopback unless `admin.allow_remote`."),
     setting("admin.allow_remote", Kind::Bool, "false", "Lets `admin.listen` be an address that others can reach; put TLS before it."),
-    bytes("admin.body_bytes_max", KIB, 256 * MIB, "32 MiB", "Longest body of an API request; a component of a plugin is usually under 5 MiB."),
 
     bytes("store.bytes_max", MIB, 1_024 * 1_024 * GIB, "16 GiB", "Bytes that the store may hold; beyond it 503, and nothing that was acknowledged is lost."),
     count("tenant.pending_runs_max", 1, 10_000_000, "10000", "Runs of a tenant that may wait; beyond it its sources answer 429. A tenant's own limit goes before it."),
-    count("tenant.concurrent_runs_max", 1, 4_096, "16", "Runs of a tenant at the same time; a tenant's own limit goes before it."),
 
     count("runtime.fuel_max", 100_000, 1_000_000_000_000, "1000000000", "Fuel of one run, about one per instruction: half a second of ordinary work; handlers use under a million."),
     bytes("runtime.memory_bytes_max", MIB, 4 * GIB, "64 MiB", "Linear memory of one run; components of JavaScript and Python begin at 20 MiB."),
@@ -117,7 +115,6 @@ pub const SETTINGS: &[Setting] = &[
     count("runtime.reply_slots", 1, 4_096, "16", "Further runs for senders that wait for their answer; never taken by others."),
     count("runtime.guest_threads", 0, 1_024, "0", "Threads that plugins run on; 0 is one per processor. They never serve ingress."),
     bytes("runtime.component_bytes_max", 64 * KIB, 256 * MIB, "16 MiB", "Largest component that may be uploaded."),
-    bytes("runtime.cache_bytes_max", 16 * MIB, 1_024 * GIB, "1 GiB", "Compiled components on disk; the oldest go first."),
 
     setting("egress.allow", Kind::Places, "", "Networks, addresses and names that calls may go to besides the public internet, such as `10.1.0.0/16`, `127.0.0.1:9000`, `*.svc.cluster.local`."),
     setting("egress.https_only", Kind::Bool, "true", "Plain http goes only to what `egress.allow` names."),

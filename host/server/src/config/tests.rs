@@ -20,7 +20,7 @@ fn defaults_are_valid_and_said() {
     let config = Config::parse(&Sources::default()).unwrap();
     assert_eq!(config.ingress.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8081");
-    assert_eq!(config.public_url, "http://127.0.0.1:8080");
+    assert_eq!((&config.public_url, config.base_url().as_str()), (&None, "http://127.0.0.1:8080"));
     assert_eq!(config.ingress.body_bytes_max, 10 << 20);
     assert_eq!(config.runtime.memory_bytes_max, 64 << 20);
     assert!(config.egress_allow.is_empty() && config.egress_https_only);
@@ -47,7 +47,7 @@ fn flags_go_before_the_environment_and_that_before_the_file() {
     assert_eq!(config.ingress.body_bytes_max, 1 << 20);
     assert_eq!(config.shutdown_timeout_ms, 2);
     assert_eq!(config.ingress.listen.port(), 3);
-    assert_eq!(config.public_url, "http://127.0.0.1:3");
+    assert_eq!(config.base_url(), "http://127.0.0.1:3");
     assert_eq!(config.egress_allow.len(), 2);
     let places = Config::parse(&sources("", &[("CREEL_EGRESS_ALLOW", "127.0.0.1:9000, *.internal")], &[])).unwrap();
     assert_eq!(places.egress_allow[1].to_string(), "*.internal");
@@ -68,6 +68,15 @@ fn all_mistakes_are_told_at_once_each_with_its_line_and_what_is_allowed() {
         "CREEL_EGRESS_HTTPS_ONLY: egress.https_only: `yes` is not `true` or `false`",
     ];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn settings_that_nothing_reads_are_none() {
+    for key in ["admin.body_bytes_max", "tenant.concurrent_runs_max", "runtime.cache_bytes_max"] {
+        assert!(mistakes(&format!("{key} = 1048576"), &[])[0].contains("there is no such setting"), "{key}");
+    }
+    let far = &mistakes("entirely_unknown_and_far_away = 1", &[])[0];
+    assert!(far.contains("`creel settings` lists them"), "the command has to be there: {far}");
 }
 
 #[test]
@@ -109,6 +118,15 @@ fn the_master_key_comes_from_the_environment_and_is_never_shown() {
 fn variables_that_kubernetes_sets_are_no_mistakes() {
     let environment = [("CREEL_SERVICE_HOST", "10.0.0.1"), ("CREEL_PORT_8080_TCP", "x"), ("CREEL_CONFIG", "f")];
     assert!(Config::parse(&sources("", &environment, &[])).is_ok());
+}
+
+#[test]
+fn the_base_of_urls_is_what_was_set_or_follows_the_listener() {
+    let set = Config::parse(&sources("public_url = \"https://hooks.example.com/\"", &[], &[])).unwrap();
+    assert_eq!(set.base_url(), "https://hooks.example.com");
+    let mut config = Config::in_directory(Path::new("/tmp/x"));
+    config.ingress.listen.set_port(9);
+    assert_eq!(config.base_url(), "http://127.0.0.1:9");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::fields::{Fields, Mistake, escape};
+use crate::sender::TIMEOUT_MS_MAX;
 
 /// Headers that the host sets itself or that belong to the connection; nobody configures them.
 pub const RESERVED_HEADERS: &[&str] = &[
@@ -35,9 +36,6 @@ const RATE_PER_S_MAX: u64 = 10_000;
 
 /// A minute: who can't connect in that time is down.
 const CONNECT_TIMEOUT_MS_MAX: u64 = 60_000;
-
-/// Five minutes: a lease is as long as this and half a minute more.
-const TIMEOUT_MS_MAX: u64 = 300_000;
 
 /// Reads a destination.
 ///
@@ -180,6 +178,13 @@ mod tests {
     fn a_url_alone_is_enough() {
         let spec = read("crm", json!({ "url": "https://crm.example/v1" })).unwrap();
         assert_eq!((spec.concurrency_max, spec.timeout_ms), (8, 15_000));
+    }
+
+    #[test]
+    fn no_timeout_is_taken_that_the_sender_would_cut() {
+        let timeout = |ms: u64| json!({ "url": "https://crm.example", "timeout_ms": ms });
+        assert_eq!(read("crm", timeout(120_000)).unwrap().timeout_ms, TIMEOUT_MS_MAX);
+        assert_eq!(pointers(timeout(120_001)), ["/timeout_ms"]);
     }
 
     #[test]
