@@ -154,6 +154,10 @@ impl Ingress {
         };
         drop(held);
         match accepted {
+            // A batch that begins with a repetition is told what its first item was told.
+            Accepted::Stored { first: Some(first), .. } => {
+                Ok(Told { outcome: "accepted", answer: self.first_answer(entry, first).await? })
+            }
             Accepted::Stored { .. } => {
                 let acknowledged = || reply::acknowledgement(&proof.provider, &kind).into();
                 let answer = waits.map_or_else(acknowledged, |waiting| waiting.fallback);
