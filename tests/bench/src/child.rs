@@ -1,0 +1,91 @@
+//! Processes that serve: this program again, with a hidden subcommand.
+//!
+//! A server says one line of JSON when it listens and stops when its standard input ends, so that none outlives the
+//! benchmark, however that ends. Being a process of its own, it can be profiled alone.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use anyhow::{Context as _, ensure};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A process that serves.
+pub(crate) struct Server {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts this program with a hidden subcommand and its arguments; gives what it says when it is ready.
+    pub(crate) fn start<T: DeserializeOwned>(arguments: &[String]) -> anyhow::Result<(Server, T)> {
+        let mut child = this_program()?
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting {arguments:?}"))?;
+        let out = child.stdout.take().context("a child without output")?;
+        let mut server = Server { child, lines: BufReader::new(out) };
+        let ready = server.line()?;
+        Ok((server, ready))
+    }
+
+    /// Its process id, for a profiler.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Tells it to stop; gives what it says at its end.
+    pub(crate) fn stop<T: DeserializeOwned>(mut self) -> anyhow::Result<T> {
+        drop(self.child.stdin.take());
+        let said = self.line()?;
+        let status = self.child.wait().context("waiting for a server")?;
+        ensure!(status.success(), "a server ended with {status}");
+        Ok(said)
+    }
+
+    fn line<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).context("reading what a server says")?;
+        serde_json::from_str(&line).with_context(|| format!("a server said {line:?}"))
+    }
+}
+
+impl Drop for Server {
+    /// Ends it when the scenario failed before it was stopped.
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        if self.child.try_wait().ok().flatten().is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Runs this program with a hidden subcommand to its end; gives its last line.
+pub(crate) fn run<T: DeserializeOwned>(arguments: &[String]) -> anyhow::Result<T> {
+    let output =
+        this_program()?.args(arguments).stderr(Stdio::inherit()).output().with_context(|| format!("{arguments:?}"))?;
+    ensure!(output.status.success(), "{arguments:?} ended with {}", output.status);
+    serde_json::from_slice(&output.stdout).context("reading what a child says")
+}
+
+fn this_program() -> anyhow::Result<Command> {
+    Ok(Command::new(std::env::current_exe().context("finding this program")?))
+}
+
+/// Said by a server: one line of JSON.
+pub(crate) fn say(what: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(what)?);
+    Ok(())
+}
+
+/// Completes when standard input ends.
+pub(crate) async fn told_to_stop() {
+    let end = tokio::task::spawn_blocking(|| {
+        let mut rest = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut rest)
+    });
+    let _ = end.await;
+}
