@@ -57,6 +57,9 @@ async fn measure(runtime: &Runtime, path: &std::path::Path, prepared: Arc<Prepar
         report.reason,
         report.log.len()
     );
+    for line in report.log.iter().take(8) {
+        println!("    {:?} {}", line.level, line.message);
+    }
     let usage = report.usage;
     // What takes long is measured by a few runs.
     let runs = runs.min(u32::try_from(2_000_000 / usage.cpu_us.max(1)).unwrap_or(1)).max(1);

@@ -41,7 +41,7 @@ pub enum CacheError {
         /// Why.
         source: io::Error,
     },
-    /// Authentic code that the engine does not take. It was compiled with another configuration.
+    /// Code right from the compiler that the engine does not take: mostly it needs more room than the pool has.
     #[error("compiled code does not load: {0}")]
     Load(String),
 }

@@ -144,8 +144,8 @@ impl Default for EngineOptions {
 /// Core instances of one component. A Python component is linked from about 30 modules.
 pub const INSTANCES_PER_RUN_MAX: u32 = 64;
 
-/// Linear memories of one component. One is usual; a component composed of two has two.
-pub const MEMORIES_PER_RUN_MAX: u32 = 2;
+/// Linear memories of one component. One is usual; a JavaScript component with stubs for WASI has three.
+pub const MEMORIES_PER_RUN_MAX: u32 = 4;
 
 /// Tables of one component. wit-component adds one of its own.
 pub const TABLES_PER_RUN_MAX: u32 = 16;

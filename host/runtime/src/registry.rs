@@ -137,7 +137,10 @@ impl Registry {
         let inspected = blocking(move || gate::inspect(&upload, &limits)).await?;
         let artifact = self.compiler.compile(inspected.component).await?;
         let cache = self.cache.clone();
-        let loaded = blocking(move || cache.store(&digest, &artifact)).await?;
+        let loaded = blocking(move || cache.store(&digest, &artifact)).await.map_err(|error| match error {
+            CacheError::Load(reason) => Refusal::NoRoom(reason).into(),
+            error @ CacheError::Io { .. } => PrepareError::Cache(error),
+        })?;
         self.link(digest, &loaded)
     }
 

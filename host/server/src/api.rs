@@ -169,6 +169,8 @@ pub struct SourceView {
     pub name: String,
     /// Path of its ingress URL.
     pub path: String,
+    /// What its provider is to be given: the first of its public URLs, or the host's own with the path.
+    pub url: String,
     /// Whether its runs wait.
     pub paused: bool,
     /// What was configured.

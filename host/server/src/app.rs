@@ -337,6 +337,7 @@ fn admin_of(config: &Config, runner: &Arc<Runner>, guard: Arc<Guard>, master: Ma
             let store = store.clone();
             async move { store.ping().await.map_err(|error| error.to_string()) }.boxed()
         }),
+        public_url: config.public_url.clone(),
         component_bytes_max: usize::try_from(config.runtime.component_bytes_max).unwrap_or(usize::MAX),
     }
 }

@@ -41,6 +41,9 @@ use self::telling::Voice;
 /// The demo's tenant.
 const TENANT: &str = "demo";
 
+/// Fuel of one run in the demo: about half a second of a tight loop.
+const DEMO_FUEL_MAX: u64 = 10_000_000_000;
+
 /// What the command line asks for.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -78,8 +81,13 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         .await
         .context("applying the demo's configuration")?;
     voice.host(&ingress_url, &admin_url, &file, plan.changes());
-    let performance =
-        Performance { client: client.tenant(TENANT), ingress_url, secrets: stage.secrets, receiver, clock: stage.clock };
+    let performance = Performance {
+        client: client.tenant(TENANT),
+        ingress_url,
+        secrets: stage.secrets,
+        receiver,
+        clock: stage.clock,
+    };
     let told = performance.play(&mut voice).await?;
     let ok = told.ok;
     voice.summary(&told, options.json)?;
@@ -129,6 +137,8 @@ impl Stage {
             config.ingress.listen.set_port(0);
             config.admin.listen.set_port(0);
         }
+        // More than a host allows by default, so that there is time to show a plugin that is late and one that loops.
+        config.runtime.fuel_max = DEMO_FUEL_MAX;
         let operator_key = init::initialise(&config, &entropy, clock.as_ref()).await?;
         voice.step("data", &format!("{}", data_dir.display()));
         let app = App::open(config, Surroundings::live()?).await?;

@@ -8,15 +8,19 @@
 //! | [`sender`], [`egress`], [`guard`] | calls go out |
 //! | [`directory`] | what is configured, ready for use |
 //! | [`maintenance`] | what must happen some time |
-//! | [`admin`], [`cli`] | what people use |
+//! | [`admin`], [`api`], [`spec`], [`cli`] | what people use and write |
+//! | [`toolchain`] | how plugins are built |
+//! | [`demo`] | all of it at once, as a story that checks itself |
 //! | [`config`], [`datadir`], [`system`], [`telemetry`], [`shutdown`] | the process and its surroundings |
 
 pub mod admin;
 pub mod api;
 pub mod app;
 pub mod body;
+pub mod cli;
 pub mod config;
 pub mod datadir;
+pub mod demo;
 pub mod directory;
 pub mod egress;
 pub mod guard;

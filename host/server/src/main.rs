@@ -1,2 +1,5 @@
 //! The binary `creel`: reads the command line and hands over to the library.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    creel_server::cli::main()
+}

@@ -20,12 +20,14 @@
 //!
 //! Every verb that needs the time is told it; the store clamps it so that it never goes backwards.
 
+mod view;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use creel_webhook::clock::Timestamp;
-use creel_webhook::delivery::{Answer, DestinationChange, Next};
+use creel_webhook::delivery::{DestinationChange, Next};
 use creel_webhook::destination::Destination;
 use creel_webhook::id::{
     DeliveryId, DestinationId, EventId, KeyId, PluginId, RequestId, RouteId, RunId, SecretId, SourceId, TenantId,
@@ -36,8 +38,12 @@ use creel_webhook::route::{Mode, Route};
 use creel_webhook::run::{LogLine, RunNext, Usage, Verdict};
 use creel_webhook::source::Source;
 use creel_webhook::tenant::{ApiKey, Tenant};
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+
+pub use self::view::{
+    Attempt, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventSummary, RefusalRow, RunFilter, RunRow,
+    Stats,
+};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -467,21 +473,6 @@ pub struct DeliveryCommit {
     pub destination: Option<DestinationChange>,
 }
 
-/// One try at a delivery.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// When it began.
-    pub started_at: Timestamp,
-    /// How long it took, milliseconds.
-    pub duration_ms: u64,
-    /// What came of it.
-    pub answer: Answer,
-    /// What went wrong in detail, for people.
-    pub detail: Option<String>,
-    /// The head of the response's body, as text.
-    pub response_head: String,
-}
-
 /// What became of a delivery's commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryCommitted {
@@ -489,168 +480,6 @@ pub enum DeliveryCommitted {
     Stored,
     /// The claim is no longer the row's; nothing was stored.
     Stale,
-}
-
-/// A request that was not believed, for the operator's eyes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefusalRow {
-    /// When.
-    pub at: Timestamp,
-    /// Where it came in.
-    pub source: SourceId,
-    /// Word from the closed list of reasons.
-    pub reason: String,
-    /// What exactly; never a secret or an expected value.
-    pub detail: String,
-    /// The peer's address.
-    pub peer: String,
-}
-
-/// Which events are wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct EventFilter {
-    /// Of this source.
-    pub source: Option<SourceId>,
-    /// Of exactly this type.
-    pub kind: Option<String>,
-    /// With exactly this subject.
-    pub subject: Option<String>,
-    /// Older than this event (for the next page).
-    pub before: Option<EventId>,
-    /// At most so many; 1 to 500.
-    pub limit: u32,
-}
-
-/// A line in a list of events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventSummary {
-    /// Its id.
-    pub id: EventId,
-    /// Its request.
-    pub request: RequestId,
-    /// Where it came in.
-    pub source: SourceId,
-    /// Type.
-    pub kind: String,
-    /// The provider's id.
-    pub provider_id: Option<String>,
-    /// What people search by.
-    pub subject: Option<String>,
-    /// When the request arrived.
-    pub received_at: Timestamp,
-    /// Runs that it started.
-    pub runs: u32,
-    /// Runs that are not decided yet.
-    pub pending: u32,
-}
-
-/// A run as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunRow {
-    /// Its id.
-    pub id: RunId,
-    /// Its event.
-    pub event: EventId,
-    /// Its route.
-    pub route: RouteId,
-    /// Its plugin.
-    pub plugin: PluginId,
-    /// Ack or reply.
-    pub mode: Mode,
-    /// The verdict of the latest try; `None` before the first.
-    pub verdict: Option<Verdict>,
-    /// Why, for people.
-    pub reason: Option<String>,
-    /// Number of the deployment that ran.
-    pub deployment: Option<u32>,
-    /// What the latest try used.
-    pub usage: Usage,
-    /// What it logged.
-    pub log: Vec<LogLine>,
-    /// Committed tries.
-    pub attempts: u32,
-    /// Claims.
-    pub claims: u32,
-    /// When it was queued.
-    pub created_at: Timestamp,
-    /// When it ended; `None` while it is not over.
-    pub ended_at: Option<Timestamp>,
-}
-
-/// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeliveryState {
-    /// Waiting for its time, its lane or its answer.
-    Pending,
-    /// It arrived.
-    Delivered,
-    /// Given up; a dead letter.
-    Dead,
-}
-
-/// A delivery as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeliveryRow {
-    /// Its id.
-    pub id: DeliveryId,
-    /// The event that it is about.
-    pub event: EventId,
-    /// The run that decided it.
-    pub run: RunId,
-    /// Position in its outcome.
-    pub index: u32,
-    /// Where it goes.
-    pub destination: DestinationId,
-    /// `webhook-id` and idempotency key.
-    pub key: String,
-    /// HTTP method.
-    pub method: String,
-    /// Path and query.
-    pub path: String,
-    /// Where it stands.
-    pub state: DeliveryState,
-    /// Why it is dead.
-    pub reason: Option<String>,
-    /// Committed attempts.
-    pub attempts: u32,
-    /// When the next attempt is due; `None` when blocked or over.
-    pub due_at: Option<Timestamp>,
-    /// When it was decided.
-    pub created_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// Its attempts in order.
-    pub history: Vec<Attempt>,
-}
-
-/// Which deliveries are wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct DeliveryFilter {
-    /// In this state.
-    pub state: Option<DeliveryState>,
-    /// To this destination.
-    pub destination: Option<DestinationId>,
-    /// Older than this one (for the next page).
-    pub before: Option<DeliveryId>,
-    /// At most so many; 1 to 500.
-    pub limit: u32,
-}
-
-/// Which runs are wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RunFilter {
-    /// With this verdict.
-    pub verdict: Option<Verdict>,
-    /// Of this plugin.
-    pub plugin: Option<PluginId>,
-    /// Older than this one (for the next page).
-    pub before: Option<RunId>,
-    /// At most so many; 1 to 500.
-    pub limit: u32,
 }
 
 /// The whole story of one event.
@@ -666,17 +495,6 @@ pub struct Story {
     pub runs: Vec<RunRow>,
     /// The calls that they decided, in order.
     pub deliveries: Vec<DeliveryRow>,
-}
-
-/// Counts for metrics and readiness.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Stats {
-    /// Runs not decided.
-    pub runs_pending: u64,
-    /// Deliveries not ended.
-    pub deliveries_pending: u64,
-    /// Bytes on disk.
-    pub bytes: u64,
 }
 
 /// "Look": raised after a commit that made work; never carries the work itself.

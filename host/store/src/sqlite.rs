@@ -1,7 +1,7 @@
 //! The store in one SQLite file.
 //!
-//! One thread writes ([`writer`]): verbs queue, a batch is one transaction and one fsync, and nobody is answered
-//! before it. A few connections read ([`readers`]). One connection checkpoints, so that the writer seldom waits for
+//! One thread writes (`writer`): verbs queue, a batch is one transaction and one fsync, and nobody is answered
+//! before it. A few connections read (`readers`). One connection checkpoints, so that the writer seldom waits for
 //! the main file. This file only opens and dispatches: each verb's inside is in the child that is named after what it
 //! is about.
 //!

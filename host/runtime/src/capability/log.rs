@@ -2,7 +2,8 @@
 //!
 //! The book holds at most so many lines and so many bytes. What does not fit is counted, and one last line says how
 //! much that was and which limit to raise. The last line of level `error` is remembered even when it was cut: when the
-//! guest traps, that is where its panic message is.
+//! guest traps, that is where its panic message is. A guest without the SDK prints it on standard error instead; that
+//! is remembered too.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +15,9 @@ use crate::bindings::creel::plugin::log;
 /// Longest panic message that is remembered beside the log, bytes.
 const LAST_ERROR_BYTES_MAX: usize = 2 << 10;
 
+/// Lines after the place of a panic that belong to its message.
+const PANIC_LINES_MAX: u32 = 3;
+
 /// The log of one run.
 #[derive(Debug)]
 pub(crate) struct LogBook {
@@ -24,12 +28,23 @@ pub(crate) struct LogBook {
     cut_lines: u64,
     cut_bytes: u64,
     last_error: Option<String>,
+    /// Lines of a printed panic message that are still to come.
+    panic_lines: u32,
 }
 
 impl LogBook {
     /// An empty book.
     pub(crate) fn new(lines_max: u32, bytes_max: u64) -> Self {
-        LogBook { lines_max, bytes_max, lines: Vec::new(), bytes: 0, cut_lines: 0, cut_bytes: 0, last_error: None }
+        LogBook {
+            lines_max,
+            bytes_max,
+            lines: Vec::new(),
+            bytes: 0,
+            cut_lines: 0,
+            cut_bytes: 0,
+            last_error: None,
+            panic_lines: 0,
+        }
     }
 
     /// Writes a line, or as much of it as fits.
@@ -53,7 +68,23 @@ impl LogBook {
         self.lines.push(LogLine { level, message });
     }
 
-    /// The last line of level `error`.
+    /// Writes a line of standard error; remembers it when it belongs to a panic message of Rust's standard library.
+    pub(crate) fn write_stderr(&mut self, message: String) {
+        if let Some(at) = message.find("panicked at ") {
+            self.last_error = Some(head(&message[at..], LAST_ERROR_BYTES_MAX).to_owned());
+            self.panic_lines = PANIC_LINES_MAX;
+        } else if self.panic_lines > 0
+            && let Some(text) = &mut self.last_error
+        {
+            self.panic_lines -= 1;
+            let room = LAST_ERROR_BYTES_MAX.saturating_sub(text.len() + 1);
+            text.push('\n');
+            text.push_str(head(&message, room));
+        }
+        self.write(LogLevel::Warn, message);
+    }
+
+    /// The last line of level `error`, or the last panic message.
     pub(crate) fn last_error(&self) -> Option<&str> {
         self.last_error.as_deref()
     }
@@ -121,6 +152,17 @@ mod tests {
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[1].message, "two");
         assert!(lines[2].message.contains("9 bytes in 2 lines") && lines[2].message.contains("log_lines_max = 2"));
+    }
+
+    #[test]
+    fn a_panic_on_standard_error_is_remembered() {
+        let mut book = LogBook::new(9, 1_000);
+        for line in ["thread '<unnamed>' panicked at src/lib.rs:3:1:", "no order id", "note: run with …", "", "more"]
+        {
+            book.write_stderr(line.into());
+        }
+        assert_eq!(book.last_error(), Some("panicked at src/lib.rs:3:1:\nno order id\nnote: run with …\n"));
+        assert_eq!(book.take().len(), 5);
     }
 
     #[test]

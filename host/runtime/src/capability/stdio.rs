@@ -41,8 +41,8 @@ pub(crate) struct Streams {
 impl Streams {
     /// Streams that write into `book`.
     pub(crate) fn new(book: Arc<Mutex<LogBook>>, meter: Arc<Meter>) -> Self {
-        let lines = |level, book| Arc::new(Mutex::new(Lines { level, book, begun: Vec::new() }));
-        Streams { out: lines(LogLevel::Info, book.clone()), err: lines(LogLevel::Warn, book), meter }
+        let lines = |error, book| Arc::new(Mutex::new(Lines { error, book, begun: Vec::new() }));
+        Streams { out: lines(false, book.clone()), err: lines(true, book), meter }
     }
 
     /// Writes lines that were begun and not ended.
@@ -55,7 +55,8 @@ impl Streams {
 
 /// Cuts bytes into lines.
 struct Lines {
-    level: LogLevel,
+    /// Whether this is standard error.
+    error: bool,
     book: Arc<Mutex<LogBook>>,
     begun: Vec<u8>,
 }
@@ -82,7 +83,8 @@ impl Lines {
     fn line(&mut self) {
         let message = String::from_utf8_lossy(&self.begun).into_owned();
         self.begun.clear();
-        self.book.lock().unwrap_or_else(PoisonError::into_inner).write(self.level, message);
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.error { book.write_stderr(message) } else { book.write(LogLevel::Info, message) }
     }
 }
 

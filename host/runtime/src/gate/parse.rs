@@ -132,7 +132,9 @@ fn advice(name: &str, bare: bool) -> &'static str {
     match package {
         _ if known => "this version is not offered; rebuild against the offered one",
         "wasi:http" => "return calls in the outcome, or look up with `creel:plugin/fetch`; there is no direct HTTP",
-        "wasi:sockets" => "there are no sockets; return calls in the outcome, or look up with `creel:plugin/fetch`",
+        "wasi:sockets" => {
+            "there are no sockets; look up with `creel:plugin/fetch`, and build Python with `--stub-wasi`"
+        }
         "wasi:keyvalue" => "use `creel:plugin/state`",
         "wasi:config" | "wasi:runtime-config" => "use `creel:plugin/config`",
         "wasi:logging" => "use `creel:plugin/log`",

@@ -9,7 +9,6 @@ use super::refusal::Refusal;
 use crate::bindings::PluginPre;
 use crate::capability::{self, Guest};
 use crate::engine::Sandbox;
-use crate::limits::{MEMORIES_PER_RUN_MAX, TABLES_PER_RUN_MAX};
 
 /// A component that is ready to run.
 pub struct Prepared {
@@ -47,25 +46,10 @@ impl Linking {
     /// Links a loaded component. Nothing of it runs.
     ///
     /// # Errors
-    /// [`Refusal::Link`] when its types do not fit, [`Refusal::TooManyParts`] when a run has no room for it.
+    /// [`Refusal::Link`] when its types do not fit.
     pub(crate) fn link(&self, digest: Digest, component: &Component, artifact_bytes: u64) -> Result<Prepared, Refusal> {
-        check_parts(component)?;
         let link = |error: wasmtime::Error| Refusal::Link(format!("{error:#}"));
         let pre = self.linker.instantiate_pre(component).map_err(link)?;
         Ok(Prepared { digest, artifact_bytes, pre: PluginPre::new(pre).map_err(link)? })
     }
-}
-
-fn check_parts(component: &Component) -> Result<(), Refusal> {
-    let Some(needs) = component.resources_required() else {
-        return Err(Refusal::Link("it imports modules or components, which are not offered".into()));
-    };
-    for (what, count, max) in
-        [("memories", needs.num_memories, MEMORIES_PER_RUN_MAX), ("tables", needs.num_tables, TABLES_PER_RUN_MAX)]
-    {
-        if count > max {
-            return Err(Refusal::TooManyParts { what, count, max });
-        }
-    }
-    Ok(())
 }

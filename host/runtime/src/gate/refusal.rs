@@ -76,16 +76,9 @@ pub enum Refusal {
     /// Names fit, but types do not.
     #[error("this component does not fit the host: {0}; rebuild it against the `wit` directory of this release")]
     Link(String),
-    /// More memories or tables than a run has room for.
-    #[error("this component is put together of too much: {count} {what}, {max} is the most; compose it of fewer parts")]
-    TooManyParts {
-        /// Memories or tables.
-        what: &'static str,
-        /// How many it has.
-        count: u32,
-        /// The limit.
-        max: u32,
-    },
+    /// More memories, tables or instances, or larger ones, than a run has room for.
+    #[error("this component needs more room than a run has: {0}; compose it of fewer or smaller parts")]
+    NoRoom(String),
 }
 
 fn list(imports: &[RefusedImport]) -> String {

@@ -94,3 +94,14 @@ async fn types_that_do_not_fit_are_found_by_linking() {
     let shown = error.to_string();
     assert!(shown.starts_with("this component does not fit the host") && shown.contains("log"), "{shown}");
 }
+
+#[tokio::test]
+async fn a_component_of_too_many_parts_is_refused() {
+    let memories = "(core instance (instantiate $memory))".repeat(9);
+    let text = format!(
+        "(component (core module $memory (memory 1)) {memories} (instance $i)
+        (export \"creel:plugin/handler@0.1.0\" (instance $i)))"
+    );
+    let error = Bench::new().registry.admit(Bytes::from(component(&text)), &Limits::default()).await.unwrap_err();
+    assert!(error.to_string().contains("needs more room than a run has"), "{error}");
+}

@@ -1,6 +1,6 @@
 //! Why the admin API refuses, and the one place where a refusal becomes HTTP (RFC 9457).
 //!
-//! Handlers say what happened ([`Refusal`]); the status, the stable word and the title stand in [`Refusal::shape`] and
+//! Handlers say what happened ([`Refusal`]); the status, the stable word and the title stand in `Refusal::shape` and
 //! nowhere else. Details tell what to do next and never hold a secret. What the store's disk said goes to the log, not
 //! to a tenant.
 

@@ -25,7 +25,7 @@ use crate::spec::fields::{Mistake, escape};
 pub async fn list(State(desk): State<Desk>, scope: Scope) -> Result<Json<List<SourceView>>, Refusal> {
     let control = desk.control().await?;
     let own = control.sources.iter().filter(|source| source.tenant == scope.tenant.id);
-    Ok(body::list(own.map(views::source).collect()))
+    Ok(body::list(own.map(|source| views::source(source, &desk.admin.public_url)).collect()))
 }
 
 /// `GET …/sources/{source}`.
@@ -34,7 +34,8 @@ pub async fn get(
     scope: Scope,
     Path((_, name)): Path<(String, String)>,
 ) -> Result<Json<SourceView>, Refusal> {
-    Ok(Json(views::source(named(&*desk.control().await?, scope.tenant.id, &name)?)))
+    let control = desk.control().await?;
+    Ok(Json(views::source(named(&control, scope.tenant.id, &name)?, &desk.admin.public_url)))
 }
 
 /// `PUT …/sources/{source}`: makes or replaces it; its URL stays.
@@ -66,7 +67,7 @@ pub async fn put(
     if before != Some(&after) && !dry_run {
         desk.store().source_put(after.clone()).await?;
     }
-    Ok(body::put(body::change(before, &after), views::source(&after)))
+    Ok(body::put(body::change(before, &after), views::source(&after, &desk.admin.public_url)))
 }
 
 /// `DELETE …/sources/{source}`.
@@ -107,7 +108,7 @@ async fn set_paused(desk: &Desk, scope: &Scope, name: &str, paused: bool) -> Res
     if *before != after {
         desk.store().source_put(after.clone()).await?;
     }
-    Ok(Json(views::source(&after)))
+    Ok(Json(views::source(&after, &desk.admin.public_url)))
 }
 
 /// The source of this name.

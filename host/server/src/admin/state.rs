@@ -72,6 +72,8 @@ pub struct Admin {
     pub metrics: MetricsText,
     /// What `/readyz` asks.
     pub ready: ReadyCheck,
+    /// Base of the ingress URLs, without a slash at its end.
+    pub public_url: String,
     /// Largest component taken, bytes.
     pub component_bytes_max: usize,
 }

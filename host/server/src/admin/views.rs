@@ -83,8 +83,10 @@ pub fn secret(row: &SecretRow) -> SecretView {
 }
 
 /// A source with the path of its URL.
-pub fn source(source: &Source) -> SourceView {
+pub fn source(source: &Source, public_url: &str) -> SourceView {
+    let own = format!("{public_url}/in/{}", source.token);
     SourceView {
+        url: source.spec.public_urls.first().cloned().unwrap_or(own),
         id: source.id,
         name: source.spec.name.clone(),
         path: format!("/in/{}", source.token),

@@ -36,7 +36,9 @@ pub enum ClientError {
     #[error("{}", problem_text(.0))]
     Refused(Box<Problem>),
     /// It could not be reached.
-    #[error("no host answers at {url}: {reason}\nstart one with `creel serve`, or name another with --url or CREEL_URL")]
+    #[error(
+        "no host answers at {url}: {reason}\nstart one with `creel serve`, or name another with --url or CREEL_URL"
+    )]
     Unreachable {
         /// Where it was looked for.
         url: String,
@@ -134,7 +136,11 @@ impl Client {
         TenantClient { client: self.clone(), prefix: format!("/v1/tenants/{}", part(name)) }
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> ClientResult<T> {
+    /// Any address of the API, read as `T`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> ClientResult<T> {
         self.send(Method::GET, path, None::<&Value>).await
     }
 
@@ -207,6 +213,14 @@ pub struct TenantClient {
 }
 
 impl TenantClient {
+    /// The tenant itself.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn about(&self) -> ClientResult<TenantView> {
+        self.client.get(&self.prefix).await
+    }
+
     /// All things of a kind.
     ///
     /// # Errors

@@ -110,7 +110,7 @@ pub const SETTINGS: &[Setting] = &[
     count("tenant.pending_runs_max", 1, 10_000_000, "10000", "Runs of a tenant that may wait; beyond it its sources answer 429. A tenant's own limit goes before it."),
     count("tenant.concurrent_runs_max", 1, 4_096, "16", "Runs of a tenant at the same time; a tenant's own limit goes before it."),
 
-    count("runtime.fuel_max", 100_000, 1_000_000_000_000, "500000000", "Fuel of one run, about one per instruction: half a second of pure computing; handlers use under a million."),
+    count("runtime.fuel_max", 100_000, 1_000_000_000_000, "1000000000", "Fuel of one run, about one per instruction: half a second of ordinary work; handlers use under a million."),
     bytes("runtime.memory_bytes_max", MIB, 4 * GIB, "64 MiB", "Linear memory of one run; components of JavaScript and Python begin at 20 MiB."),
     millis("runtime.run_timeout_ms", 10, 10 * MINUTE, "10000", "Wall clock of one run, look-ups included."),
     count("runtime.concurrent_runs", 1, 4_096, "64", "Runs at the same time; each may take `runtime.memory_bytes_max`."),

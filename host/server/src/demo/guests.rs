@@ -34,7 +34,9 @@ pub(super) async fn build(voice: &mut Voice) -> anyhow::Result<Guests> {
         anyhow::Ok(guests)
     });
     while let Some(line) = lines.recv().await {
-        voice.step("plugins", &line);
+        if !line.trim_start().starts_with("Compiling") {
+            voice.step("plugins", line.trim());
+        }
     }
     building.await.context("building the plugins")?.context("building the plugins")
 }

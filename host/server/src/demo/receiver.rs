@@ -18,33 +18,33 @@ use creel_webhook::signature::verify;
 
 /// One call that arrived.
 #[derive(Debug, Clone)]
-pub struct Received {
+pub(super) struct Received {
     /// The destination: the first part of the path.
-    pub destination: String,
+    pub(super) destination: String,
     /// The whole path.
-    pub path: String,
+    pub(super) path: String,
     /// `webhook-id`, by which a receiver tells doubles.
-    pub key: String,
+    pub(super) key: String,
     /// What it was answered.
-    pub status: u16,
+    pub(super) status: u16,
     /// What was wrong with it, if anything.
-    pub problem: Option<String>,
+    pub(super) problem: Option<String>,
 }
 
 /// What the receiver must find.
 #[derive(Debug, Clone)]
-pub struct Expected {
+pub(super) struct Expected {
     /// The CRM's bearer token.
-    pub crm_token: String,
+    pub(super) crm_token: String,
     /// Twilio's basic credentials, encoded.
-    pub twilio_basic: String,
+    pub(super) twilio_basic: String,
     /// The secret of outgoing webhooks.
-    pub signing_secret: String,
+    pub(super) signing_secret: String,
 }
 
 /// Plays everybody that calls go to.
 #[derive(Clone)]
-pub struct Receiver {
+pub(super) struct Receiver {
     expected: Arc<Expected>,
     clock: Arc<dyn Clock>,
     received: Arc<Mutex<Vec<Received>>>,
@@ -52,17 +52,17 @@ pub struct Receiver {
 
 impl Receiver {
     /// A receiver that expects these credentials.
-    pub fn new(expected: Expected, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(expected: Expected, clock: Arc<dyn Clock>) -> Self {
         Receiver { expected: Arc::new(expected), clock, received: Arc::default() }
     }
 
     /// Its router; every path is somebody.
-    pub fn router(&self) -> Router {
+    pub(super) fn router(&self) -> Router {
         Router::new().fallback(receive).with_state(self.clone())
     }
 
     /// Everything that arrived so far, in order.
-    pub fn received(&self) -> Vec<Received> {
+    pub(super) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

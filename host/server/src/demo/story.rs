@@ -8,7 +8,7 @@ use creel_webhook::run::Verdict;
 
 /// What a request carries.
 #[derive(Debug, Clone, Copy)]
-pub enum Payload {
+pub(super) enum Payload {
     /// A JSON text.
     Json(&'static str),
     /// A JSON list of pairs, sent as a form.
@@ -19,7 +19,7 @@ pub enum Payload {
 
 /// What is done to a request before or after it is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Treatment {
+pub(super) enum Treatment {
     /// Nothing: it is genuine.
     Genuine,
     /// Signed with somebody else's secret.
@@ -32,40 +32,40 @@ pub enum Treatment {
 
 /// A source of the demo: its name in `demo.toml`, its preset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sender {
+pub(super) struct Sender {
     /// Name of the source.
-    pub source: &'static str,
+    pub(super) source: &'static str,
     /// How it signs.
-    pub preset: &'static str,
+    pub(super) preset: &'static str,
     /// Name of the secret it signs with.
-    pub secret: &'static str,
+    pub(super) secret: &'static str,
 }
 
 /// One request and what must come of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Scene {
+pub(super) struct Scene {
     /// A few words, for the timeline.
-    pub title: &'static str,
+    pub(super) title: &'static str,
     /// Who sends it.
-    pub sender: Sender,
+    pub(super) sender: Sender,
     /// What it carries.
-    pub payload: Payload,
+    pub(super) payload: Payload,
     /// Further headers, such as an event's type.
-    pub headers: &'static [(&'static str, &'static str)],
+    pub(super) headers: &'static [(&'static str, &'static str)],
     /// What is done to it.
-    pub treatment: Treatment,
+    pub(super) treatment: Treatment,
     /// The message id; scenes that repeat another share it.
-    pub id: &'static str,
+    pub(super) id: &'static str,
     /// The status that the sender must get.
-    pub status: u16,
+    pub(super) status: u16,
     /// What the answer's body must contain.
-    pub answer: &'static str,
+    pub(super) answer: &'static str,
     /// The runs that must be decided, by plugin.
-    pub runs: &'static [(&'static str, Verdict)],
+    pub(super) runs: &'static [(&'static str, Verdict)],
     /// The destinations that must each get one call.
-    pub calls: &'static [&'static str],
+    pub(super) calls: &'static [&'static str],
     /// One sentence on what it shows.
-    pub shows: &'static str,
+    pub(super) shows: &'static str,
 }
 
 const GITHUB: Sender = Sender { source: "github", preset: "github", secret: "github" };
@@ -99,7 +99,7 @@ const QUIET: Scene = Scene {
 };
 
 /// The whole story, in order.
-pub const SCENES: &[Scene] = &[
+pub(super) const SCENES: &[Scene] = &[
     Scene {
         title: "GitHub: push",
         sender: GITHUB,

@@ -34,10 +34,12 @@ impl Voice {
     }
 
     /// Where the host is, and how the table is read.
-    pub(super) fn host(&self, ingress: &str, admin: &str, file: &Path, changes: usize) {
+    #[allow(clippy::disallowed_methods, reason = "the timeline begins here")]
+    pub(super) fn host(&mut self, ingress: &str, admin: &str, file: &Path, changes: usize) {
+        self.began = Instant::now();
         self.step("host", &format!("webhooks at {ingress}, API at {admin}"));
         self.step("applied", &format!("{} ({changes} objects, through the API)", file.display()));
-        anstream::println!("\n  {BOLD}{:>7}  {:<34} {:<14} what came of it{BOLD:#}", "s", "sent", "answer");
+        anstream::println!("\n  {BOLD}{:>6}  {:<31} {:<13} what came of it{BOLD:#}", "s", "sent", "answer");
     }
 
     /// One scene.
@@ -45,20 +47,27 @@ impl Voice {
         let at = self.began.elapsed().as_secs_f64();
         let (mark, style) = if told.problems.is_empty() { ("✓", GOOD) } else { ("✗", BAD) };
         let answer = format!("{} in {} ms", told.status, told.answered_ms);
-        anstream::println!("  {DIM}{at:>7.2}{DIM:#}  {:<34} {answer:<14} {style}{mark}{style:#} {}", told.title, told.shows);
+        anstream::println!(
+            "  {DIM}{at:>6.2}{DIM:#}  {:<31} {answer:<13} {style}{mark}{style:#} {}",
+            told.title,
+            told.shows
+        );
         for run in &told.runs {
             let fuel = thousands(run.fuel);
             anstream::println!(
-                "{:>60} {} {BOLD}{}{BOLD:#} {DIM}fuel {fuel} · {} µs{DIM:#}",
-                "", run.plugin, run.verdict.as_str(), run.cpu_us
+                "{:>56} {} {BOLD}{}{BOLD:#} {DIM}fuel {fuel} · {} µs{DIM:#}",
+                "",
+                run.plugin,
+                run.verdict.as_str(),
+                run.cpu_us
             );
         }
         for call in &told.calls {
             let tries = if call.attempts == 1 { String::new() } else { format!(", {} attempts", call.attempts) };
-            anstream::println!("{:>60} {DIM}→{DIM:#} {} {DIM}{}{tries}{DIM:#}", "", call.destination, call.state);
+            anstream::println!("{:>56} {DIM}→{DIM:#} {} {DIM}{}{tries}{DIM:#}", "", call.destination, call.state);
         }
         for problem in &told.problems {
-            anstream::println!("{:>60} {BAD}{problem}{BAD:#}", "");
+            anstream::println!("{:>56} {BAD}{problem}{BAD:#}", "");
         }
     }
 
@@ -105,7 +114,7 @@ fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push(' ');
         }
         grouped.push(digit);

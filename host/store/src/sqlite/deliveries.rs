@@ -216,6 +216,8 @@ fn claim_one(tx: &mut Tx<'_>, seq: i64, now: Timestamp, lease_ms: u64) -> Sql<Op
 
 /// Ends a delivery and promotes the next of its order key.
 fn end(tx: &mut Tx<'_>, delivery: &Live, state: i64, reason: Option<&str>, now: Timestamp) -> Sql<()> {
+    // There is room in the lane; and an end while claiming took a claim's place without being one.
+    tx.effects.deliveries = true;
     let sql = "UPDATE delivery SET claimed = 0, claim = NULL, due_at = NULL, ended_at = ?2, state = ?3, reason = ?4
         WHERE seq = ?1";
     exec(tx.conn, sql, params![delivery.seq, now.as_millis(), state, reason])?;

@@ -145,6 +145,8 @@ fn end_undecided(tx: &mut Tx<'_>, run: &Live, verdict: Verdict, reason: &str, no
     if run.mode == Mode::Reply {
         reply::decide(tx, run.tenant, run.event, None, now)?;
     }
+    // It took a claim's place without being one: whoever claimed has reason to look again.
+    tx.effects.runs = true;
     left_line(tx, run, now)
 }
 
@@ -183,13 +185,26 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &RunCommit) -> Sql<RunCommitted> {
     let calls = if keeps_calls { commit.calls.as_slice() } else { &[] };
     let origin = deliveries::Origin { tenant: run.tenant, run: run.id, event: run.event };
     let numbers = deliveries::insert(tx, origin, calls, now)?;
-    update(tx, &run, commit, verdict, &numbers, now)?;
+    let late = verdict != commit.verdict;
+    let reason = if late { Some(LATE) } else { commit.reason.as_deref() };
+    update(tx, &run, commit, Judged { verdict, reason }, &numbers, now)?;
     put_log(tx, &run, commit)?;
     match commit.next {
         RunNext::End => left_line(tx, &run, now)?,
         RunNext::Again(at) => lanes::touch(tx, run.lane, run.tenant, Work::Runs, at.max(now))?,
     }
     Ok(RunCommitted::Stored { verdict, answer })
+}
+
+/// Why a run is late, for people.
+const LATE: &str = "its outcome came after the sender had been answered with the fallback; make the plugin faster, or set \
+                    `late = \"keep\"` on the route if its calls are wanted all the same";
+
+/// How a run is recorded as having ended.
+#[derive(Clone, Copy)]
+struct Judged<'a> {
+    verdict: Verdict,
+    reason: Option<&'a str>,
 }
 
 /// Decides the reply of a run that is over. An outcome after the sender was answered is late.
@@ -210,7 +225,7 @@ fn decide_reply(
     Ok((verdict, answer))
 }
 
-fn update(tx: &Tx<'_>, run: &Live, commit: &RunCommit, verdict: Verdict, numbers: &[u8], now: Timestamp) -> Sql<()> {
+fn update(tx: &Tx<'_>, run: &Live, commit: &RunCommit, judged: Judged<'_>, numbers: &[u8], now: Timestamp) -> Sql<()> {
     let (ended_at, due_at) = match commit.next {
         RunNext::End => (Some(now.as_millis()), None),
         RunNext::Again(at) => (None, Some(at.max(now).as_millis())),
@@ -225,8 +240,8 @@ fn update(tx: &Tx<'_>, run: &Live, commit: &RunCommit, verdict: Verdict, numbers
         run.id.as_bytes(),
         ended_at,
         due_at,
-        verdict.as_str(),
-        commit.reason,
+        judged.verdict.as_str(),
+        judged.reason,
         commit.deployment,
         int(usage.fuel),
         int(usage.memory_bytes),

@@ -135,6 +135,55 @@ fn steps(conn: &Connection, lane: i64) -> Vec<i32> {
 }
 
 #[tokio::test]
+async fn ends_while_claiming_do_not_hide_what_is_behind_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(Arc::new(open(&dir))).await;
+    let mut calls: Vec<_> = (0..6).map(|_| world.call(None)).collect();
+    for call in &mut calls[..4] {
+        call.expires_at = Some(conformance::START);
+    }
+    world.decide(calls).await;
+    let deliveries = world.store.wakeups().deliveries;
+    deliveries.notified().await;
+    assert!(world.send(conformance::START, 2).await.is_empty(), "two places went to expired calls");
+    deliveries.notified().await;
+    assert!(world.send(conformance::START, 2).await.is_empty());
+    deliveries.notified().await;
+    assert_eq!(world.send(conformance::START, 2).await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_open_breaker_is_one_row_however_many_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("creel.db");
+    let world = World::new(Arc::new(open(&dir))).await;
+    world.decide(vec![world.call(None)]).await;
+    let conn = Connection::open(&path).unwrap();
+    let until = conformance::START.plus_ms(5_000);
+    conn.execute(
+        "UPDATE lane SET opened = 1, open_until = ?1, not_before = ?1, ready_at = ?1 WHERE kind = 1 AND tenant = ?2",
+        params![until.as_millis(), world.home.tenant.as_bytes()],
+    )
+    .unwrap();
+    assert!(world.send(conformance::START, 10).await.is_empty());
+    conn.execute_batch(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+         INSERT INTO delivery (tenant, id, lane, destination, run, event, number, key, method, path, state, due_at,
+            start_at, created_at)
+         SELECT tenant, randomblob(16), lane, destination, run, event, number, key, method, path, 0, start_at,
+            start_at, created_at FROM n, (SELECT * FROM delivery LIMIT 1)",
+    )
+    .unwrap();
+    assert!(world.send(conformance::START, 10).await.is_empty());
+    assert_eq!(
+        world.store.delivery_due().await.unwrap(),
+        Some(until),
+        "no claim looks before the breaker lets one try"
+    );
+    assert_eq!(world.send(until, 10).await.len(), 1, "and then one may");
+}
+
+#[tokio::test]
 async fn blocked_rows_cost_a_claim_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("creel.db");

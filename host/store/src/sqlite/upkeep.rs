@@ -16,6 +16,12 @@ const STEP_ROWS: i64 = 500;
 /// Free pages that one step gives back to the file system.
 const STEP_PAGES: i64 = 256;
 
+const RELEASE_RUNS: &str = "UPDATE run INDEXED BY run_claim SET claimed = 0, claim = NULL, due_at = created_at
+    WHERE claim IS NOT NULL";
+
+const RELEASE_DELIVERIES: &str = "UPDATE delivery INDEXED BY delivery_claim
+    SET claimed = 0, claim = NULL, due_at = start_at WHERE claim IS NOT NULL";
+
 /// One step. Says whether there is more.
 pub(super) fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Sql<bool> {
     let now = tx.now(now);
@@ -56,8 +62,8 @@ pub(super) fn boot(conn: &mut Connection) -> Sql<i64> {
     // The lease counts as lost: should the work have killed the process, five such boots end it. Due since the epoch
     // would be unfair to the rest of the lane; due since its creation is the place it had.
     for sql in [
-        "UPDATE run SET claimed = 0, claim = NULL, due_at = created_at WHERE claim IS NOT NULL",
-        "UPDATE delivery SET claimed = 0, claim = NULL, due_at = start_at WHERE claim IS NOT NULL",
+        RELEASE_RUNS,
+        RELEASE_DELIVERIES,
         "UPDATE lane SET ready_at = 0 WHERE paused = 0 AND ready_at IS NOT NULL",
         "UPDATE ring SET ready_at = 0 WHERE ready_at IS NOT NULL",
     ] {

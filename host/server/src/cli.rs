@@ -1,0 +1,319 @@
+//! The command line: reads arguments, asks the host through [`client`], prints.
+//!
+//! [`args`] says what can be typed, the other children do it and give values back, [`tell`] turns values into text. Only
+//! this module prints, asks and knows exit codes, so that the demo and tests use the rest as a library.
+//!
+//! # Exit codes
+//!
+//! 0 done · 1 failed · 2 the command line or a file is wrong · 3 no such thing · 4 the host refused · 5 no host answers
+
+pub mod apply;
+pub mod args;
+pub mod build;
+pub mod client;
+pub mod deploy;
+pub mod init;
+pub mod manifest;
+pub mod new;
+pub mod serve;
+pub mod tell;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Parser as _;
+use creel_webhook::preset::presets;
+use serde::Serialize;
+
+use self::args::{Cli, Command, Globals, Switch, SwitchKind};
+use self::client::{Client, ClientError, TenantClient};
+use self::manifest::ManifestError;
+use crate::api::{DestinationView, RouteView, SourceView};
+use crate::config::{self, ConfigError};
+use crate::demo;
+use crate::system::{Entropy, SystemClock};
+
+/// Runs the program that the command line asks for.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if matches!(cli.command, Command::CompileComponent) {
+        return compile_component();
+    }
+    let ended = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the program's threads")
+        .and_then(|runtime| runtime.block_on(run(cli)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let style = anstyle::AnsiColor::Red.on_default().bold();
+            anstream::eprintln!("{style}creel:{style:#} {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// The exit code that belongs to an error.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<ManifestError>() || error.is::<ConfigError>() || error.is::<Usage>() {
+        return 2;
+    }
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Refused(problem)) if problem.status == 404 => 3,
+        Some(ClientError::Refused(problem)) if (400..500).contains(&problem.status) => 4,
+        Some(ClientError::Unreachable { .. }) => 5,
+        Some(ClientError::Setup(_)) => 2,
+        _ => 1,
+    }
+}
+
+/// Something about the command line that clap can't see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(&'static str);
+
+fn compile_component() -> ExitCode {
+    let code = creel_runtime::gate::compile::child_main();
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let globals = cli.globals;
+    match cli.command {
+        Command::Demo(wanted) => play(&globals, wanted).await,
+        Command::Settings => {
+            anstream::print!("{}", config::help());
+            Ok(())
+        }
+        Command::Serve(file) => serve::serve(serve::configuration(file.config.as_deref())?).await,
+        Command::Init(file) => init(&globals, file.config.as_deref()).await,
+        Command::Apply(wanted) => apply(&globals, &wanted).await,
+        Command::Deploy(wanted) => deploy(&globals, &wanted).await,
+        Command::Build { dir } => {
+            let built = build::build(&dir, &mut progress)?;
+            say(&globals, &serde_json::json!({ "component": built }), || built.display().to_string())
+        }
+        Command::New { name } => {
+            let made = new::create(Path::new("."), &name)?;
+            say(&globals, &serde_json::json!({ "directory": made }), || {
+                format!("made {name}/\nnext: cd {name} && cargo test && creel deploy {name} .")
+            })
+        }
+        Command::Presets => list_presets(&globals),
+        other => ask(&globals, other).await,
+    }
+}
+
+async fn play(globals: &Globals, wanted: args::Demo) -> anyhow::Result<()> {
+    let options = demo::Options { once: wanted.once, json: globals.json, data_dir: wanted.data_dir };
+    if demo::run(options).await? { Ok(()) } else { bail!("the demo did not go as it should; see above") }
+}
+
+/// The commands that ask the host one question.
+async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
+    let tenant = tenant(globals).await?;
+    match command {
+        Command::Event { id, body: true } => {
+            let body = tenant.event_body(&id).await?;
+            std::io::stdout().write_all(&body).context("writing the body")
+        }
+        Command::Event { id, .. } => {
+            let story = tenant.story(&id).await?;
+            say(globals, &story, || tell::story(&story))
+        }
+        Command::Sources => {
+            let list = tenant.list::<SourceView>().await?;
+            say(globals, &list, || tell::sources(&list))
+        }
+        Command::Events(wanted) => {
+            let filter = filter(&[
+                ("source", wanted.source),
+                ("kind", wanted.kind),
+                ("subject", wanted.subject),
+                ("before", wanted.before),
+                ("limit", Some(wanted.limit.to_string())),
+            ]);
+            let list = tenant.events(&filter).await?;
+            say(globals, &list, || tell::events(&list.items))
+        }
+        Command::Runs(wanted) => {
+            let filter = filter(&[
+                ("verdict", wanted.verdict),
+                ("plugin", wanted.plugin),
+                ("before", wanted.before),
+                ("limit", Some(wanted.limit.to_string())),
+            ]);
+            let list = tenant.runs(&filter).await?;
+            say(globals, &list, || tell::runs(&list.items))
+        }
+        Command::Deliveries(wanted) => {
+            let filter = filter(&[
+                ("state", wanted.state),
+                ("destination", wanted.destination),
+                ("before", wanted.before),
+                ("limit", Some(wanted.limit.to_string())),
+            ]);
+            let list = tenant.deliveries(&filter).await?;
+            say(globals, &list, || tell::deliveries(&list.items))
+        }
+        Command::Refusals { limit } => {
+            let list = tenant.refusals(&[("limit", limit.to_string())]).await?;
+            say(globals, &list, || tell::refusals(&list.items))
+        }
+        other => act(globals, &tenant, other).await,
+    }
+}
+
+/// The commands that change one thing.
+async fn act(globals: &Globals, tenant: &TenantClient, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Replay { run } => {
+            let replayed = tenant.replay(&run).await?;
+            say(globals, &replayed, || format!("queued {}", replayed.run))
+        }
+        Command::Pause(what) => switch(globals, tenant, &what, true).await,
+        Command::Resume(what) => switch(globals, tenant, &what, false).await,
+        Command::Versions { plugin } => {
+            let all = tenant.deployments(&plugin).await?;
+            say(globals, &all, || tell::deployments(&all))
+        }
+        Command::Rollback { plugin, number } => {
+            let active = tenant.activate(&plugin, number).await?;
+            say(globals, &active, || format!("{plugin} runs deployment {}, {}", active.number, active.digest))
+        }
+        _ => bail!("this command is not one that asks a host"),
+    }
+}
+
+async fn switch(globals: &Globals, tenant: &TenantClient, what: &Switch, pause: bool) -> anyhow::Result<()> {
+    let name = &what.name;
+    let now = match (what.kind, pause) {
+        (SwitchKind::Source, true) => serde_json::to_value(tenant.pause::<SourceView>(name).await?),
+        (SwitchKind::Source, false) => serde_json::to_value(tenant.resume::<SourceView>(name).await?),
+        (SwitchKind::Route, true) => serde_json::to_value(tenant.pause::<RouteView>(name).await?),
+        (SwitchKind::Route, false) => serde_json::to_value(tenant.resume::<RouteView>(name).await?),
+        (SwitchKind::Destination, true) => serde_json::to_value(tenant.pause::<DestinationView>(name).await?),
+        (SwitchKind::Destination, false) => serde_json::to_value(tenant.resume::<DestinationView>(name).await?),
+    };
+    let state = if pause { "is paused" } else { "goes on" };
+    say(globals, &now?, || format!("{name} {state}"))
+}
+
+async fn init(globals: &Globals, file: Option<&Path>) -> anyhow::Result<()> {
+    let config = serve::configuration(file)?;
+    let key = init::initialise(&config, &Entropy::system()?, &SystemClock::default()).await?;
+    say(globals, &serde_json::json!({ "data_dir": config.data_dir, "operator_key": key }), || {
+        format!(
+            "made {}\nthe first operator key, shown only now:\n\n  {key}\n\nnext: export CREEL_KEY=… and creel serve",
+            config.data_dir.display()
+        )
+    })
+}
+
+#[allow(clippy::disallowed_methods, reason = "a file may name variables of the environment for its secrets")]
+async fn apply(globals: &Globals, wanted: &args::Apply) -> anyhow::Result<()> {
+    let manifest = manifest::load(&wanted.file, &|name| std::env::var(name).ok())?;
+    let client = client(globals)?;
+    let named = manifest.tenant.is_some();
+    let tenant = if named { String::new() } else { tenant_name(globals, &client).await? };
+    let options = apply::Options { tenant, dry_run: wanted.dry_run, prune: wanted.prune };
+    let plan = apply::plan(&client, manifest, &options).await?;
+    if !globals.json {
+        anstream::println!("{}", tell::plan(&plan));
+    }
+    if !wanted.dry_run && plan.changes() > 0 {
+        if !wanted.yes && !confirmed()? {
+            bail!(Usage("nothing was changed"));
+        }
+        apply::carry_out(&client, &plan, &mut |step| {
+            if !globals.json {
+                anstream::println!("done {}", tell::step(step));
+            }
+        })
+        .await?;
+    }
+    if !globals.json && !wanted.dry_run {
+        let sources = client.tenant(&plan.tenant).list::<SourceView>().await?;
+        anstream::println!("\n{}", tell::sources(&sources));
+    }
+    if globals.json { say(globals, &plan, String::new) } else { Ok(()) }
+}
+
+fn confirmed() -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        bail!(Usage("nobody is there to be asked; say --yes, or --dry-run to see the plan only"));
+    }
+    anstream::print!("apply this? [y/N] ");
+    std::io::stdout().flush().context("asking")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("reading the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+async fn deploy(globals: &Globals, wanted: &args::Deploy) -> anyhow::Result<()> {
+    let tenant = tenant(globals).await?;
+    let component = build::component_of(&wanted.path, &mut progress)?;
+    let put = deploy::deploy(&tenant, &component, wanted).await?;
+    say(globals, &put, || {
+        let state = if put.resource.active { "runs" } else { "waits; `creel rollback` activates it" };
+        format!("{} deployment {} of {} {state}", wanted.name, put.resource.number, put.resource.digest)
+    })
+}
+
+fn list_presets(globals: &Globals) -> anyhow::Result<()> {
+    let all: Vec<_> = presets().map(|preset| (preset.name.as_str(), preset.summary.as_str())).collect();
+    let json: Vec<_> =
+        all.iter().map(|(name, summary)| serde_json::json!({ "name": name, "summary": summary })).collect();
+    say(globals, &json, || {
+        all.iter().map(|(name, summary)| format!("{name:<28} {summary}")).collect::<Vec<_>>().join("\n")
+    })
+}
+
+fn client(globals: &Globals) -> anyhow::Result<Client> {
+    let key = match (&globals.key, &globals.key_file) {
+        (Some(key), _) => key.clone(),
+        (None, Some(file)) => {
+            let text =
+                std::fs::read_to_string(file).with_context(|| format!("reading the key from {}", file.display()))?;
+            text.trim().to_owned()
+        }
+        (None, None) => bail!(Usage("no key: set CREEL_KEY, or give --key-file; `creel init` makes the first")),
+    };
+    Ok(Client::new(&globals.url, &key)?)
+}
+
+async fn tenant(globals: &Globals) -> anyhow::Result<TenantClient> {
+    let client = client(globals)?;
+    let name = tenant_name(globals, &client).await?;
+    Ok(client.tenant(&name))
+}
+
+/// The tenant that is named, or else the key's own.
+async fn tenant_name(globals: &Globals, client: &Client) -> anyhow::Result<String> {
+    if let Some(name) = &globals.tenant {
+        return Ok(name.clone());
+    }
+    let own = client.whoami().await?.tenant;
+    own.ok_or(Usage("this key is an operator's; name the tenant with --tenant or CREEL_TENANT").into())
+}
+
+fn filter(wanted: &[(&'static str, Option<String>)]) -> Vec<(&'static str, String)> {
+    wanted.iter().filter_map(|(name, value)| Some((*name, value.clone()?))).collect()
+}
+
+fn progress(line: &str) {
+    anstream::eprintln!("{line}");
+}
+
+fn say<T: Serialize>(globals: &Globals, value: &T, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+    if globals.json {
+        let json = serde_json::to_string(value).context("writing JSON")?;
+        anstream::println!("{json}");
+    } else {
+        anstream::println!("{}", text());
+    }
+    Ok(())
+}

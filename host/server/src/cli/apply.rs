@@ -1,0 +1,319 @@
+//! `creel apply`: makes a tenant look like a file says.
+//!
+//! Read ([`super::manifest`]), plan (compare with what the host has), carry out (in an order in which every name exists
+//! before it is used). Nothing is printed and nothing is asked here. Applying twice changes nothing the second time; what
+//! the file doesn't mention stays, unless pruning is asked for.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::client::{Client, ClientError, ClientResult, NewVersion, Resource, TenantClient};
+use super::manifest::{self, Manifest, PluginWanted, SecretWanted};
+use crate::api::{Change, DestinationView, PluginView, RouteView, SecretView, SourceView};
+
+/// How a file is applied.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The tenant, when the file names none.
+    pub tenant: String,
+    /// Only plan.
+    pub dry_run: bool,
+    /// Also remove what the file does not mention (plugins stay: their versions are history).
+    pub prune: bool,
+}
+
+/// What is to happen to a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Planned {
+    /// It is made.
+    Create,
+    /// It is changed.
+    Change,
+    /// It stays.
+    Same,
+    /// It is removed.
+    Remove,
+}
+
+impl Planned {
+    /// The sign in front of a line of the plan.
+    pub fn sign(self) -> char {
+        match self {
+            Planned::Create => '+',
+            Planned::Change => '~',
+            Planned::Same => '=',
+            Planned::Remove => '-',
+        }
+    }
+}
+
+impl From<Change> for Planned {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Created => Planned::Create,
+            Change::Changed => Planned::Change,
+            Change::Unchanged => Planned::Same,
+        }
+    }
+}
+
+/// A line of the plan.
+#[derive(Serialize)]
+pub struct Step {
+    /// What happens.
+    pub change: Planned,
+    /// What kind of thing it is.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Which fields change.
+    pub fields: Vec<String>,
+    #[serde(skip)]
+    action: Action,
+}
+
+enum Action {
+    Tenant,
+    Secret(Value),
+    Source(Value),
+    Destination(Value),
+    Plugin(PluginWanted),
+    Route(Value),
+    Remove,
+}
+
+/// What applying a file means.
+#[derive(Serialize)]
+pub struct Plan {
+    /// The tenant.
+    pub tenant: String,
+    /// Its steps, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// How many things are not as the file says.
+    pub fn changes(&self) -> usize {
+        self.steps.iter().filter(|step| step.change != Planned::Same).count()
+    }
+}
+
+/// Reads a file, plans, and unless it is a dry run carries the plan out.
+///
+/// # Errors
+/// When the file is wrong or the host says no; what was done before a refusal stays done, and applying goes on from there.
+#[allow(clippy::disallowed_methods, reason = "a file may name variables of the environment for its secrets")]
+pub async fn apply_file(client: &Client, file: &Path, options: &Options) -> anyhow::Result<Plan> {
+    let wanted = manifest::load(file, &|name| std::env::var(name).ok())?;
+    let plan = plan(client, wanted, options).await?;
+    if !options.dry_run {
+        carry_out(client, &plan, &mut |_| {}).await?;
+    }
+    Ok(plan)
+}
+
+/// Compares what is wanted with what the host has.
+///
+/// # Errors
+/// [`ClientError`].
+pub async fn plan(client: &Client, wanted: Manifest, options: &Options) -> ClientResult<Plan> {
+    let name = wanted.tenant.clone().unwrap_or_else(|| options.tenant.clone());
+    if name.is_empty() {
+        let detail = "no tenant is named: write `tenant = \"…\"` into the file, or give --tenant or CREEL_TENANT";
+        return Err(ClientError::Setup(detail.to_owned()));
+    }
+    let tenant = client.tenant(&name);
+    let is_there = exists(&tenant).await?;
+    let change = if is_there { Planned::Same } else { Planned::Create };
+    let first = Step { change, kind: "tenant", name: name.clone(), fields: Vec::new(), action: Action::Tenant };
+    let now = if is_there { Current::read(&tenant).await? } else { Current::default() };
+    let mut steps = vec![first];
+    let removals = if options.prune { now.removals(&wanted) } else { Vec::new() };
+    for secret in wanted.secrets {
+        steps.push(secret_step(&tenant, is_there, secret).await?);
+    }
+    for spec in &wanted.sources {
+        let before = now.sources.iter().find(|one| one.name == spec.name).map(|one| &one.spec);
+        steps.push(step("source", &spec.name, before, spec, Action::Source));
+    }
+    for spec in &wanted.destinations {
+        let before = now.destinations.iter().find(|one| one.name == spec.name).map(|one| &one.spec);
+        steps.push(step("destination", &spec.name, before, spec, Action::Destination));
+    }
+    for plugin in wanted.plugins {
+        let before = now.plugins.iter().find(|one| one.name == plugin.name);
+        steps.push(plugin_step(&tenant, is_there, before, plugin).await?);
+    }
+    for spec in &wanted.routes {
+        let before = now.routes.iter().find(|one| one.name == spec.name).map(|one| &one.spec);
+        steps.push(step("route", &spec.name, before, spec, Action::Route));
+    }
+    steps.extend(removals);
+    Ok(Plan { tenant: name, steps })
+}
+
+/// Does what the plan says; `done` hears of each step that changed something.
+///
+/// # Errors
+/// [`ClientError`] of the first step that was refused.
+pub async fn carry_out(client: &Client, plan: &Plan, done: &mut dyn FnMut(&Step)) -> ClientResult<()> {
+    let tenant = client.tenant(&plan.tenant);
+    for step in plan.steps.iter().filter(|step| step.change != Planned::Same) {
+        match &step.action {
+            Action::Tenant => drop(client.tenant_put(&step.name, &json!({})).await?),
+            Action::Secret(document) => drop(tenant.put::<SecretView>(&step.name, document).await?),
+            Action::Source(spec) => drop(tenant.put::<SourceView>(&step.name, spec).await?),
+            Action::Destination(spec) => drop(tenant.put::<DestinationView>(&step.name, spec).await?),
+            Action::Route(spec) => drop(tenant.put::<RouteView>(&step.name, spec).await?),
+            Action::Plugin(plugin) => deploy(&tenant, plugin).await?,
+            Action::Remove => remove(&tenant, step).await?,
+        }
+        done(step);
+    }
+    Ok(())
+}
+
+/// What the host has.
+#[derive(Default)]
+struct Current {
+    secrets: Vec<SecretView>,
+    sources: Vec<SourceView>,
+    destinations: Vec<DestinationView>,
+    plugins: Vec<PluginView>,
+    routes: Vec<RouteView>,
+}
+
+impl Current {
+    async fn read(tenant: &TenantClient) -> ClientResult<Self> {
+        Ok(Current {
+            secrets: tenant.list().await?,
+            sources: tenant.list().await?,
+            destinations: tenant.list().await?,
+            plugins: tenant.list().await?,
+            routes: tenant.list().await?,
+        })
+    }
+
+    /// What the file does not mention, users before what they use.
+    fn removals(&self, wanted: &Manifest) -> Vec<Step> {
+        let routes =
+            surplus("route", self.routes.iter().map(|one| &one.name), wanted.routes.iter().map(|one| &one.name));
+        let sources =
+            surplus("source", self.sources.iter().map(|one| &one.name), wanted.sources.iter().map(|one| &one.name));
+        let destinations = surplus(
+            "destination",
+            self.destinations.iter().map(|one| &one.name),
+            wanted.destinations.iter().map(|one| &one.name),
+        );
+        let secrets =
+            surplus("secret", self.secrets.iter().map(|one| &one.name), wanted.secrets.iter().map(|one| &one.name));
+        [routes, sources, destinations, secrets].into_iter().flatten().collect()
+    }
+}
+
+fn surplus<'a>(
+    kind: &'static str,
+    have: impl Iterator<Item = &'a String>,
+    wanted: impl Iterator<Item = &'a String>,
+) -> Vec<Step> {
+    let wanted: BTreeSet<&String> = wanted.collect();
+    have.filter(|name| !wanted.contains(name))
+        .map(|name| Step {
+            change: Planned::Remove,
+            kind,
+            name: name.clone(),
+            fields: Vec::new(),
+            action: Action::Remove,
+        })
+        .collect()
+}
+
+async fn exists(tenant: &TenantClient) -> ClientResult<bool> {
+    match tenant.about().await {
+        Ok(_) => Ok(true),
+        Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn secret_step(tenant: &TenantClient, is_there: bool, secret: SecretWanted) -> ClientResult<Step> {
+    let SecretWanted { name, document } = secret;
+    let change =
+        if is_there { tenant.would_put::<SecretView>(&name, &document).await?.result.into() } else { Planned::Create };
+    Ok(Step { change, kind: "secret", name, fields: Vec::new(), action: Action::Secret(document) })
+}
+
+async fn plugin_step(
+    tenant: &TenantClient,
+    is_there: bool,
+    before: Option<&PluginView>,
+    plugin: PluginWanted,
+) -> ClientResult<Step> {
+    let active = before.and_then(|before| before.active.as_ref());
+    let mut fields = Vec::new();
+    if is_there {
+        // The digest is of the component as the host keeps it, so only the host can say it.
+        let version = tenant.upload(&plugin.name, plugin.component.clone(), true).await?.resource;
+        if let Some(active) = active {
+            let differences = [
+                ("component", active.digest != version.digest),
+                ("config", active.config != plugin.config),
+                ("grants", active.grants != plugin.grants),
+            ];
+            fields.extend(differences.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned()));
+        }
+    }
+    let change = match (active, fields.is_empty()) {
+        (None, _) if before.is_none() => Planned::Create,
+        (Some(_), true) => Planned::Same,
+        _ => Planned::Change,
+    };
+    Ok(Step { change, kind: "plugin", name: plugin.name.clone(), fields, action: Action::Plugin(plugin) })
+}
+
+fn step<T: Serialize + PartialEq>(
+    kind: &'static str,
+    name: &str,
+    before: Option<&T>,
+    after: &T,
+    action: fn(Value) -> Action,
+) -> Step {
+    let document = |spec: &T| serde_json::to_value(spec).unwrap_or_default();
+    let (change, fields) = match before {
+        None => (Planned::Create, Vec::new()),
+        Some(before) if before == after => (Planned::Same, Vec::new()),
+        Some(before) => (Planned::Change, differing(&document(before), &document(after))),
+    };
+    Step { change, kind, name: name.to_owned(), fields, action: action(document(after)) }
+}
+
+fn differing(before: &Value, after: &Value) -> Vec<String> {
+    let keys = |value: &Value| value.as_object().map(|map| map.keys().cloned().collect::<BTreeSet<_>>());
+    let all = keys(before).unwrap_or_default().into_iter().chain(keys(after).unwrap_or_default());
+    let all: BTreeSet<String> = all.collect();
+    all.into_iter().filter(|key| before.get(key) != after.get(key)).collect()
+}
+
+async fn deploy(tenant: &TenantClient, plugin: &PluginWanted) -> ClientResult<()> {
+    tenant.put::<PluginView>(&plugin.name, &json!({})).await?;
+    let digest = tenant.upload(&plugin.name, plugin.component.clone(), false).await?.resource.digest;
+    let (config, grants) = (plugin.config.clone(), plugin.grants.clone());
+    tenant.deploy(&plugin.name, &NewVersion { digest, config, grants, activate: true }).await?;
+    Ok(())
+}
+
+async fn remove(tenant: &TenantClient, step: &Step) -> ClientResult<()> {
+    async fn of<R: Resource>(tenant: &TenantClient, name: &str) -> ClientResult<()> {
+        tenant.delete::<R>(name).await
+    }
+    match step.kind {
+        "route" => of::<RouteView>(tenant, &step.name).await,
+        "source" => of::<SourceView>(tenant, &step.name).await,
+        "destination" => of::<DestinationView>(tenant, &step.name).await,
+        _ => of::<SecretView>(tenant, &step.name).await,
+    }
+}

@@ -1,0 +1,279 @@
+//! What people read: plans, lists and stories as text. Colours are written here and dropped by `anstream` where no
+//! terminal is.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use creel_store::contract::DeliveryState;
+use creel_webhook::clock::Timestamp;
+use creel_webhook::delivery;
+use creel_webhook::run::{LogLevel, Verdict};
+
+use super::apply::{Plan, Planned, Step};
+use crate::api::{DeliveryView, DeploymentView, EventLine, RefusalView, RunView, SourceView, StoryView};
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const ODD: Style = AnsiColor::Yellow.on_default();
+
+/// A plan, a line per step, and its sum.
+pub fn plan(plan: &Plan) -> String {
+    let mut text: String = plan.steps.iter().map(|one| format!("{}\n", step(one))).collect();
+    let count = |wanted| plan.steps.iter().filter(|step| step.change == wanted).count();
+    let _ = write!(
+        text,
+        "{} to create, {} to change, {} to remove, {} as they should be",
+        count(Planned::Create),
+        count(Planned::Change),
+        count(Planned::Remove),
+        count(Planned::Same)
+    );
+    text
+}
+
+/// A step of a plan.
+pub fn step(step: &Step) -> String {
+    let style = match step.change {
+        Planned::Create => GOOD,
+        Planned::Change => ODD,
+        Planned::Same => DIM,
+        Planned::Remove => BAD,
+    };
+    let fields = if step.fields.is_empty() { String::new() } else { format!(" ({})", step.fields.join(", ")) };
+    format!("{style}{} {} {}{fields}{style:#}", step.change.sign(), step.kind, step.name)
+}
+
+/// Events, a line each.
+pub fn events(events: &[EventLine]) -> String {
+    let row = |event: &EventLine| {
+        let runs = if event.pending > 0 {
+            format!("{} of {} pending", event.pending, event.runs)
+        } else {
+            format!("{} decided", event.runs)
+        };
+        vec![
+            event.id.to_string(),
+            event.received_at.to_string(),
+            event.source.clone(),
+            dash(&event.kind),
+            dash(event.subject.as_deref().unwrap_or_default()),
+            runs,
+        ]
+    };
+    table(&["EVENT", "RECEIVED", "SOURCE", "TYPE", "SUBJECT", "RUNS"], events.iter().map(row).collect())
+}
+
+/// Runs, a line each.
+pub fn runs(runs: &[RunView]) -> String {
+    let row = |run: &RunView| {
+        vec![
+            run.id.to_string(),
+            run.created_at.to_string(),
+            run.plugin.clone(),
+            run.verdict.map_or("pending", Verdict::as_str).to_owned(),
+            run.usage.fuel.to_string(),
+            run.usage.cpu_us.to_string(),
+            dash(run.reason.as_deref().unwrap_or_default()),
+        ]
+    };
+    table(&["RUN", "QUEUED", "PLUGIN", "VERDICT", "FUEL", "µS", "REASON"], runs.iter().map(row).collect())
+}
+
+/// Deliveries, a line each.
+pub fn deliveries(deliveries: &[DeliveryView]) -> String {
+    let row = |call: &DeliveryView| {
+        vec![
+            call.id.to_string(),
+            call.created_at.to_string(),
+            call.destination.clone(),
+            format!("{} {}", call.method, call.path),
+            state(call.state).to_owned(),
+            call.attempts.to_string(),
+            dash(call.reason.as_deref().unwrap_or_default()),
+        ]
+    };
+    let heads = ["DELIVERY", "DECIDED", "DESTINATION", "CALL", "STATE", "ATTEMPTS", "REASON"];
+    table(&heads, deliveries.iter().map(row).collect())
+}
+
+/// Refused requests, a line each.
+pub fn refusals(refusals: &[RefusalView]) -> String {
+    let row = |one: &RefusalView| {
+        vec![one.at.to_string(), one.source.clone(), one.reason.clone(), one.peer.clone(), one.detail.clone()]
+    };
+    table(&["AT", "SOURCE", "REASON", "PEER", "DETAIL"], refusals.iter().map(row).collect())
+}
+
+/// Sources, a line each.
+pub fn sources(sources: &[SourceView]) -> String {
+    let row = |one: &SourceView| {
+        let state = if one.paused { "paused" } else { "" };
+        vec![one.name.clone(), one.spec.preset.clone(), one.url.clone(), state.to_owned()]
+    };
+    table(&["SOURCE", "PRESET", "URL", ""], sources.iter().map(row).collect())
+}
+
+/// Deployments, a line each.
+pub fn deployments(deployments: &[DeploymentView]) -> String {
+    let row = |one: &DeploymentView| {
+        let active = if one.active { "active" } else { "" };
+        let number = one.number.to_string();
+        vec![number, active.to_owned(), one.created_at.to_string(), one.digest.to_string()]
+    };
+    table(&["NUMBER", "", "DEPLOYED", "DIGEST"], deployments.iter().map(row).collect())
+}
+
+/// The whole story of one event, from the request to the last attempt.
+pub fn story(story: &StoryView) -> String {
+    let event = &story.event;
+    let mut text = String::new();
+    let from = event.received_at.0;
+    let _ = writeln!(text, "{BOLD}{}{BOLD:#}  {} from {}", event.id, dash(&event.kind), event.source);
+    let facts = [
+        ("received", event.received_at.to_string()),
+        ("request", format!("{} {} ({} bytes)", event.method, event.request, event.body_bytes)),
+        ("proved by", event.scheme.clone()),
+        ("provider id", dash(&event.provider_id.as_deref().unwrap_or_default().replace('\u{1f}', " · "))),
+        ("subject", dash(event.subject.as_deref().unwrap_or_default())),
+    ];
+    for (name, value) in facts {
+        let _ = writeln!(text, "  {DIM}{name:<12}{DIM:#}{value}");
+    }
+    if event.count > 1 {
+        let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{} of {} in its request", "item", event.index + 1, event.count);
+    }
+    if story.duplicates > 0 {
+        let _ =
+            writeln!(text, "  {DIM}{:<12}{DIM:#}{} came later and were recognised", "repetitions", story.duplicates);
+    }
+    let told = story.answer.as_ref().map_or("undecided".to_owned(), |answer| {
+        let body: String = answer.body.chars().take(120).collect();
+        if body.is_empty() { answer.status.to_string() } else { format!("{} {}", answer.status, body.trim()) }
+    });
+    let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{told}", "answered");
+    for run in &story.runs {
+        tell_run(&mut text, run, from);
+        for call in story.deliveries.iter().filter(|call| call.run == run.id) {
+            tell_delivery(&mut text, call, from);
+        }
+    }
+    text.pop();
+    text
+}
+
+fn tell_run(text: &mut String, run: &RunView, from: Timestamp) {
+    let (style, verdict) = match run.verdict {
+        None => (ODD, "pending"),
+        Some(verdict @ Verdict::Done) => (GOOD, verdict.as_str()),
+        Some(verdict @ (Verdict::Rejected | Verdict::Retry | Verdict::Late)) => (ODD, verdict.as_str()),
+        Some(verdict) => (BAD, verdict.as_str()),
+    };
+    let at = run.ended_at.map_or_else(|| "…".to_owned(), |at| after(at.0, from));
+    let deployment = run.deployment.map_or_else(String::new, |number| format!(" #{number}"));
+    let used = format!("fuel {}, {} µs, {} KiB", run.usage.fuel, run.usage.cpu_us, run.usage.memory_bytes / 1_024);
+    let _ = writeln!(
+        text,
+        "{at:>10}  {style}{verdict:<10}{style:#} {BOLD}{}{BOLD:#}{deployment} on route {} ({used})  {DIM}{}{DIM:#}",
+        run.plugin, run.route, run.id
+    );
+    if let Some(reason) = &run.reason {
+        let _ = writeln!(text, "{:>12}{reason}", "");
+    }
+    for line in &run.log {
+        let style = if line.level >= LogLevel::Warn { ODD } else { DIM };
+        let level = format!("{:?}", line.level).to_lowercase();
+        let _ = writeln!(text, "{:>12}{style}{level:<5} {}{style:#}", "", line.message);
+    }
+}
+
+fn tell_delivery(text: &mut String, call: &DeliveryView, from: Timestamp) {
+    let style = match call.state {
+        DeliveryState::Delivered => GOOD,
+        DeliveryState::Pending => ODD,
+        DeliveryState::Dead => BAD,
+    };
+    let at = call.ended_at.map_or_else(|| "…".to_owned(), |at| after(at.0, from));
+    let word = state(call.state);
+    let _ = writeln!(
+        text,
+        "{at:>10}  {style}{word:<10}{style:#} {} {} -> {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}",
+        call.method, call.path, call.destination, call.id
+    );
+    if let Some(reason) = &call.reason {
+        let _ = writeln!(text, "{:>12}{reason}", "");
+    }
+    for (index, attempt) in call.history.iter().enumerate() {
+        let _ = writeln!(
+            text,
+            "{:>12}{DIM}attempt {} at {}, {} ms:{DIM:#} {}",
+            "",
+            index + 1,
+            after(attempt.started_at.0, from),
+            attempt.duration_ms,
+            delivery::describe(&attempt.answer)
+        );
+        if let Some(detail) = &attempt.detail {
+            let _ = writeln!(text, "{:>14}{detail}", "");
+        }
+    }
+    if let (DeliveryState::Pending, Some(due)) = (call.state, call.due_at) {
+        let _ = writeln!(text, "{:>12}next attempt at {due}", "");
+    }
+}
+
+fn after(moment: Timestamp, from: Timestamp) -> String {
+    match moment.since_ms(from) {
+        ms @ 0..=9_999 => format!("+{ms} ms"),
+        ms @ 10_000..=599_999 => format!("+{} s", ms / 1_000),
+        ms => format!("+{} min", ms / 60_000),
+    }
+}
+
+fn state(state: DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Pending => "pending",
+        DeliveryState::Delivered => "delivered",
+        DeliveryState::Dead => "dead",
+    }
+}
+
+fn dash(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
+}
+
+fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
+    if rows.is_empty() {
+        return "nothing".to_owned();
+    }
+    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
+    let width =
+        |column: usize| rows.iter().chain([&heads]).map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    let head = format!("{DIM}{}{DIM:#}", line(&heads));
+    [head].into_iter().chain(rows.iter().map(line)).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_from_the_request_on() {
+        let at = Timestamp::from_millis;
+        assert_eq!(after(at(1_500), at(1_000)), "+500 ms");
+        assert_eq!(after(at(61_000), at(1_000)), "+60 s");
+        assert_eq!(after(at(7_200_000), at(0)), "+120 min");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let text = table(&["A", "B"], vec![vec!["long".to_owned(), "x".to_owned()]]);
+        assert_eq!(anstream::adapter::strip_str(&text).to_string(), "A     B\nlong  x");
+    }
+}

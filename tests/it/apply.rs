@@ -1,0 +1,127 @@
+//! `creel apply` against the admin API on a real socket.
+
+use std::path::{Path, PathBuf};
+
+use creel_server::cli::apply::{Options, Plan, Planned, apply_file};
+use creel_server::cli::client::{Client, ClientError};
+use creel_server::cli::manifest::ManifestError;
+
+use crate::desk::Desk;
+
+const FILE: &str = r#"
+tenant = "acme"
+
+[secrets.vapi]
+value = "one"
+
+[secrets.crm]
+value_file = "crm.token"
+origins = ["https://crm.example"]
+
+[sources.calls]
+preset = "vapi-hmac"
+secrets = ["vapi"]
+
+[destinations.crm]
+url = "https://crm.example/v1"
+auth = { type = "bearer", secret = "crm" }
+
+[plugins.call-ended]
+component = "call-ended.wasm"
+config = { language = "en" }
+grants = { destinations = ["crm"] }
+
+[routes.ended]
+source = "calls"
+pattern = "end-of-call-report"
+plugin = "call-ended"
+"#;
+
+/// A served host with a file to apply; the server ends with the test's runtime.
+struct Stage {
+    desk: Desk,
+    client: Client,
+    file: PathBuf,
+}
+
+impl Stage {
+    async fn new() -> Stage {
+        let desk = Desk::new().await;
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::new(&format!("http://{}", socket.local_addr().unwrap()), &desk.operator).unwrap();
+        let router = desk.router.clone();
+        tokio::spawn(async move { axum::serve(socket, router).await.unwrap() });
+        let file = desk.directory.path().join("creel.toml");
+        std::fs::write(&file, FILE).unwrap();
+        std::fs::write(desk.directory.path().join("crm.token"), "token\n").unwrap();
+        std::fs::write(desk.directory.path().join("call-ended.wasm"), "component").unwrap();
+        Stage { desk, client, file }
+    }
+
+    async fn apply(&self, options: Options) -> Plan {
+        apply_file(&self.client, &self.file, &options).await.unwrap()
+    }
+
+    fn edit(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(&self.file).unwrap();
+        assert!(text.contains(from));
+        std::fs::write(&self.file, text.replace(from, to)).unwrap();
+    }
+}
+
+fn changed(plan: &Plan) -> Vec<String> {
+    let steps = plan.steps.iter().filter(|step| step.change != Planned::Same);
+    steps.map(|step| format!("{} {} {} {}", step.change.sign(), step.kind, step.name, step.fields.join(","))).collect()
+}
+
+#[tokio::test]
+async fn applying_twice_changes_nothing_the_second_time() {
+    let stage = Stage::new().await;
+    let dry = stage.apply(Options { dry_run: true, ..Options::default() }).await;
+    assert_eq!((dry.changes(), dry.steps.len()), (7, 7));
+    assert_eq!(stage.apply(Options::default()).await.changes(), 7);
+    let again = stage.apply(Options::default()).await;
+    assert_eq!((changed(&again), again.steps.len()), (Vec::new(), 7));
+}
+
+#[tokio::test]
+async fn a_plan_says_what_changes() {
+    let stage = Stage::new().await;
+    stage.apply(Options::default()).await;
+    stage.edit("language = \"en\"", "language = \"de\"");
+    stage.edit("\"https://crm.example/v1\"", "\"https://crm.example/v2\"");
+    stage.edit("value = \"one\"", "value = \"two\"");
+    let plan = stage.apply(Options::default()).await;
+    let expected = ["~ secret vapi ", "~ destination crm url", "~ plugin call-ended config"];
+    assert_eq!(changed(&plan), expected);
+    assert_eq!(stage.apply(Options::default()).await.changes(), 0);
+}
+
+#[tokio::test]
+async fn only_pruning_removes() {
+    let stage = Stage::new().await;
+    stage.apply(Options::default()).await;
+    std::fs::write(&stage.file, "tenant = \"acme\"\n").unwrap();
+    assert_eq!(stage.apply(Options::default()).await.changes(), 0);
+    let pruned = stage.apply(Options { prune: true, ..Options::default() }).await;
+    let expected = ["- route ended ", "- source calls ", "- destination crm ", "- secret crm ", "- secret vapi "];
+    assert_eq!(changed(&pruned), expected);
+    assert_eq!(stage.apply(Options { prune: true, ..Options::default() }).await.changes(), 0);
+}
+
+#[tokio::test]
+async fn refusals_and_mistakes_are_told_apart() {
+    let stage = Stage::new().await;
+    stage.edit("https://crm.example/v1", "https://elsewhere.example/v1");
+    let error = apply_file(&stage.client, &stage.file, &Options::default()).await.err().unwrap();
+    assert!(matches!(error.downcast_ref(), Some(ClientError::Refused(problem)) if problem.status == 422), "{error}");
+    assert_eq!(creel_server::cli::exit_code(&error), 4);
+    stage.edit("preset", "prest");
+    let error = apply_file(&stage.client, &stage.file, &Options::default()).await.err().unwrap();
+    assert!(error.is::<ManifestError>() && error.to_string().contains("creel.toml:12"), "{error}");
+    assert_eq!(creel_server::cli::exit_code(&error), 2);
+    let nobody = Client::new("http://127.0.0.1:1", &stage.desk.operator).unwrap();
+    std::fs::write(&stage.file, FILE).unwrap();
+    let error = apply_file(&nobody, Path::new(&stage.file), &Options::default()).await.err().unwrap();
+    assert_eq!(creel_server::cli::exit_code(&error), 5);
+}
