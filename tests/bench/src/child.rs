@@ -10,6 +10,9 @@ use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// The unit of processor times in /proc: USER_HZ, 100 on every architecture that Linux and Creel run on.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// A process that serves.
 pub(crate) struct Server {
     child: Child,
@@ -34,6 +37,15 @@ impl Server {
     /// Its process id, for a profiler.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Seconds of processor time that it has used so far, its own and the kernel's on its behalf.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        // proc(5): after the name in parentheses, utime and stime are the twelfth and thirteenth field, in ticks.
+        let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default().split_whitespace();
+        let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+        ticks / TICKS_PER_SECOND
     }
 
     /// Tells it to stop; gives what it says at its end.

@@ -83,6 +83,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
 struct Measured {
     yardstick: Vec<Sent>,
     host: Vec<Sent>,
+    /// Processor time of each server per request, microseconds: it hardly depends on what else the machine does.
+    yardstick_cpu_us: f64,
+    host_cpu_us: f64,
     stored: Stored,
 }
 
@@ -117,9 +120,13 @@ fn measure(options: &Options, data: &Path) -> anyhow::Result<Measured> {
             if round == 0 { "   (warm-up)" } else { "" }
         );
     }
+    let cpu_us = |server: &Server, sent: &[Sent]| {
+        server.cpu_seconds() * 1e6 / sent.iter().map(Sent::accepted).sum::<u64>().max(1) as f64
+    };
+    let (yardstick_cpu_us, host_cpu_us) = (cpu_us(&bare, &yardstick), cpu_us(&host, &accepted));
     let _: yardstick::Ended = bare.stop()?;
     let stored = host.stop().context("stopping the host")?;
-    Ok(Measured { yardstick, host: accepted, stored })
+    Ok(Measured { yardstick, host: accepted, yardstick_cpu_us, host_cpu_us, stored })
 }
 
 fn report(options: &Options, measured: &Measured, disk: &disk::Disk) -> bool {
@@ -131,6 +138,10 @@ fn report(options: &Options, measured: &Measured, disk: &disk::Disk) -> bool {
     let stored = &measured.stored;
     let lost = lost(&measured.host, stored);
     println!("  median     bare {:.0}/s, host {:.0}/s", stats::median(&bare), stats::median(&host));
+    println!(
+        "  processor  bare {:.1} us, host {:.1} us per request, the sender's not counted",
+        measured.yardstick_cpu_us, measured.host_cpu_us
+    );
     println!("  ratio      {:.1} % of the yardstick (median of the rounds' ratios)", 100.0 * ratio);
     println!(
         "  counted    {told} answered 2xx, {} events and {} pending runs stored, {lost} lost, {} doubled, {refused} answered otherwise",
@@ -150,6 +161,8 @@ fn report(options: &Options, measured: &Measured, disk: &disk::Disk) -> bool {
         "bare_per_second": stats::median(&bare),
         "host_per_second": stats::median(&host),
         "ratio": ratio,
+        "bare_cpu_us": measured.yardstick_cpu_us,
+        "host_cpu_us": measured.host_cpu_us,
         "fdatasync_p50_us": disk.sync_p50_us,
         "answered": told,
         "stored": stored.events,
