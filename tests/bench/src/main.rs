@@ -1,2 +1,78 @@
-//! stub
-fn main() {}
+//! `creel-bench`: what Creel costs, measured against a yardstick in the same run.
+//!
+//! One subcommand is one scenario and lives in one file. A scenario says what it measures and against what, prints the
+//! facts of the machine that decide its figures, measures the two sides in turn, and ends with medians, their ratio
+//! and PASS or FAIL; the process's exit status says the same. Single figures depend on the machine and its mood, the
+//! ratio of alternating rounds hardly does.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`call`] | scenario: one plugin call, fresh instance against a reused one and native code |
+//! | [`ingest`] | scenario: durable verified accepts against a handler that only verifies |
+//! | [`guest`] | the plugin of `call`: built, on bare wasmtime, and by hand in native Rust |
+//! | [`host`] | a whole Creel host in a process of its own |
+//! | [`yardstick`] | the bare axum handler in a process of its own |
+//! | [`load`] | the sender: keep-alive connections in a process of its own |
+//! | [`child`] | processes that serve: this program again |
+//! | [`machine`], [`disk`], [`stats`], [`verdict`] | facts, medians, and the end of a scenario |
+//!
+//! Everything is bounded in count and time and stays on the loopback interface.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod call;
+mod child;
+mod disk;
+mod guest;
+mod host;
+mod ingest;
+mod load;
+mod machine;
+mod stats;
+mod verdict;
+mod yardstick;
+
+/// Measures Creel against yardsticks.
+#[derive(Debug, Parser)]
+#[command(name = "creel-bench")]
+struct Cli {
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// One plugin call: a fresh instance, the same instance again, native code.
+    Call(call::Options),
+    /// Durable verified accepts per second against a handler that only verifies.
+    Ingest(ingest::Options),
+    /// A host, until standard input ends.
+    #[command(hide = true)]
+    ServeHost(host::Options),
+    /// The yardstick of `ingest`, until standard input ends.
+    #[command(hide = true)]
+    ServeYardstick(yardstick::Options),
+    /// Sends signed requests and counts the answers.
+    #[command(hide = true)]
+    Send(load::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().scenario {
+        Scenario::Call(options) => call::run(&options),
+        Scenario::Ingest(options) => ingest::run(&options),
+        Scenario::ServeHost(options) => host::serve(&options).map(|()| true),
+        Scenario::ServeYardstick(options) => yardstick::serve(&options).map(|()| true),
+        Scenario::Send(options) => load::run(&options).map(|()| true),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("creel-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
