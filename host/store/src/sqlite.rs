@@ -203,7 +203,7 @@ impl Store for SqliteStore {
     }
 
     async fn deployment_create(&self, new: NewDeployment) -> StoreResult<Deployment> {
-        self.writer.call(0, move |tx| deploy::deployment_create(tx, new.clone())).await
+        self.writer.call(0, move |tx| deploy::deployment_create(tx, new)).await
     }
 
     async fn deployment_list(&self, tenant: TenantId, plugin: PluginId) -> StoreResult<Vec<Deployment>> {

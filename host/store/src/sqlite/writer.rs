@@ -1,8 +1,8 @@
 //! The one thread that writes.
 //!
 //! Verbs queue boxed items through a channel that is bounded in items and in bytes. The thread takes what has queued
-//! (at most [`BATCH_ITEMS_MAX`]), begins one transaction, runs every item, and commits once: the batch is what arrived
-//! while the batch before was being synced, so it grows with the load and one fsync serves all.
+//! (at most [`BATCH_ITEMS_MAX`]), begins one transaction, runs each item inside a savepoint, and commits once: the
+//! batch is what arrived while the batch before was being synced, so it grows with the load and one fsync serves all.
 //! Only then are the callers answered, and only then are the wake-ups raised.
 //!
 //! # No answer before the commit
@@ -12,10 +12,7 @@
 //!
 //! # What can fail
 //!
-//! An item that fails gets its own error; the others never notice. Items seldom fail after they have written something,
-//! and a savepoint copies every page that is changed inside it, so a batch is run in two ways: first without savepoints;
-//! if an item then fails with something written, everything is rolled back and the batch is run again, each item inside
-//! a savepoint of its own. Work can therefore run twice, and only the last time counts. A commit that
+//! An item that fails is rolled back to its savepoint and gets its own error; the others never notice. A commit that
 //! fails, or an error after which SQLite has ended the transaction by itself (a full disk), fails every item.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,22 +51,23 @@ struct Committed(());
 
 /// A verb on its way.
 trait Item: Send {
-    /// Runs it, perhaps a second time after a rollback; says whether what it wrote may stay.
+    /// Runs it; says whether its savepoint may be released.
     fn run(&mut self, tx: &mut Tx<'_>) -> bool;
     /// Answers the caller.
     fn finish(self: Box<Self>, batch: Result<Committed, &str>);
 }
 
 struct Verb<T, F> {
-    work: F,
+    work: Option<F>,
     result: Option<StoreResult<T>>,
     caller: oneshot::Sender<StoreResult<T>>,
     _bytes: OwnedSemaphorePermit,
 }
 
-impl<T: Send, F: FnMut(&mut Tx<'_>) -> Sql<T> + Send> Item for Verb<T, F> {
+impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Sql<T> + Send> Item for Verb<T, F> {
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
+        let Some(work) = self.work.take() else { return false };
+        let result = catch_unwind(AssertUnwindSafe(|| work(tx)))
             .unwrap_or_else(|_| Err(Fault::Store(StoreError::Failed("a verb panicked".to_owned()))));
         let good = result.is_ok();
         self.result = Some(result.map_err(StoreError::from));
@@ -116,7 +114,7 @@ impl Writer {
         let (queue, items) = mpsc::channel(QUEUE_ITEMS_MAX);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || Thread { conn, memory, shared, pages, poked_at: 0, checkpoint }.serve(items))
+            .spawn(move || Thread { conn, memory, shared, pages, poked_at: 0, checkpoint }.run(items))
             .map_err(|error| failed(&error))?;
         Ok(Writer {
             queue,
@@ -130,7 +128,7 @@ impl Writer {
     pub(super) async fn call<T, F>(&self, bytes: usize, work: F) -> StoreResult<T>
     where
         T: Send + 'static,
-        F: FnMut(&mut Tx<'_>) -> Sql<T> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Sql<T> + Send + 'static,
     {
         if self.closing.load(Ordering::SeqCst) {
             return Err(StoreError::Closed);
@@ -138,7 +136,7 @@ impl Writer {
         let kib = u32::try_from(bytes / 1_024 + 1).unwrap_or(QUEUE_KIB_MAX).min(QUEUE_KIB_MAX);
         let permit = self.bytes.clone().acquire_many_owned(kib).await.map_err(|_| StoreError::Closed)?;
         let (caller, answer) = oneshot::channel();
-        let verb = Verb { work, result: None, caller, _bytes: permit };
+        let verb = Verb { work: Some(work), result: None, caller, _bytes: permit };
         self.queue.send(Box::new(verb)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
@@ -186,7 +184,7 @@ struct Thread {
 }
 
 impl Thread {
-    fn serve(mut self, mut items: mpsc::Receiver<Box<dyn Item>>) {
+    fn run(mut self, mut items: mpsc::Receiver<Box<dyn Item>>) {
         let mut batch = Vec::with_capacity(BATCH_ITEMS_MAX);
         while items.blocking_recv_many(&mut batch, BATCH_ITEMS_MAX) > 0 {
             if self.memory.stopping {
@@ -224,57 +222,22 @@ impl Thread {
 
     fn transaction(&mut self, batch: &mut [Box<dyn Item>]) -> Sql<(Committed, Effects)> {
         exec(&self.conn, "BEGIN IMMEDIATE", [])?;
-        let effects = match self.run_all(batch)? {
-            Some(effects) => effects,
-            None => {
-                exec(&self.conn, "ROLLBACK", [])?;
-                self.memory.used = None;
-                exec(&self.conn, "BEGIN IMMEDIATE", [])?;
-                self.run_each_alone(batch)?
-            }
-        };
-        exec(&self.conn, "COMMIT", [])?;
-        Ok((Committed(()), effects))
-    }
-
-    /// Runs the items without savepoints; `None` when one failed after it had written something.
-    fn run_all(&mut self, batch: &mut [Box<dyn Item>]) -> Sql<Option<Effects>> {
         let mut effects = Effects::default();
-        for item in batch {
-            let before = self.conn.total_changes();
-            match self.run(item.as_mut())? {
-                Some(own) => effects = effects.and(own),
-                None if self.conn.total_changes() == before => {}
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(effects))
-    }
-
-    /// Runs the items, each inside a savepoint that takes back what a failed one wrote.
-    fn run_each_alone(&mut self, batch: &mut [Box<dyn Item>]) -> Sql<Effects> {
-        let mut effects = Effects::default();
-        for item in batch {
+        for item in batch.iter_mut() {
             exec(&self.conn, "SAVEPOINT item", [])?;
-            match self.run(item.as_mut())? {
-                Some(own) => effects = effects.and(own),
-                None => drop(exec(&self.conn, "ROLLBACK TO item", [])?),
+            let mut tx =
+                Tx { conn: &self.conn, memory: &mut self.memory, shared: &self.shared, effects: Effects::default() };
+            if item.run(&mut tx) {
+                effects = effects.and(tx.effects);
+            } else if self.conn.is_autocommit() {
+                return Err(StoreError::Failed("the database ended the transaction".to_owned()).into());
+            } else {
+                exec(&self.conn, "ROLLBACK TO item", [])?;
             }
             exec(&self.conn, "RELEASE item", [])?;
         }
-        Ok(effects)
-    }
-
-    /// Runs one item; gives its effects unless it failed.
-    fn run(&mut self, item: &mut dyn Item) -> Sql<Option<Effects>> {
-        let effects = Effects::default();
-        let mut tx = Tx { conn: &self.conn, memory: &mut self.memory, shared: &self.shared, effects };
-        let good = item.run(&mut tx);
-        let effects = tx.effects;
-        if self.conn.is_autocommit() {
-            return Err(StoreError::Failed("the database ended the transaction".to_owned()).into());
-        }
-        Ok(good.then_some(effects))
+        exec(&self.conn, "COMMIT", [])?;
+        Ok((Committed(()), effects))
     }
 
     fn checkpoint(&mut self) {
