@@ -132,16 +132,25 @@ async fn a_source_whose_secret_does_not_open_refuses_everything() {
     let source = tenant.source("orders", "standard-webhooks", SECRET).await;
     assert_eq!(host.send(&source, &order("msg_1")).await.status, 200);
 
-    let (home, receiver) = host.stop().await;
-    let another_key = home.changed(|config| {
-        config.master_key = MasterKeySource::Environment(MasterKey::from_bytes([7; 32]));
-    });
-    let host = another_key.serve(receiver).await;
-    let tenant = tenant.at(&host);
+    let mut secret = host.store().control_read().await.unwrap().secrets.remove(0);
+    secret.sealed = MasterKey::from_bytes([7; 32]).seal(secret.tenant, &secret.name, SECRET.as_bytes(), [1; 12]);
+    host.store().secret_put(secret).await.unwrap();
     assert_eq!(host.send(&source, &order("msg_2")).await, unbelieved());
     let refusals = tenant.refusals().await;
     assert_eq!(refusals[0].reason, "no_secret_configured");
     assert!(refusals[0].detail.contains("`orders-secret`"), "{}", refusals[0].detail);
     assert_eq!(tenant.events().await.len(), 1);
     host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_does_not_start_with_another_master_key() {
+    let host = Host::open().await;
+    host.tenant("shop").await.source("orders", "standard-webhooks", SECRET).await;
+    let (home, receiver) = host.stop().await;
+    let another_key = home.changed(|config| {
+        config.master_key = MasterKeySource::Environment(MasterKey::from_bytes([7; 32]));
+    });
+    let refusal = another_key.app(&receiver).await.err().expect("it does not open").to_string();
+    assert!(refusal.contains("not the master key"), "{refusal}");
 }

@@ -30,7 +30,7 @@ use creel_runtime::limits::{EngineOptions, Limits};
 use creel_runtime::registry::{PrepareError, Registry};
 use creel_runtime::run::Runtime;
 use creel_runtime::run::threads::GuestThreads;
-use creel_store::contract::Store;
+use creel_store::contract::{SecretRow, Store};
 use creel_store::sqlite::{Options as StoreOptions, SqliteStore};
 use creel_webhook::clock::Clock;
 use creel_webhook::secret::{MasterKey, Purpose};
@@ -116,6 +116,7 @@ impl App {
         let (ingress_listener, admin_listener) = bind(&mut config).await?;
         let store = open_store(&config, &data_dir)?;
         let directory = Directory::open(store.clone(), around.clock.clone(), master.clone(), config.base_url()).await?;
+        check_master_key(store.as_ref(), &master).await?;
         let guard = Arc::new(Guard::new(config.egress_allow.clone(), config.egress_https_only));
         let client = match around.client {
             Some(client) => client,
@@ -259,6 +260,18 @@ fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
         MasterKeySource::File(path) => datadir::read_master_key(path)?,
         MasterKeySource::Environment(key) => key.clone(),
     })
+}
+
+/// With another key than the one that secrets were sealed with, every genuine request would be refused.
+async fn check_master_key(store: &dyn Store, master: &MasterKey) -> anyhow::Result<()> {
+    let secrets = store.control_read().await?.secrets;
+    let opens = |row: &SecretRow| master.open(row.tenant, &row.name, &row.sealed).is_ok();
+    anyhow::ensure!(
+        secrets.is_empty() || secrets.iter().any(opens),
+        "this is not the master key that the data directory's secrets are sealed with; restore that key to \
+         `master_key.file` or CREEL_MASTER_KEY"
+    );
+    Ok(())
 }
 
 /// Binds both listeners. With port 0 the system chooses, and a public URL that nobody set follows.

@@ -64,7 +64,7 @@ pub fn main() -> ExitCode {
 
 /// The exit code that belongs to an error.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<ManifestError>() || error.is::<ConfigError>() || error.is::<Usage>() {
+    if error.is::<ManifestError>() || error.is::<apply::Unknown>() || error.is::<ConfigError>() || error.is::<Usage>() {
         return 2;
     }
     match error.downcast_ref::<ClientError>() {
@@ -114,7 +114,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::New { name } => {
             let made = new::create(Path::new("."), &name)?;
             say(&globals, &serde_json::json!({ "directory": made }), || {
-                format!("made {name}/\nnext: cd {name} && cargo test && creel deploy {name} .")
+                format!(
+                    "made {name}/\nnext: cd {name} && cargo test && creel build, then `creel apply` a file that routes events to it"
+                )
             })
         }
         Command::Presets => list_presets(&globals),

@@ -95,6 +95,9 @@ impl Runner {
             ),
         };
         let now = self.clock.now();
+        if !matches!(ending.verdict, Verdict::Done | Verdict::Rejected | Verdict::Retry) {
+            tracing::warn!(run = %ticket.run, event = %ticket.event, verdict = ending.verdict.as_str(), "a run ended without an outcome; `creel event` tells why");
+        }
         self.metrics.run(ending.verdict, ending.usage.fuel, seconds(now.since_ms(started)));
         self.store.run_commit(self.commit_of(&ticket, ending, active.as_deref(), &picture, now)).await
     }

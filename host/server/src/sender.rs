@@ -132,6 +132,9 @@ impl Sender {
             }
             None => (Next::Dead { reason: "the destination was removed".to_owned() }, None),
         };
+        if matches!(next, Next::Dead { .. }) {
+            tracing::warn!(delivery = %claim.id, event = %claim.event, "a call is dead; `creel event` tells why");
+        }
         let kind = entry.as_ref().map(|entry| entry.destination.spec.kind).unwrap_or_default();
         self.metrics.delivery(classify(kind, &tried.answer), seconds(now.since_ms(started_at)));
         let attempt = Attempt {

@@ -113,6 +113,11 @@ impl Host {
         self.home.as_ref().expect("it serves").path()
     }
 
+    /// Its store, for what no public door does.
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
     /// A client for requests by hand.
     pub(crate) fn http(&self) -> &reqwest::Client {
         &self.http

@@ -4,12 +4,18 @@
 //! before it is used). Nothing is printed and nothing is asked here. Applying twice changes nothing the second time; what
 //! the file doesn't mention stays, unless pruning is asked for.
 
+mod check;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub use self::check::Unknown;
+
+use self::check::Known;
 use super::client::{Client, ClientError, ClientResult, NewVersion, Resource, TenantClient};
 use super::manifest::{self, Manifest, PluginWanted, SecretWanted};
 use crate::api::{Change, DestinationView, PluginView, RouteView, SecretView, SourceView};
@@ -119,18 +125,19 @@ pub async fn apply_file(client: &Client, file: &Path, options: &Options) -> anyh
 /// Compares what is wanted with what the host has.
 ///
 /// # Errors
-/// [`ClientError`].
-pub async fn plan(client: &Client, wanted: Manifest, options: &Options) -> ClientResult<Plan> {
+/// [`ClientError`], and [`Unknown`] with every name that nothing bears.
+pub async fn plan(client: &Client, wanted: Manifest, options: &Options) -> anyhow::Result<Plan> {
     let name = wanted.tenant.clone().unwrap_or_else(|| options.tenant.clone());
     if name.is_empty() {
         let detail = "no tenant is named: write `tenant = \"…\"` into the file, or give --tenant or CREEL_TENANT";
-        return Err(ClientError::Setup(detail.to_owned()));
+        return Err(ClientError::Setup(detail.to_owned()).into());
     }
     let tenant = client.tenant(&name);
     let is_there = exists(&tenant).await?;
     let change = if is_there { Planned::Same } else { Planned::Create };
     let first = Step { change, kind: "tenant", name: name.clone(), fields: Vec::new(), action: Action::Tenant };
     let now = if is_there { Current::read(&tenant).await? } else { Current::default() };
+    check::names(&wanted, &now.known())?;
     let mut steps = vec![first];
     let removals = if options.prune { now.removals(&wanted) } else { Vec::new() };
     for secret in wanted.secrets {
@@ -159,20 +166,29 @@ pub async fn plan(client: &Client, wanted: Manifest, options: &Options) -> Clien
 /// Does what the plan says; `done` hears of each step that changed something.
 ///
 /// # Errors
-/// [`ClientError`] of the first step that was refused.
-pub async fn carry_out(client: &Client, plan: &Plan, done: &mut dyn FnMut(&Step)) -> ClientResult<()> {
+/// [`ClientError`] of the first step that was refused, with its name and how much was done before it.
+pub async fn carry_out(client: &Client, plan: &Plan, done: &mut dyn FnMut(&Step)) -> anyhow::Result<()> {
     let tenant = client.tenant(&plan.tenant);
-    for step in plan.steps.iter().filter(|step| step.change != Planned::Same) {
-        match &step.action {
-            Action::Tenant => drop(client.tenant_put(&step.name, &json!({})).await?),
-            Action::Secret(document) => drop(tenant.put::<SecretView>(&step.name, document).await?),
-            Action::Source(spec) => drop(tenant.put::<SourceView>(&step.name, spec).await?),
-            Action::Destination(spec) => drop(tenant.put::<DestinationView>(&step.name, spec).await?),
-            Action::Route(spec) => drop(tenant.put::<RouteView>(&step.name, spec).await?),
-            Action::Plugin(plugin) => deploy(&tenant, plugin).await?,
-            Action::Remove => remove(&tenant, step).await?,
-        }
+    let changing = plan.steps.iter().filter(|step| step.change != Planned::Same);
+    for (before, step) in changing.enumerate() {
+        change(client, &tenant, step).await.with_context(|| {
+            let (kind, name, all) = (step.kind, &step.name, plan.changes());
+            format!("{kind} `{name}` ({before} of {all} changes are made; mend the file and apply it again)")
+        })?;
         done(step);
+    }
+    Ok(())
+}
+
+async fn change(client: &Client, tenant: &TenantClient, step: &Step) -> ClientResult<()> {
+    match &step.action {
+        Action::Tenant => drop(client.tenant_put(&step.name, &json!({})).await?),
+        Action::Secret(document) => drop(tenant.put::<SecretView>(&step.name, document).await?),
+        Action::Source(spec) => drop(tenant.put::<SourceView>(&step.name, spec).await?),
+        Action::Destination(spec) => drop(tenant.put::<DestinationView>(&step.name, spec).await?),
+        Action::Route(spec) => drop(tenant.put::<RouteView>(&step.name, spec).await?),
+        Action::Plugin(plugin) => deploy(tenant, plugin).await?,
+        Action::Remove => remove(tenant, step).await?,
     }
     Ok(())
 }
@@ -188,6 +204,15 @@ struct Current {
 }
 
 impl Current {
+    fn known(&self) -> Known {
+        Known {
+            secrets: self.secrets.iter().map(|one| one.name.clone()).collect(),
+            sources: self.sources.iter().map(|one| one.name.clone()).collect(),
+            destinations: self.destinations.iter().map(|one| one.name.clone()).collect(),
+            plugins: self.plugins.iter().map(|one| one.name.clone()).collect(),
+        }
+    }
+
     async fn read(tenant: &TenantClient) -> ClientResult<Self> {
         Ok(Current {
             secrets: tenant.list().await?,

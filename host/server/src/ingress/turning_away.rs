@@ -124,6 +124,7 @@ impl Refusals {
         if !self.is_wanted(entry.source.id, at) {
             return;
         }
+        tracing::info!(source = %entry.source.id, reason = refusal.reason.as_str(), "a request was refused");
         let row = RefusalRow {
             at,
             source: entry.source.id,
