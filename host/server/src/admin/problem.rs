@@ -54,6 +54,7 @@ impl From<StoreError> for Refusal {
         match error {
             StoreError::Conflict(detail) => Refusal::Conflict(detail),
             StoreError::NotFound(detail) => Refusal::NotFound(detail),
+            StoreError::TooWide => Refusal::Query(vec![Mistake::new("", error.to_string())]),
             other => Refusal::Store(other),
         }
     }
@@ -161,5 +162,17 @@ impl IntoResponse for Refusal {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_looks_at_too_much_is_the_filters_mistake() {
+        let shape = Refusal::from(StoreError::TooWide).shape();
+        assert_eq!((shape.status.as_u16(), shape.word), (422, "query"));
+        assert_eq!(shape.detail, StoreError::TooWide.to_string());
     }
 }
