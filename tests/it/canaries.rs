@@ -82,7 +82,7 @@ fn forms(secret: &str) -> Vec<(String, Vec<u8>)> {
         let shifted = [&b"xxx"[..skip], bytes].concat();
         for (name, engine) in [("base64", &STANDARD), ("base64url", &URL_SAFE)] {
             let text = engine.encode(&shifted).trim_end_matches('=').to_owned();
-            forms.push((format!("{name} at {skip}"), text[cut..text.len() - 2].as_bytes().to_vec()));
+            forms.push((format!("{name} at {skip}"), text.as_bytes()[cut..text.len() - 2].to_vec()));
         }
     }
     forms.push(("base64 unpadded".to_owned(), STANDARD_NO_PAD.encode(bytes).into_bytes()));

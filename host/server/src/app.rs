@@ -56,6 +56,7 @@ use crate::pump::Pump;
 use crate::runner::Runner;
 use crate::sender::{Sender, Sending};
 use crate::shutdown::Shutdown;
+use crate::spec::tenant::Ceilings;
 use crate::system::{Entropy, SystemClock};
 use crate::telemetry::Metrics;
 use crate::worker::Worker;
@@ -142,7 +143,10 @@ impl App {
             worker: Pump::new(Arc::new(Worker::new(runner.clone())), runs, around.clock.clone()),
             sender: Pump::new(Arc::new(sending), calls, around.clock.clone()),
             maintenance: Maintenance::new(store.clone(), around.clock, metrics),
-            admin: (admin_listener, admin::router(admin_of(&config, &runner, guard, master))),
+            admin: (
+                admin_listener,
+                admin::router_within(admin_of(&config, &runner, guard, master), Ceilings::from(&config)),
+            ),
             ingress: (ingress_listener, ingress::router(Arc::new(ingress_of(&config, runner, errands)))),
             carrier,
             store,
