@@ -104,19 +104,16 @@ fn handshake(handshake: &Handshake) -> String {
     format!("{}{when}, {proof}", handshake.method)
 }
 
+/// The rules in their order, of which the first that matches counts, and then what all other types get.
 fn reply(provider: &Provider) -> String {
-    let sync: Vec<String> = provider
-        .reply
-        .rules
-        .iter()
-        .filter(|rule| rule.sync)
-        .map(|rule| match rule.budget_ms {
-            Some(budget) => format!("{} within {budget} ms", rule.types),
-            None => rule.types.to_string(),
-        })
-        .collect();
+    let rules = provider.reply.rules.iter().filter(|rule| rule.sync || rule.types.to_string() != "*");
+    let told = |rule: &crate::provider::ReplyRule| match (rule.sync, rule.budget_ms) {
+        (true, Some(budget)) => format!("{}: answer within {budget} ms", rule.types),
+        (true, None) => format!("{}: answer", rule.types),
+        (false, _) => format!("{}: ack", rule.types),
+    };
     let ack = format!("ack {}", provider.reply.ack.status);
-    if sync.is_empty() { ack } else { format!("answer: {}; else {ack}", sync.join("; ")) }
+    rules.map(told).chain([ack]).collect::<Vec<_>>().join("; ")
 }
 
 fn replay(preset: &Preset, scheme: Option<&Scheme>) -> String {

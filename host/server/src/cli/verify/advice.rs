@@ -22,7 +22,9 @@ use super::vector::Case;
 pub fn hints(case: &Case, scheme: &Scheme, refusal: &Refusal, spare: Option<RawRequest>) -> Vec<String> {
     let mut hints = Vec::new();
     match refusal.reason {
-        Reason::TimestampTooOld | Reason::TimestampInFuture => hints.extend(at_its_time(case, scheme)),
+        Reason::TimestampTooOld | Reason::TimestampInFuture => {
+            hints.extend(at_its_time(case, scheme, spare.clone()));
+        }
         Reason::TokenExpired | Reason::TokenNotYetValid => hints.push(
             "the token lives for minutes; give the time at which the request came with --now to leave its age aside".into(),
         ),
@@ -60,19 +62,20 @@ fn signed(method: &Method) -> Option<&Signed> {
     }
 }
 
-/// Whether the request was right when it was signed.
-fn at_its_time(case: &Case, scheme: &Scheme) -> Option<String> {
-    let at = scheme.methods().iter().filter_map(signed).find_map(|signed| signed_at(signed, &case.request))?;
+/// Whether the request was right when it was signed, and if not, what else is wrong.
+fn at_its_time(case: &Case, scheme: &Scheme, spare: Option<RawRequest>) -> Vec<String> {
+    let signed_at = |signed| signed_at(signed, &case.request);
+    let Some(at) = scheme.methods().iter().filter_map(signed).find_map(signed_at) else { return Vec::new() };
     let then = Case { now: at, ..case.clone() };
     let seconds = at.as_secs();
-    Some(if accepted(&then) {
-        format!(
+    if accepted(&then) {
+        return vec![format!(
             "signature and secret are right, only the time is not: as of then (--now {seconds}) it is accepted. A live \
              request that is refused so was delayed or replayed, or this clock is wrong"
-        )
-    } else {
-        format!("the time is not all: as of then (--now {seconds}) it is refused too; try that to see why")
-    })
+        )];
+    }
+    let more = what_matches(&then, spare).unwrap_or_else(|| nothing_found(scheme));
+    vec![format!("the time is not all: as of then (--now {seconds}) it is refused too"), more]
 }
 
 fn signed_at(signed: &Signed, request: &RawRequest) -> Option<Timestamp> {
@@ -272,6 +275,7 @@ mod tests {
         assert!(told(&Case { secret: Some("whsec_canary ".into()), ..genuine.clone() }).contains("blanks"));
         let late = Timestamp::from_secs(NOW.as_secs() + 4_000);
         assert!(told(&Case { now: late, ..genuine.clone() }).contains("--now 1767225600"));
+        assert!(told(&Case { now: late, ..body("{\"a\":1}\n") }).contains("ends with a newline"));
         let square = case("square", "canary-square", "{}");
         let moved = Case { url: "http://h.test/in/a/".into(), ..square };
         assert!(told(&moved).contains("another URL: https://h.test/in/a;"));
