@@ -7,6 +7,12 @@ mod harness;
 /// The main job: a signed webhook goes in, a plugin decides, the calls go out.
 mod main_path;
 
+/// Every known request of a real provider, believed or not, over a socket.
+mod vectors;
+
+/// The command line as a program: what it judges, explains and sends.
+mod verify;
+
 /// What is not genuine, too long or too slow learns a status and nothing else.
 mod refusals;
 

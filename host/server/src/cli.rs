@@ -18,14 +18,17 @@ pub mod new;
 pub mod plain;
 pub mod serve;
 pub mod tell;
+pub mod trigger;
+pub mod verify;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use clap::Parser as _;
-use creel_webhook::preset::presets;
+use creel_webhook::catalogue;
+use creel_webhook::clock::{Clock as _, Timestamp};
+use creel_webhook::preset::{preset, presets};
 use serde::Serialize;
 
 use self::args::{Cli, Command, Globals, Switch, SwitchKind};
@@ -38,7 +41,7 @@ use crate::system::{Entropy, SystemClock};
 
 /// Runs the program that the command line asks for.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     if matches!(cli.command, Command::CompileComponent) {
         return compile_component();
     }
@@ -119,7 +122,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 )
             })
         }
-        Command::Presets => list_presets(&globals),
+        Command::Presets { name: None } => list_presets(&globals),
+        Command::Presets { name: Some(name) } => tell_preset(&globals, &name),
+        Command::Verify(wanted) => verify(&globals, wanted),
+        Command::Trigger(wanted) => trigger(&globals, &wanted).await,
         Command::Tenant(wanted) => set_tenant(&globals, &wanted).await,
         other => ask(&globals, other).await,
     }
@@ -302,12 +308,49 @@ async fn deploy(globals: &Globals, wanted: &args::Deploy) -> anyhow::Result<()> 
 }
 
 fn list_presets(globals: &Globals) -> anyhow::Result<()> {
-    let all: Vec<_> = presets().map(|preset| (preset.name.as_str(), preset.summary.as_str())).collect();
-    let json: Vec<_> =
-        all.iter().map(|(name, summary)| serde_json::json!({ "name": name, "summary": summary })).collect();
-    say(globals, &json, || {
-        all.iter().map(|(name, summary)| format!("{name:<28} {summary}")).collect::<Vec<_>>().join("\n")
-    })
+    let all: Vec<_> = presets().map(catalogue::facts).collect();
+    say(globals, &all, || tell::presets(&all))
+}
+
+fn tell_preset(globals: &Globals, name: &str) -> anyhow::Result<()> {
+    let preset = preset(name).ok_or(Usage("there is no such preset; `creel presets` lists them"))?;
+    let facts = catalogue::facts(preset);
+    say(globals, &facts, || tell::preset(&facts))
+}
+
+fn verify(globals: &Globals, mut wanted: args::Verify) -> anyhow::Result<()> {
+    if globals.url_typed {
+        wanted.sent_to.get_or_insert(globals.url.clone());
+    }
+    if let Some(file) = &wanted.requests {
+        return verify::requests(file)?.iter().try_for_each(line);
+    }
+    if let Some(file) = &wanted.handshakes {
+        return verify::handshakes(file)?.iter().try_for_each(line);
+    }
+    let now = wanted.now.map_or_else(|| SystemClock::default().now(), Timestamp::from_secs);
+    let explained = verify::explained(&wanted, now)?;
+    say(globals, &explained, || tell::explained(&explained))?;
+    if explained.verdict == "accept" {
+        Ok(())
+    } else {
+        bail!("the request is not genuine under `{}`", explained.scheme)
+    }
+}
+
+async fn trigger(globals: &Globals, wanted: &args::Trigger) -> anyhow::Result<()> {
+    if wanted.list {
+        let list = trigger::list(wanted.provider.as_deref())?;
+        return say(globals, &list, || tell::samples(&list));
+    }
+    let answered = trigger::send(wanted, SystemClock::default().now(), &Entropy::system()?).await?;
+    say(globals, &answered, || tell::answered(&answered))?;
+    if (200..300).contains(&answered.status) { Ok(()) } else { bail!("the receiver did not take the event") }
+}
+
+fn line<T: Serialize>(value: &T) -> anyhow::Result<()> {
+    anstream::println!("{}", serde_json::to_string(value).context("writing JSON")?);
+    Ok(())
 }
 
 fn client(globals: &Globals) -> anyhow::Result<Client> {

@@ -10,6 +10,7 @@
 //! | [`maintenance`] | what must happen some time |
 //! | [`admin`], [`api`], [`spec`], [`cli`] | what people use and write |
 //! | [`toolchain`] | how plugins are built |
+//! | [`sample`] | events as providers send them, signed |
 //! | [`demo`] | all of it at once, as a story that checks itself |
 //! | [`config`], [`datadir`], [`system`], [`telemetry`], [`shutdown`] | the process and its surroundings |
 
@@ -30,6 +31,7 @@ pub mod listener;
 pub mod maintenance;
 pub mod pump;
 pub mod runner;
+pub mod sample;
 pub mod sender;
 pub mod shutdown;
 pub mod spec;

@@ -13,11 +13,13 @@
 //! | [`tenant`], [`source`], [`plugin`], [`route`], [`destination`] | what people configure |
 //! | [`request`], [`event`] | what arrives |
 //! | [`signature`], [`handshake`], [`identity`], [`preset`] | is it genuine, is it a greeting, what does it carry |
+//! | [`catalogue`] | the same facts for people |
 //! | [`outcome`], [`decision`], [`reply`] | what a handler said, and what follows from it |
 //! | [`delivery`], [`retry`], [`breaker`] | how calls leave, and when they wait |
 
 pub mod answer;
 pub mod breaker;
+pub mod catalogue;
 pub mod clock;
 pub mod decision;
 pub mod delivery;

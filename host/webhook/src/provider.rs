@@ -2,6 +2,7 @@
 //! `identity`, `handshake` and `reply` give it meaning.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -173,6 +174,21 @@ impl Condition {
                 Wanted::Equals(value) => text.as_ref() == Some(value),
             }
         })
+    }
+}
+
+impl fmt::Display for Condition {
+    /// Facts as `place = value`; `place` alone must be there, `no place` must not.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (pointer, wanted)) in self.facts.iter().enumerate() {
+            let before = if index == 0 { "" } else { " and " };
+            match wanted {
+                Wanted::Present => write!(f, "{before}{pointer}")?,
+                Wanted::Absent => write!(f, "{before}no {pointer}")?,
+                Wanted::Equals(value) => write!(f, "{before}{pointer} = {value}")?,
+            }
+        }
+        Ok(())
     }
 }
 

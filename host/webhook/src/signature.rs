@@ -24,7 +24,9 @@
 
 pub mod coverage;
 pub mod decode;
+pub mod describe;
 pub mod engine;
+pub mod explain;
 pub mod field;
 pub mod forms;
 pub mod hash;

@@ -11,7 +11,7 @@ use creel_server::datadir::{DataDir, make_master_key};
 use creel_server::shutdown::Shutdown;
 use creel_server::system::{Entropy, SystemClock};
 use creel_store::contract::Store;
-use creel_webhook::clock::Clock as _;
+use creel_webhook::clock::Clock;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -26,6 +26,7 @@ pub(crate) type Change = fn(&mut Config);
 pub(crate) struct Home {
     directory: TempDir,
     change: Change,
+    clock: Arc<dyn Clock>,
     key: String,
 }
 
@@ -50,12 +51,17 @@ impl Home {
         let directory = in_memory().map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
         let data_dir = DataDir::create(directory.path()).unwrap();
         make_master_key(&data_dir.master_key_file(), &Entropy::system().unwrap()).unwrap();
-        Home { directory, change, key: String::new() }
+        Home { directory, change, clock: Arc::new(SystemClock::new()), key: String::new() }
     }
 
     /// The same directory for a host that is different in something.
     pub(crate) fn changed(self, change: Change) -> Home {
         Home { change, ..self }
+    }
+
+    /// The same directory for a host with another clock.
+    pub(crate) fn with_clock(self, clock: Arc<dyn Clock>) -> Home {
+        Home { clock, ..self }
     }
 
     /// Where it is.
@@ -71,7 +77,7 @@ impl Home {
         config.egress_allow = vec![receiver.address().to_string().parse().unwrap()];
         (self.change)(&mut config);
         let around = Surroundings {
-            clock: Arc::new(SystemClock::new()),
+            clock: self.clock.clone(),
             entropy: Arc::new(Entropy::system().unwrap()),
             client: None,
             compile_command: None,

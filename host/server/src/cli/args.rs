@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use creel_webhook::tenant::TenantLimits;
 
 /// What stands below `creel --help`.
@@ -26,12 +27,25 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// Reads the program's arguments, or ends it with what is wrong with them.
+    pub fn read() -> Cli {
+        let matches = Cli::command().get_matches();
+        let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        cli.globals.url_typed = matches.value_source("url") == Some(ValueSource::CommandLine);
+        cli
+    }
+}
+
 /// Where the host is and who asks.
 #[derive(Debug, Clone, Args)]
 pub struct Globals {
     /// The host's admin API
     #[arg(long, global = true, env = "CREEL_URL", default_value = "http://127.0.0.1:8081")]
     pub url: String,
+    /// Whether the address was typed, and is neither the default nor the environment's
+    #[arg(skip)]
+    pub url_typed: bool,
     /// The API key; better in the environment or a file than here
     #[arg(long, global = true, env = "CREEL_KEY", hide_env_values = true, conflicts_with = "key_file")]
     pub key: Option<String>,
@@ -73,7 +87,14 @@ pub enum Command {
         name: String,
     },
     /// List what is known about providers' webhooks
-    Presets,
+    Presets {
+        /// Tell everything about this one
+        name: Option<String>,
+    },
+    /// Judge captured requests with the rules of a host, and say why
+    Verify(Verify),
+    /// Send a signed sample of a provider's event
+    Trigger(Trigger),
     /// List sources with the URLs to give to their providers
     Sources,
     /// Tell the whole story of one event
@@ -176,6 +197,78 @@ pub struct Deploy {
     #[arg(long)]
     pub no_activate: bool,
 }
+
+/// What to judge: one request from a file, or a list.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = VERIFY_HELP)]
+pub struct Verify {
+    /// The preset that the request should be genuine under
+    #[arg(long, value_name = "NAME", requires = "request")]
+    pub scheme: Option<String>,
+    /// A file with the secret
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// A file with the public key or certificate
+    #[arg(long, value_name = "FILE")]
+    pub public_key_file: Option<PathBuf>,
+    /// A file with the request: its HTTP/1.1 text, head and body
+    #[arg(long, value_name = "FILE", requires = "scheme")]
+    pub request: Option<PathBuf>,
+    /// A parameter of the preset, NAME=VALUE
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub param: Vec<(String, String)>,
+    /// The URL that the provider was given; --url says the same here, where no host is asked
+    #[arg(long, value_name = "URL")]
+    pub sent_to: Option<String>,
+    /// When the request came, in seconds since 1970; now, if not said
+    #[arg(long, value_name = "SECONDS")]
+    pub now: Option<i64>,
+    /// A list of requests, {"vectors":[…]}: a line of JSON for each
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["request", "handshakes"])]
+    pub requests: Option<PathBuf>,
+    /// A list of greetings, {"cases":[…]}: a line of JSON for each
+    #[arg(long, value_name = "FILE", conflicts_with = "request")]
+    pub handshakes: Option<PathBuf>,
+}
+
+/// What stands below `creel verify --help`.
+const VERIFY_HELP: &str = "The code is 0 when the request is genuine, or the list was judged, and 1 when it is not.";
+
+/// What to send.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = TRIGGER_HELP)]
+pub struct Trigger {
+    /// The provider, or one of its presets
+    #[arg(required_unless_present = "list")]
+    pub provider: Option<String>,
+    /// The event
+    #[arg(required_unless_present = "list")]
+    pub event: Option<String>,
+    /// Where to send it
+    #[arg(long, value_name = "URL", required_unless_present = "list")]
+    pub to: Option<String>,
+    /// A file with the secret that it is signed with; for public-key schemes, the private key
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// Change a value, /json/pointer=VALUE; VALUE is JSON, or else a text; of a form, /Field=VALUE
+    #[arg(long, value_name = "POINTER=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
+    /// A parameter of the preset, NAME=VALUE
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub param: Vec<(String, String)>,
+    /// The URL that is signed, where a proxy stands between
+    #[arg(long, value_name = "URL")]
+    pub signed_url: Option<String>,
+    /// Keep the sample's ids, so that a second one is a repetition
+    #[arg(long)]
+    pub keep_ids: bool,
+    /// List what can be sent; with a provider, what of it
+    #[arg(long, conflicts_with = "to")]
+    pub list: bool,
+}
+
+/// What stands below `creel trigger --help`.
+const TRIGGER_HELP: &str = "Ids are new each time, unless --keep-ids. The code is 0 when the answer is a 2xx.";
 
 /// Which events.
 #[derive(Debug, Clone, Args)]
@@ -299,10 +392,10 @@ fn setting(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use super::*;
 
     #[test]
     fn the_command_line_is_sound() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

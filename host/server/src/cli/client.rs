@@ -90,16 +90,7 @@ impl Client {
     /// When the URL is none or TLS cannot be set up.
     pub fn new(url: &str, key: &str) -> ClientResult<Self> {
         let parsed = Url::parse(url).map_err(|error| ClientError::Setup(format!("--url `{url}`: {error}")))?;
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls()?)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none());
-        // A proxy of the environment can't reach this machine's own loopback, and must not see the key.
-        if matches!(parsed.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|error| ClientError::Setup(error.to_string()))?;
+        let http = http_client(&parsed)?;
         Ok(Client { http, base: url.trim_end_matches('/').to_owned(), key: key.to_owned() })
     }
 
@@ -426,6 +417,23 @@ fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 /// TLS over the roots that browsers trust, with the one cryptography of this program.
+/// A client for one URL that follows no redirect.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn http_client(url: &Url) -> ClientResult<reqwest::Client> {
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls()?)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none());
+    // A proxy of the environment can't reach this machine's own loopback, and must not see the key.
+    if matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| ClientError::Setup(error.to_string()))
+}
+
 fn tls() -> ClientResult<rustls::ClientConfig> {
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -8,12 +8,16 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use creel_store::contract::DeliveryState;
+use creel_webhook::catalogue::Facts;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery;
 use creel_webhook::run::{LogLevel, Verdict};
+use creel_webhook::signature::explain::Mark;
 
 use super::apply::{Plan, Planned, Step};
 use super::plain::plain;
+use super::trigger::{Answered, Listed};
+use super::verify::Explained;
 use crate::api::{DeliveryView, DeploymentView, EventLine, RefusalView, RunView, SourceView, StoryView, TenantView};
 
 const BOLD: Style = Style::new().bold();
@@ -142,6 +146,89 @@ pub fn deployments(deployments: &[DeploymentView]) -> String {
         vec![number, active.to_owned(), one.created_at.to_string(), one.digest.to_string()]
     };
     table(&["NUMBER", "", "DEPLOYED", "DIGEST"], deployments.iter().map(row).collect())
+}
+
+/// Presets, a line each.
+pub fn presets(all: &[Facts]) -> String {
+    let row = |one: &Facts| {
+        let replay = one.replay.split([',', ' ']).next().unwrap_or_default().to_owned();
+        vec![one.preset.clone(), one.provider.clone(), dash(&one.covers.join(", ")), replay, one.summary.clone()]
+    };
+    let list = table(&["PRESET", "PROVIDER", "COVERS", "REPLAY", "PROOF"], all.iter().map(row).collect());
+    format!("{list}\n{DIM}more of one: creel presets NAME{DIM:#}")
+}
+
+/// Everything about one preset.
+pub fn preset(facts: &Facts) -> String {
+    let mut text = format!("{BOLD}{}{BOLD:#}  {}: {}\n", facts.preset, facts.provider, facts.summary);
+    let rows = [
+        ("auth", facts.auth.clone()),
+        ("covers", facts.covers.join(", ")),
+        ("not covered", facts.not_covered.join(", ")),
+        ("handshakes", facts.handshakes.join("; ")),
+        ("id", facts.id.join(", or ")),
+        ("type", facts.kind.join(", or ")),
+        ("subject", facts.subject.join(", or ")),
+        ("reply", facts.reply.clone()),
+        ("replay", facts.replay.clone()),
+        ("parameters", facts.params.join(", ")),
+        ("docs", facts.docs.clone().unwrap_or_default()),
+    ];
+    for (name, value) in rows {
+        let _ = writeln!(text, "  {DIM}{name:<12}{DIM:#}{}", dash(&value));
+    }
+    text.pop();
+    text
+}
+
+/// A judged request, step by step.
+pub fn explained(one: &Explained) -> String {
+    let mut text = format!("{BOLD}{}{BOLD:#}\n", one.scheme);
+    for line in &one.request {
+        let _ = writeln!(text, "  {DIM}·{DIM:#} {line}");
+    }
+    for (index, steps) in one.alternatives.iter().enumerate() {
+        if one.alternatives.len() > 1 {
+            let _ = writeln!(text, "alternative {}", index + 1);
+        }
+        for step in steps {
+            let (style, sign) = match step.mark {
+                Mark::Good => (GOOD, "+"),
+                Mark::Bad => (BAD, "x"),
+                Mark::Fact => (DIM, "·"),
+            };
+            let _ = writeln!(text, "  {style}{sign}{style:#} {}", step.text);
+        }
+    }
+    let style = if one.verdict == "accept" { GOOD } else { BAD };
+    let why = match (&one.reason, &one.detail) {
+        (Some(reason), Some(detail)) => format!(" {reason}: {detail}"),
+        _ => String::new(),
+    };
+    let _ = writeln!(text, "{style}{}{style:#}{why}", one.verdict);
+    for event in &one.events {
+        let show = |value: &Option<String>| dash(&value.as_deref().unwrap_or_default().replace('\u{1f}', " + "));
+        let _ = writeln!(text, "  event {} of type {} at {}", show(&event.id), show(&event.kind), show(&event.time));
+    }
+    for hint in &one.hints {
+        let _ = writeln!(text, "{ODD}hint{ODD:#} {hint}");
+    }
+    text.pop();
+    text
+}
+
+/// Samples, a line each.
+pub fn samples(list: &[Listed]) -> String {
+    let row = |one: &Listed| vec![one.provider.clone(), one.event.clone(), one.presets.join(", ")];
+    table(&["PROVIDER", "EVENT", "PRESETS"], list.iter().map(row).collect())
+}
+
+/// What a receiver said to a sample.
+pub fn answered(one: &Answered) -> String {
+    let style = if (200..300).contains(&one.status) { GOOD } else { BAD };
+    let media_type = one.content_type.as_deref().map_or_else(String::new, |media_type| format!(" {media_type}"));
+    let body = if one.body.is_empty() { String::new() } else { format!("\n{}", one.body) };
+    format!("{style}{}{style:#}{media_type}  {DIM}{} signed as {}{DIM:#}{body}", one.status, one.event, one.preset)
 }
 
 /// The whole story of one event, from the request to the last attempt.

@@ -77,9 +77,9 @@ const ORDERS: Sender = Sender { source: "orders", preset: "standard-webhooks", s
 const LOOPING: Sender = Sender { source: "looping", preset: "standard-webhooks", secret: "orders" };
 const DAWDLING: Sender = Sender { source: "dawdling", preset: "twilio", secret: "twilio-token" };
 
-const PUSH: Payload = Payload::Json(include_str!("../../samples/github-push.json"));
-const ORDER: Payload = Payload::Json(include_str!("../../samples/standard-webhooks-order.json"));
-const INCOMING: Payload = Payload::Form(include_str!("../../samples/twilio-incoming-call.json"));
+const PUSH: Payload = Payload::Json(include_str!("../../samples/github/push.json"));
+const ORDER: Payload = Payload::Json(include_str!("../../samples/standard-webhooks/order.paid.json"));
+const INCOMING: Payload = Payload::Form(include_str!("../../samples/twilio/ringing.json"));
 const GITHUB_PUSH: &[(&str, &str)] = &[("x-github-event", "push")];
 const EMPTY_TWIML: &str = "<Response/>";
 
@@ -114,7 +114,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene {
         title: "Vapi: end-of-call-report",
         sender: VAPI,
-        payload: Payload::Json(include_str!("../../samples/vapi-end-of-call-report.json")),
+        payload: Payload::Json(include_str!("../../samples/vapi/end-of-call-report.json")),
         id: "vapi-1",
         runs: &[("call-ended", Verdict::Done)],
         calls: &["crm", "twilio"],
@@ -124,7 +124,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene {
         title: "Vapi: assistant-request",
         sender: VAPI,
-        payload: Payload::Json(include_str!("../../samples/vapi-assistant-request.json")),
+        payload: Payload::Json(include_str!("../../samples/vapi/assistant-request.json")),
         id: "vapi-2",
         answer: "asst-dental",
         runs: &[("assistant-request", Verdict::Done)],
@@ -134,7 +134,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene {
         title: "Vapi: tool-calls",
         sender: VAPI,
-        payload: Payload::Json(include_str!("../../samples/vapi-tool-calls.json")),
+        payload: Payload::Json(include_str!("../../samples/vapi/tool-calls.json")),
         id: "vapi-3",
         answer: "A colleague has been told",
         runs: &[("escalation", Verdict::Done)],
@@ -145,7 +145,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene {
         title: "Retell: call_ended",
         sender: RETELL,
-        payload: Payload::Json(include_str!("../../samples/retell-call-ended.json")),
+        payload: Payload::Json(include_str!("../../samples/retell/call_ended.json")),
         id: "retell-1",
         status: 204,
         runs: &[("call-ended", Verdict::Done)],
@@ -156,7 +156,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene {
         title: "Twilio: status callback",
         sender: TWILIO_STATUS,
-        payload: Payload::Form(include_str!("../../samples/twilio-call-completed.json")),
+        payload: Payload::Form(include_str!("../../samples/twilio/completed.json")),
         headers: &[("i-twilio-idempotency-token", "5b1c3c9f-3d9f-4d5e-8f39-3c2f6d3a2a01")],
         id: "twilio-1",
         runs: &[("call-ended", Verdict::Done)],

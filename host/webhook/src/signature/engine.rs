@@ -70,7 +70,7 @@ pub fn verify(
     })
 }
 
-fn check_header(request: &RawRequest, name: &str, required: &RequiredHeader) -> Result<(), Refusal> {
+pub(super) fn check_header(request: &RawRequest, name: &str, required: &RequiredHeader) -> Result<(), Refusal> {
     let text = single(request, name)?;
     let holds = match &required.kv_field {
         None => text == required.equals,
@@ -86,10 +86,10 @@ fn check_header(request: &RawRequest, name: &str, required: &RequiredHeader) -> 
     Err(Refusal::new(Reason::WrongAlgorithm, format!("the header `{name}` asks for another mode than the source's")))
 }
 
-type Key = Zeroizing<Vec<u8>>;
+pub(super) type Key = Zeroizing<Vec<u8>>;
 
 /// The usable keys with their index in the material.
-fn keys(signed: &Signed, material: &Material<'_>) -> Result<Vec<(usize, Key)>, Refusal> {
+pub(super) fn keys(signed: &Signed, material: &Material<'_>) -> Result<Vec<(usize, Key)>, Refusal> {
     let raw: Vec<&[u8]> = if signed.alg.is_asymmetric() {
         material.public_keys.iter().map(|key| key.as_bytes()).collect()
     } else {
@@ -106,11 +106,11 @@ fn keys(signed: &Signed, material: &Material<'_>) -> Result<Vec<(usize, Key)>, R
     Ok(keys)
 }
 
-fn in_body(rule: &TimestampRule) -> bool {
+pub(super) fn in_body(rule: &TimestampRule) -> bool {
     matches!(rule.from.place, Place::Json(_))
 }
 
-fn timestamp_text(rule: &TimestampRule, request: &RawRequest, found: &Found) -> Result<String, Refusal> {
+pub(super) fn timestamp_text(rule: &TimestampRule, request: &RawRequest, found: &Found) -> Result<String, Refusal> {
     let missing = || Refusal::new(Reason::TimestampMissing, format!("`{}` is absent", rule.from));
     match &rule.from.place {
         Place::Header(name) => single(request, name).map(str::to_owned).map_err(|refusal| match refusal.reason {
@@ -129,7 +129,7 @@ fn timestamp_text(rule: &TimestampRule, request: &RawRequest, found: &Found) -> 
     }
 }
 
-fn body_timestamp(rule: &TimestampRule, request: &RawRequest) -> Result<String, Refusal> {
+pub(super) fn body_timestamp(rule: &TimestampRule, request: &RawRequest) -> Result<String, Refusal> {
     let view = View::new(request);
     let Place::Json(path) = &rule.from.place else { return Ok(String::new()) };
     match view.value(path, None) {
@@ -140,7 +140,7 @@ fn body_timestamp(rule: &TimestampRule, request: &RawRequest) -> Result<String, 
     }
 }
 
-fn check_window(
+pub(super) fn check_window(
     rule: Option<&TimestampRule>,
     text: Option<&str>,
     now: Timestamp,
@@ -151,7 +151,11 @@ fn check_window(
     }
 }
 
-fn vars(signed: &Signed, request: &RawRequest, material: &Material<'_>) -> Result<Vec<(String, String)>, Refusal> {
+pub(super) fn vars(
+    signed: &Signed,
+    request: &RawRequest,
+    material: &Material<'_>,
+) -> Result<Vec<(String, String)>, Refusal> {
     let value = |pointer: &Pointer| match &pointer.place {
         Place::Header(name) => single(request, name).map(str::to_owned),
         _ => View::new(request)
@@ -163,7 +167,7 @@ fn vars(signed: &Signed, request: &RawRequest, material: &Material<'_>) -> Resul
 }
 
 /// Whether the body is covered, or why the request must be refused.
-fn check_body(signed: &Signed, request: &RawRequest) -> Result<bool, Refusal> {
+pub(super) fn check_body(signed: &Signed, request: &RawRequest) -> Result<bool, Refusal> {
     if signed.content.has(&Segment::Body) {
         return Ok(true);
     }
@@ -188,7 +192,7 @@ fn query_hash_matches(hash: &QueryHash, request: &RawRequest) -> Option<bool> {
     Some(hash.enc.decode(&text).is_some_and(|wanted| same(&wanted, &Sha256::digest(&request.body))))
 }
 
-fn urls(signed: &Signed, request: &RawRequest, material: &Material<'_>) -> Result<Vec<String>, Refusal> {
+pub(super) fn urls(signed: &Signed, request: &RawRequest, material: &Material<'_>) -> Result<Vec<String>, Refusal> {
     if !signed.content.needs_url() {
         return Ok(vec![String::new()]);
     }
@@ -204,7 +208,7 @@ fn urls(signed: &Signed, request: &RawRequest, material: &Material<'_>) -> Resul
     Ok(urls)
 }
 
-fn find_match(
+pub(super) fn find_match(
     signed: &Signed,
     request: &RawRequest,
     values: &Values,

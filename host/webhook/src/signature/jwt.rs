@@ -48,7 +48,7 @@ fn malformed(why: &str) -> Refusal {
     Refusal::new(Reason::MalformedToken, why)
 }
 
-fn token<'t>(jwt: &Jwt, text: &'t str) -> Result<&'t str, Refusal> {
+pub(super) fn token<'t>(jwt: &Jwt, text: &'t str) -> Result<&'t str, Refusal> {
     if text.len() > TOKEN_BYTES_MAX {
         return Err(malformed("the token is longer than 8192 bytes"));
     }
@@ -69,7 +69,7 @@ fn cut(text: &str) -> Result<(&str, &str), Refusal> {
     text.rsplit_once('.').ok_or_else(|| malformed("a JWT has three parts"))
 }
 
-fn object(part: &str) -> Result<Value, Refusal> {
+pub(super) fn object(part: &str) -> Result<Value, Refusal> {
     base64url(part)
         .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
         .filter(Value::is_object)

@@ -4,6 +4,8 @@
 //! `form:twilio` and `form:plivo`; any other name is a variable of the scheme. Values go in exactly as they came, so
 //! what is hashed is what was sent. Verification feeds the segments one by one, so no second copy of a body is made.
 
+use std::fmt;
+
 use crate::signature::forms::Form;
 
 /// Longest template in bytes; real ones have fewer than forty.
@@ -129,6 +131,22 @@ impl Template {
     }
 }
 
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.segments.iter().try_for_each(|segment| match segment {
+            Segment::Literal(text) => f.write_str(text),
+            Segment::Body => f.write_str("{body}"),
+            Segment::Timestamp => f.write_str("{ts}"),
+            Segment::Method => f.write_str("{method}"),
+            Segment::Url => f.write_str("{url}"),
+            Segment::Secret => f.write_str("{secret}"),
+            Segment::Form(Form::Twilio) => f.write_str("{form:twilio}"),
+            Segment::Form(Form::Plivo) => f.write_str("{form:plivo}"),
+            Segment::Var(name) => write!(f, "{{{name}}}"),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +158,7 @@ mod tests {
             template.segments(),
             [Segment::Literal("v0:".into()), Segment::Timestamp, Segment::Literal(":".into()), Segment::Body]
         );
+        assert_eq!(template.to_string(), "v0:{ts}:{body}");
         for bad in ["", "{", "}", "{}", "{a b}", "a{body", "{form:x}", "{{body}}"] {
             assert!(Template::try_from(bad.to_owned()).is_err(), "{bad}");
         }

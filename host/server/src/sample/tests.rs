@@ -1,0 +1,159 @@
+//! Every sample is what its name says, genuine, and new each time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use creel_webhook::event::EventDraft;
+use creel_webhook::signature::model::Signed;
+use creel_webhook::signature::verdict::Material;
+use creel_webhook::signature::{hash::Algorithm, verify};
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
+const URL: &str = "https://h.test/in/a?x=1";
+
+/// Secret and public key of a test, as the scheme wants them written.
+fn keys(scheme: &Scheme) -> (String, Vec<String>) {
+    let base64 = || STANDARD.encode([7; 32]);
+    match &scheme.methods()[0] {
+        Method::Mac(Signed { key, .. }) => match key.strip_prefix.as_deref() {
+            Some(prefix) => (format!("{prefix}{}", base64()), Vec::new()),
+            None => (base64(), Vec::new()),
+        },
+        Method::Sig(signed) if signed.alg == Algorithm::Ed25519 => ed25519(signed),
+        Method::Sig(_) => (ECDSA_PRIVATE.to_owned(), vec![ECDSA_PUBLIC.to_owned()]),
+        Method::Basic(_) => ("user:password".to_owned(), Vec::new()),
+        _ => (base64(), Vec::new()),
+    }
+}
+
+/// RFC 8032 section 7.1, test 1.
+fn ed25519(signed: &Signed) -> (String, Vec<String>) {
+    use creel_webhook::signature::decode::KeyEncoding;
+    let seed = hex::decode("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").unwrap();
+    let public = hex::decode("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a").unwrap();
+    let prefix = signed.key.strip_prefix.clone().unwrap_or_default();
+    let write = |bytes: &[u8]| match signed.key.enc {
+        KeyEncoding::Hex => hex::encode(bytes),
+        _ => format!("{prefix}{}", STANDARD.encode(bytes)),
+    };
+    (write(&seed), vec![write(&public)])
+}
+
+/// A key pair of these tests' own (PKCS#8, SubjectPublicKeyInfo).
+const ECDSA_PRIVATE: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg6O7sDm9KKoIEgR8EvQELjlk2dDQxtlvAcV60XVMU9q6hRANCAARzaHzDlKq1kK0QLW0dLopWlMFmi+fauAqkvwaFRyLwvyiT94XoHkR34VPosTqZBBn8Vj0q8cj19mlna8EwU6PO";
+const ECDSA_PUBLIC: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEc2h8w5SqtZCtEC1tHS6KVpTBZovn2rgKpL8GhUci8L8ok/eF6B5Ed+FT6LE6mQQZ/FY9KvHI9fZpZ2vBMFOjzg==";
+
+fn params(preset: &Preset) -> Params {
+    let required = preset.params.iter().filter(|spec| spec.default.is_none() && !spec.optional);
+    required.map(|spec| (spec.name.clone(), format!("x-{}", spec.name.replace('_', "-")))).collect()
+}
+
+/// The events of a sample under a preset; it must be genuine.
+fn events(sample: &Sample, preset: &'static Preset, seed: u64, keep_ids: bool) -> Vec<EventDraft> {
+    // A second one is sent a second later.
+    let now = NOW.plus_ms(seed * 1_000);
+    let params = params(preset);
+    let scheme = preset.scheme(&params).unwrap();
+    let (secret, public_keys) = keys(&scheme);
+    let wanted =
+        Wanted { preset, params: params.clone(), secret: &secret, url: URL, signed_url: None, set: &[], keep_ids };
+    let name = format!("{} under {}", sample.event, preset.name);
+    let ready =
+        sample.request(&wanted, now, &Entropy::seeded(seed)).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+    let secrets = [secret.as_bytes()];
+    let public_keys: Vec<&str> = public_keys.iter().map(String::as_str).collect();
+    let material = Material { secrets: &secrets, public_keys: &public_keys, urls: &[URL], params: &params };
+    let request = ready.raw(now);
+    let verified = verify(&scheme, &request, &material, now).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
+    identify(&preset.provider, &request, &verified, &IdentityRules::default())
+}
+
+fn presets_of(sample: &Sample) -> Vec<&'static Preset> {
+    presets().filter(|preset| preset.provider.name == sample.provider).collect()
+}
+
+#[test]
+fn every_sample_is_genuine_and_of_the_type_that_its_name_says() {
+    for sample in samples() {
+        let presets = presets_of(&sample);
+        assert!(!presets.is_empty(), "{sample:?} belongs to no provider");
+        for preset in presets {
+            let typed = !preset.provider.event.kind.is_empty();
+            let draft = events(&sample, preset, 1, false).remove(0);
+            let expected = if typed { sample.kind() } else { "" };
+            assert_eq!(draft.kind, expected, "{}/{} under {}", sample.provider, sample.event, preset.name);
+        }
+    }
+}
+
+#[test]
+fn a_second_sample_is_another_event_and_a_kept_one_is_the_same() {
+    for sample in samples() {
+        let preset = presets_of(&sample)[0];
+        let id = |seed, keep| events(&sample, preset, seed, keep).remove(0).provider_id;
+        let name = format!("{}/{}", sample.provider, sample.event);
+        assert_eq!(id(1, true), id(2, true), "{name}");
+        // A hash of a body that says nothing of when or which is the same both times, and so is an untold id.
+        if let Some(first) = id(1, false).filter(|_| sample.provider != "dropbox" && sample.provider != "twitter") {
+            assert_ne!(Some(first), id(2, false), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_provider_has_two_samples_and_the_voice_providers_all() {
+    let mut events: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for sample in samples() {
+        events.entry(sample.provider.clone()).or_default().insert(sample.event);
+    }
+    for preset in presets().filter(|preset| preset.provider.name != "aws-sns") {
+        let count = events.get(&preset.provider.name).map_or(0, BTreeSet::len);
+        assert!(count >= 2, "{} has {count}", preset.provider.name);
+    }
+    let vapi = "assistant-request tool-calls transfer-destination-request handoff-destination-request \
+                knowledge-base-request voice-request call.endpointing.request campaign.predial status-update \
+                end-of-call-report hang conversation-update transcript speech-update assistant.started \
+                assistant.speechStarted model-output transfer-update user-interrupted language-changed \
+                language-change-detected phone-call-control voice-input chat.created chat.deleted session.created \
+                session.updated session.deleted call.deleted call.delete.failed call.artifact.upload function-call";
+    let retell = "call_started call_ended call_analyzed transcript_updated transfer_started transfer_bridged \
+                  transfer_cancelled transfer_ended chat_started chat_ended chat_analyzed call_inbound";
+    let elevenlabs = "post_call_transcription post_call_audio call_initiation_failure voice_removal_notice \
+                      voice_removal_notice_withdrawn voice_removed";
+    for (provider, types) in [("vapi", vapi), ("retell", retell), ("elevenlabs", elevenlabs)] {
+        for kind in types.split_whitespace() {
+            assert!(events[provider].contains(kind), "{provider} {kind}");
+        }
+    }
+}
+
+#[test]
+fn values_can_be_set() {
+    let sample = sample("stripe", "invoice.paid").unwrap();
+    let mut payload = sample.payload().unwrap();
+    fresh::set(&mut payload, "/data/object/amount_paid", "7").unwrap();
+    fresh::set(&mut payload, "/data/object/note", "it's new").unwrap();
+    assert!(fresh::set(&mut payload, "/nowhere/at/all", "1").unwrap_err().to_string().contains("`/nowhere/at`"));
+    assert!(fresh::set(&mut payload, "data", "1").is_err());
+    let Payload::Json(body) = payload else { panic!("a JSON sample") };
+    assert_eq!(
+        (&body["data"]["object"]["amount_paid"], &body["data"]["object"]["note"]),
+        (&7.into(), &"it's new".into())
+    );
+    let mut form = Payload::Form(vec![("A".into(), "1".into())]);
+    fresh::set(&mut form, "/A", "2").unwrap();
+    fresh::set(&mut form, "/B", "3").unwrap();
+    assert_eq!(form.bytes(), "A=2&B=3");
+}
+
+#[test]
+fn what_is_not_there_is_told_with_what_is() {
+    let error = sample("slack", "nonsense").unwrap_err().to_string();
+    assert!(error.contains("app_mention, message"), "{error}");
+    assert!(sample("aws-sns", "Notification").unwrap_err().to_string().contains("no samples"));
+    assert_eq!(preset_meant("vapi").unwrap().name, "vapi-hmac");
+    assert!(preset_meant("nobody").is_err());
+}
