@@ -53,7 +53,7 @@ pub struct DestinationSpec {
     /// Plain headers to add to every call; no secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// Delays before each attempt, milliseconds.
+    /// Delays before each attempt, milliseconds; the first is 0.
     #[serde(default)]
     pub retry_ms: Schedule,
     /// Calls on their way at the same time.

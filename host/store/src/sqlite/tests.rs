@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use creel_webhook::run::{CLAIMS_MAX, Verdict};
 use rusqlite::{Connection, StatementStatus, params};
 
 use crate::conformance::{self, World};
 use crate::contract::{Accepted, RunFilter, Store, StoreError};
 use crate::sqlite::statement::first;
 use crate::sqlite::{Options, SqliteStore, deliveries, lanes, reading, runs};
-use creel_webhook::run::{CLAIMS_MAX, Verdict};
 
 fn open(dir: &tempfile::TempDir) -> SqliteStore {
     SqliteStore::open(dir.path().join("creel.db"), Options::default()).expect("the store opens")
