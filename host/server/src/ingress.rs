@@ -168,16 +168,8 @@ impl Ingress {
             }
             Accepted::OverQuota { pending } => {
                 tracing::warn!(tenant = %entry.tenant.tenant.id, pending, "the tenant's pending runs are at their limit");
-                self.over_quota(waits)
+                Err(TurnedAway::OverQuota)
             }
-        }
-    }
-
-    /// A caller on the line is not told to come back later.
-    fn over_quota(&self, waits: Option<Waiting>) -> Result<Told, TurnedAway> {
-        match waits {
-            Some(waiting) => Ok(Told { outcome: "over_quota", answer: waiting.fallback }),
-            None => Err(TurnedAway::OverQuota),
         }
     }
 
