@@ -179,7 +179,7 @@ async fn a_secret_does_not_follow_a_destination_that_is_moved() {
     assert_eq!((problem.status, problem.errors[0].pointer.as_str()), (422, "/auth/secret"));
 
     // Also when the binding changes under a destination that was saved: it is checked at every send.
-    let bound = json!({ "origins": [thief.url("")] });
+    let bound = json!({ "value": "crm-token", "origins": [thief.url("")] });
     tenant.api.put(&tenant.path("secrets/crm"), bound).await;
     order(&host, &source, "msg_1").await;
     let call = tenant.delivered().await;

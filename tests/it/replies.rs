@@ -142,7 +142,8 @@ async fn without_a_free_slot_the_fallback_comes_at_the_deadline() {
     assert_fallback(&host.send(&source, &ringing("1")).await);
     assert_fallback(&host.send(&source, &ringing("2")).await);
     let second = tenant.decided().await;
-    assert_eq!((second.verdict, second.attempts), (Some(Verdict::Unanswered), 0), "{second:?}");
+    assert_eq!((second.verdict, second.deployment), (Some(Verdict::Unanswered), None), "{second:?}");
+    assert!(second.reason.as_deref().is_some_and(|reason| reason.contains("reply_slots")), "{second:?}");
 
     tenant.deploy("desk", "echo", json!({})).await;
     let replayed = tenant.replay(&second).await;

