@@ -37,8 +37,8 @@ pub const CLAIM_MAX: usize = 64;
 pub trait Work: Send + Sync + 'static {
     /// Claims at most `max` items; each comes as the future that works it off and commits it.
     async fn claim(&self, now: Timestamp, max: u32) -> StoreResult<Vec<BoxFuture<'static, ()>>>;
-    /// When the next item is due that is not due now.
-    async fn due(&self) -> StoreResult<Option<Timestamp>>;
+    /// When the next item is due after the last look.
+    async fn due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>>;
     /// What says that there may be something.
     fn wakeup(&self) -> Arc<Notify>;
 }
@@ -49,12 +49,20 @@ pub struct Pump<W> {
     permits: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
     running: JoinSet<()>,
+    // What comes due between the look and the question when to look again must not be slept over.
+    looked_at: Timestamp,
 }
 
 impl<W: Work> Pump<W> {
     /// A pump that works on at most `concurrency` items at the same time.
     pub fn new(work: Arc<W>, concurrency: usize, clock: Arc<dyn Clock>) -> Self {
-        Pump { work, permits: Arc::new(Semaphore::new(concurrency)), clock, running: JoinSet::new() }
+        Pump {
+            work,
+            permits: Arc::new(Semaphore::new(concurrency)),
+            clock,
+            running: JoinSet::new(),
+            looked_at: Timestamp::default(),
+        }
     }
 
     /// Claims what can be worked on now and sets it going; says how many items that were.
@@ -74,7 +82,8 @@ impl<W: Work> Pump<W> {
             return Ok(0);
         }
         let max = u32::try_from(permits.len()).unwrap_or(u32::MAX);
-        let items = self.work.claim(self.clock.now(), max).await?;
+        self.looked_at = self.clock.now();
+        let items = self.work.claim(self.looked_at, max).await?;
         let claimed = items.len();
         for (item, permit) in items.into_iter().zip(permits) {
             self.running.spawn(async move {
@@ -123,7 +132,7 @@ impl<W: Work> Pump<W> {
 
     async fn pause(&self) -> Duration {
         let longest = Duration::from_millis(PAUSE_MS_MAX);
-        match self.work.due().await {
+        match self.work.due(self.looked_at).await {
             Ok(Some(due)) => Duration::from_millis(due.since_ms(self.clock.now()).max(PAUSE_MS_MIN)).min(longest),
             _ => longest,
         }

@@ -83,8 +83,8 @@ impl Work for Sending {
         Ok(work.collect())
     }
 
-    async fn due(&self) -> StoreResult<Option<Timestamp>> {
-        self.0.store.delivery_due().await
+    async fn due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>> {
+        self.0.store.delivery_due(after).await
     }
 
     fn wakeup(&self) -> Arc<Notify> {

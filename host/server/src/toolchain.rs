@@ -175,7 +175,10 @@ impl Toolchain {
     fn describe(self) -> String {
         match self {
             Toolchain::Rustup(target) => format!("rustup's toolchain for {target}"),
-            Toolchain::Debian => "Debian's toolchain (the first build makes the standard library too)".to_owned(),
+            Toolchain::Debian => {
+                "Debian's toolchain (once per target directory it makes the standard library too, a minute or two)"
+                    .to_owned()
+            }
         }
     }
 

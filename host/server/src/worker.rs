@@ -45,8 +45,8 @@ impl Work for Worker {
         Ok(work.collect())
     }
 
-    async fn due(&self) -> StoreResult<Option<Timestamp>> {
-        self.runner.store.run_due().await
+    async fn due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>> {
+        self.runner.store.run_due(after).await
     }
 
     fn wakeup(&self) -> Arc<Notify> {

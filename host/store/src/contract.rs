@@ -595,8 +595,8 @@ pub trait Store: Send + Sync + 'static {
     async fn run_commit(&self, commit: RunCommit) -> StoreResult<RunCommitted>;
     /// Gives a claim back untouched: the run is due again, neither counter keeps it.
     async fn run_release(&self, run: RunId, claim: ClaimToken) -> StoreResult<()>;
-    /// When the next run is due that is not due now; `None` when nothing waits for time.
-    async fn run_due(&self) -> StoreResult<Option<Timestamp>>;
+    /// When the next run is due after `after`, the time of the caller's last claim; `None` when nothing waits for time.
+    async fn run_due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>>;
 
     // ---- decisions become deliveries -------------------------------------------------------------------------
 
@@ -606,8 +606,8 @@ pub trait Store: Send + Sync + 'static {
     async fn delivery_commit(&self, commit: DeliveryCommit) -> StoreResult<DeliveryCommitted>;
     /// Gives a claim back untouched.
     async fn delivery_release(&self, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<()>;
-    /// When the next delivery is due that is not due now.
-    async fn delivery_due(&self) -> StoreResult<Option<Timestamp>>;
+    /// When the next delivery is due after `after`, the time of the caller's last claim.
+    async fn delivery_due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>>;
 
     // ---- what people look at ---------------------------------------------------------------------------------
 

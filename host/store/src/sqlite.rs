@@ -269,9 +269,8 @@ impl Store for SqliteStore {
         self.writer.call(0, move |tx| runs::release(tx, run, claim)).await
     }
 
-    async fn run_due(&self) -> StoreResult<Option<Timestamp>> {
-        let now = self.shared.latest();
-        self.readers.call(move |conn| lanes::next_due(conn, Work::Runs, now)).await
+    async fn run_due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>> {
+        self.readers.call(move |conn| lanes::next_due(conn, Work::Runs, after)).await
     }
 
     async fn delivery_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<DeliveryClaim>> {
@@ -286,9 +285,8 @@ impl Store for SqliteStore {
         self.writer.call(0, move |tx| deliveries::release(tx, delivery, claim)).await
     }
 
-    async fn delivery_due(&self) -> StoreResult<Option<Timestamp>> {
-        let now = self.shared.latest();
-        self.readers.call(move |conn| lanes::next_due(conn, Work::Deliveries, now)).await
+    async fn delivery_due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>> {
+        self.readers.call(move |conn| lanes::next_due(conn, Work::Deliveries, after)).await
     }
 
     async fn event_list(&self, tenant: TenantId, filter: EventFilter) -> StoreResult<Vec<EventSummary>> {

@@ -102,7 +102,7 @@ impl<K: Kind> Id<K> {
 
 /// A text that is not the id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not the id of a {noun}; those look like `{prefix}_` followed by 32 hexadecimal digits")]
+#[error("`{text}` is no {noun} id; those look like `{prefix}_` followed by 32 hexadecimal digits")]
 pub struct IdError {
     text: String,
     noun: &'static str,
@@ -190,7 +190,7 @@ mod tests {
         let run = RunId::new(Timestamp::from_millis(1_767_225_600_123), [1; 10]);
         assert_eq!(run.to_string().parse::<RunId>().unwrap(), run);
         let refusal = run.to_string().parse::<EventId>().unwrap_err().to_string();
-        assert!(refusal.contains("is not the id of a event"), "{refusal}");
+        assert!(refusal.contains("is no event id"), "{refusal}");
         assert!("evt_".parse::<EventId>().is_err());
         assert!("evt_zz".parse::<EventId>().is_err());
     }

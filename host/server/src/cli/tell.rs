@@ -259,6 +259,9 @@ pub fn story(story: &StoryView) -> String {
         if body.is_empty() { answer.status.to_string() } else { format!("{} {}", answer.status, body.trim()) }
     });
     let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{}", "answered", plain(&told));
+    if story.runs.is_empty() {
+        let _ = writeln!(text, "  no route of this source takes its type; `creel apply` adds one");
+    }
     for run in &story.runs {
         tell_run(&mut text, run, from);
         for call in story.deliveries.iter().filter(|call| call.run == run.id) {

@@ -102,7 +102,7 @@ pub const SETTINGS: &[Setting] = &[
     bytes("ingress.headers_bytes_max", KIB, 256 * KIB, "32 KiB", "Longest head of a request; providers send at most 8 KiB."),
     count("ingress.headers_max", 8, 1_000, "128", "Most headers of a request; behind proxies 40 is usual."),
 
-    setting("admin.listen", Kind::Listen, "127.0.0.1:8081", "Where API and dashboard are; on loopback unless `admin.allow_remote`."),
+    setting("admin.listen", Kind::Listen, "127.0.0.1:8081", "Where the API is; on loopback unless `admin.allow_remote`."),
     setting("admin.allow_remote", Kind::Bool, "false", "Lets `admin.listen` be an address that others can reach; put TLS before it."),
 
     bytes("store.bytes_max", MIB, 1_024 * 1_024 * GIB, "16 GiB", "Bytes that the store may hold; beyond it 503, and nothing that was acknowledged is lost."),

@@ -53,13 +53,12 @@ impl Voice {
             told.shows
         );
         for run in &told.runs {
-            let fuel = thousands(run.fuel);
+            let (fuel, ms) = (thousands(run.fuel), run.cpu_us as f64 / 1_000.0);
             anstream::println!(
-                "{:>56} {} {BOLD}{}{BOLD:#} {DIM}fuel {fuel} · {} µs{DIM:#}",
+                "{:>56} {}: {BOLD}{}{BOLD:#} {DIM}· {fuel} fuel · {ms:.1} ms{DIM:#}",
                 "",
                 run.plugin,
-                run.verdict.as_str(),
-                run.cpu_us
+                run.verdict.as_str()
             );
         }
         for call in &told.calls {

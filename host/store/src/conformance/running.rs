@@ -72,7 +72,7 @@ pub(super) async fn an_expired_lease_is_due_again(world: &World) {
     let run = world.accept_keyed(None).await;
     world.claim(START, 1).await;
     assert!(world.claim(START.plus_ms(LEASE_MS - 1), 1).await.is_empty());
-    assert_eq!(world.store.run_due().await.unwrap(), Some(START.plus_ms(LEASE_MS)));
+    assert_eq!(world.store.run_due(START).await.unwrap(), Some(START.plus_ms(LEASE_MS)));
     let again = world.claim(START.plus_ms(LEASE_MS), 1).await.remove(0).ticket;
     assert_eq!((again.run, again.claims, again.attempts), (run, 2, 0));
     // A lease may even have expired when its commit comes, as long as nobody else claimed.

@@ -219,9 +219,9 @@ pub(super) fn is_blocked(conn: &Connection, work: Work, lane: i64, order_key: Op
 }
 
 /// The earliest time that is not past when something of this kind may be due.
-pub(super) fn next_due(conn: &Connection, work: Work, now: Timestamp) -> Sql<Option<Timestamp>> {
+pub(super) fn next_due(conn: &Connection, work: Work, after: Timestamp) -> Sql<Option<Timestamp>> {
     let sql = "SELECT min(ready_at) FROM ring WHERE kind = ?1 AND ready_at > ?2";
-    let at: Option<Option<i64>> = first(conn, sql, params![work.code(), now.as_millis()], |row| row.get(0))?;
+    let at: Option<Option<i64>> = first(conn, sql, params![work.code(), after.as_millis()], |row| row.get(0))?;
     Ok(at.flatten().map(Timestamp::from_millis))
 }
 

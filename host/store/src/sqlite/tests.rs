@@ -180,7 +180,7 @@ async fn an_open_breaker_is_one_row_however_many_wait() {
     .unwrap();
     assert!(world.send(conformance::START, 10).await.is_empty());
     assert_eq!(
-        world.store.delivery_due().await.unwrap(),
+        world.store.delivery_due(conformance::START).await.unwrap(),
         Some(until),
         "no claim looks before the breaker lets one try"
     );
