@@ -68,21 +68,25 @@ async fn a_guest_that_only_calls_the_host_ends_by_fuel_too() {
 async fn an_endless_loop_with_fuel_ends_by_the_clock_and_yields_meanwhile() {
     let bench = Bench::new();
     let prepared = bench.prepare(guest("", "(loop $l (br $l)) unreachable")).await;
-    let limits = Limits { fuel_max: u64::MAX / 4, timeout_ms: 60, ..Limits::default() };
-    let start = Instant::now();
+    let limits = Limits { fuel_max: u64::MAX / 4, timeout_ms: 300, ..Limits::default() };
+    let ended = std::cell::Cell::new(false);
     // One thread: the other future advances only when the guest yields.
-    let (report, turns) = tokio::join!(bench.runtime.run(prepared, input(limits)), async {
+    let run = async {
+        let report = bench.runtime.run(prepared, input(limits)).await;
+        ended.set(true);
+        report
+    };
+    let (report, turns) = tokio::join!(run, async {
         let mut turns = 0;
-        while start.elapsed() < Duration::from_millis(40) {
+        while !ended.get() {
             turns += 1;
             tokio::task::yield_now().await;
         }
         turns
     });
     assert_eq!(report.verdict, Verdict::Timeout);
-    assert!(reason(&report).contains("timeout_ms = 60"));
-    assert!(turns >= 5, "{turns}");
-    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(reason(&report).contains("timeout_ms = 300"));
+    assert!(turns > 1, "{turns}");
 }
 
 #[tokio::test]
