@@ -140,10 +140,10 @@ impl Ingress {
         held: HeldBody,
     ) -> Result<Told, TurnedAway> {
         let drafts = identity::identify(&proof.provider, &request, verified, &proof.rules);
-        let kind = drafts.first().map(|draft| draft.kind.clone()).unwrap_or_default();
         let waits = Waiting::of(entry, proof, &drafts, &request);
         let reply = waits.as_ref().map(|waiting| waiting.new_reply(&self.replier.runner, self.clock.now()));
         let accept = self.accept_of(entry, proof, verified, &request, drafts, reply);
+        let answer = waits.as_ref().map_or(&accept.answer, |waiting| &waiting.fallback).clone();
         let event = waits.as_ref().and_then(|_| replying::first_event(&accept));
         let accepted = match event {
             Some(event) => match self.replier.accept(accept, event).await? {
@@ -158,11 +158,7 @@ impl Ingress {
             Accepted::Stored { first: Some(first), .. } => {
                 Ok(Told { outcome: "accepted", answer: self.first_answer(entry, first).await? })
             }
-            Accepted::Stored { .. } => {
-                let acknowledged = || reply::acknowledgement(&proof.provider, &kind).into();
-                let answer = waits.map_or_else(acknowledged, |waiting| waiting.fallback);
-                Ok(Told { outcome: "accepted", answer })
-            }
+            Accepted::Stored { .. } => Ok(Told { outcome: "accepted", answer }),
             Accepted::Duplicate(first) => {
                 Ok(Told { outcome: "duplicate", answer: self.first_answer(entry, first).await? })
             }
