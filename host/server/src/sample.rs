@@ -38,8 +38,16 @@ static SAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/samples");
 const MEDIA_TYPES: &[(&str, &str)] =
     &[("livekit", "application/webhook+json"), ("cloudevents", "application/cloudevents+json; charset=utf-8")];
 
-/// Headers that a provider always sends and that its data does not name.
-const HEADERS: &[(&str, &str, &str)] = &[("azure-event-grid", "aeg-event-type", "Notification")];
+/// Headers that a provider always sends and that its data does not name; `{id}` stands for the request's id.
+const HEADERS: &[(&str, &str, &str)] = &[
+    ("azure-event-grid", "aeg-event-type", "Notification"),
+    ("shopify", "x-shopify-shop-domain", "sample.myshopify.test"),
+    ("shopify", "x-shopify-api-version", "2026-01"),
+    ("shopify", "x-shopify-event-id", "{id}"),
+    ("shopify-events", "shopify-shop-domain", "sample.myshopify.test"),
+    ("shopify-events", "shopify-api-version", "2026-01"),
+    ("shopify-events", "shopify-event-id", "{id}"),
+];
 
 /// A sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,7 +205,7 @@ impl Sample {
     fn dressed(&self, mut ready: Ready, provider: &Provider, payload: &Payload, id: &str, now: Timestamp) -> Ready {
         ready.headers.push(("content-type".to_owned(), self.content_type(payload).to_owned()));
         let own = HEADERS.iter().filter(|(provider, ..)| *provider == self.provider);
-        ready.headers.extend(own.map(|(_, name, value)| ((*name).to_owned(), (*value).to_owned())));
+        ready.headers.extend(own.map(|(_, name, value)| ((*name).to_owned(), value.replace("{id}", id))));
         let rules = &provider.event;
         if identified(provider, &ready, now).as_deref() != Some(self.kind()) {
             add(&mut ready.headers, rules.kind.iter().find_map(header_of), self.kind());
@@ -231,10 +239,20 @@ fn signed(scheme: &Scheme, out: &Outgoing<'_>, secret: &str, now: Timestamp) -> 
     let method = scheme.methods().first().context("the scheme has no way to sign")?;
     let needs_key = scheme.needs_secret() || scheme.needs_public_key();
     ensure!(!needs_key || !secret.is_empty(), "this preset signs: give what it signs with as --secret-file");
-    sign::sign(method, out, secret.as_bytes(), now).with_context(|| match scheme.needs_public_key() {
-        true => "the secret must be the private key: the seed for Ed25519, PKCS#8 for ECDSA",
-        false => "see the preset's parameters in `creel presets NAME`",
-    })
+    let mut signed =
+        sign::sign(method, out, secret.as_bytes(), now).with_context(|| match scheme.needs_public_key() {
+            true => "the secret must be the private key: the seed for Ed25519, PKCS#8 for ECDSA",
+            false => "see the preset's parameters in `creel presets NAME`",
+        })?;
+    // A word that a receiver only tolerates before the token is not what the provider sends.
+    if let Method::Jwt(jwt) = method
+        && let Some(word) = jwt.strip.as_deref().filter(|_| jwt.strip_optional)
+    {
+        for (_, value) in &mut signed.headers {
+            *value = value.strip_prefix(word).unwrap_or(value).to_owned();
+        }
+    }
+    Ok(signed)
 }
 
 fn identified(provider: &Provider, ready: &Ready, now: Timestamp) -> Option<String> {

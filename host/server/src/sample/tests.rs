@@ -131,6 +131,28 @@ fn every_provider_has_two_samples_and_the_voice_providers_all() {
 }
 
 #[test]
+fn headers_are_those_that_the_providers_own_libraries_look_for() {
+    let sent = |provider: &str, event: &str| {
+        let preset = preset_meant(provider).unwrap();
+        let params = params(preset);
+        let (secret, _) = keys(&preset.scheme(&params).unwrap());
+        let (set, signed_url, keep_ids) = (&[][..], None, false);
+        let wanted = Wanted { preset, params, secret: &secret, url: URL, signed_url, set, keep_ids };
+        let ready = sample(provider, event).unwrap().request(&wanted, NOW, &Entropy::seeded(1)).unwrap();
+        move |name: &str| ready.headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.clone())
+    };
+    // LiveKit's receiver takes a token with `Bearer` before it, but LiveKit sends none and its SDK takes none.
+    let token = sent("livekit", "room_started")("authorization").unwrap();
+    assert!(!token.contains(' ') && token.split('.').count() == 3, "{token}");
+    for (provider, prefix) in [("shopify", "x-shopify-"), ("shopify-events", "shopify-")] {
+        let header = sent(provider, "orders/create");
+        for name in ["shop-domain", "api-version", "event-id", "webhook-id", "topic"] {
+            assert!(header(&format!("{prefix}{name}")).is_some_and(|value| !value.is_empty()), "{prefix}{name}");
+        }
+    }
+}
+
+#[test]
 fn values_can_be_set() {
     let sample = sample("stripe", "invoice.paid").unwrap();
     let mut payload = sample.payload().unwrap();
