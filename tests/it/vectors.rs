@@ -1,6 +1,6 @@
 //! Every vector through the real ingress: one source each, the request byte for byte over a socket, at its own time.
 //!
-//! The rules judge the same vectors in `host/webhook/tests/vectors.rs`; here is what lies between them and a sender:
+//! The rules judge the same vectors in `host/webhook/tests/vectors/main.rs`; here is what lies between them and a sender:
 //! sources made over the admin API, sealed secrets, HTTP as it is spoken, the answer.
 
 use std::net::SocketAddr;

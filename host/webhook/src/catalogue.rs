@@ -78,11 +78,14 @@ fn covers(scheme: &Scheme) -> Vec<&'static str> {
 
 fn not_covered(scheme: &Scheme, provider: &Provider) -> Vec<String> {
     let coverage = scheme.coverage();
-    let all = [(coverage.body, "body"), (coverage.url, "URL"), (coverage.method, "method")];
+    let ends = !scheme.runs_forms_together();
+    let all =
+        [(coverage.body, "body"), (ends, "ends of form names"), (coverage.url, "URL"), (coverage.method, "method")];
     let mut open: Vec<String> =
         all.into_iter().filter(|(covered, _)| !covered).map(|(_, name)| name.to_owned()).collect();
     let rules = &provider.event;
-    let read = rules.id.iter().chain(&rules.kind).flat_map(Parts::pointers).chain(&rules.subject);
+    let read = [&rules.id, &rules.kind].into_iter().flat_map(|list| reached(list, scheme)).flat_map(Parts::pointers);
+    let read = read.chain(&rules.subject);
     for pointer in read.chain(rules.time.iter().map(|rule| &rule.from)) {
         let is_open = matches!(&pointer.place, Place::Header(name) if !scheme.signs_header(name));
         let text = pointer.to_string();
@@ -91,6 +94,15 @@ fn not_covered(scheme: &Scheme, provider: &Provider) -> Vec<String> {
         }
     }
     open
+}
+
+/// The beginning of a list that is ever read: what stands behind a value that is always there never counts.
+fn reached<'p>(list: &'p [Parts], scheme: &Scheme) -> &'p [Parts] {
+    let is_there = |pointer: &Pointer| matches!(&pointer.place, Place::Header(name) if scheme.always_signs(name));
+    match list.iter().position(|parts| parts.pointers().iter().all(is_there)) {
+        Some(last) => &list[..=last],
+        None => list,
+    }
 }
 
 fn parts(parts: &Parts) -> String {
@@ -170,9 +182,11 @@ Made from the presets by `creel_webhook::catalogue`; don't edit it. After a chan
 `CREEL_BLESS=1 cargo test -p creel-webhook --test table`.
 
 *Covers* is what the proof covers whichever alternative holds; *not covered* is what could be changed on the way without
-the proof failing: a part of the request, or a header that an id, type, subject or time is read from. Values are tried from
-left to right, the first that is there counts; `+` joins parts of one value, `?` marks a part that may be missing.
-Parameters show their defaults; those marked `*` must be set. Where replay defence is *none*, use TLS and an id of your own.
+the proof failing: a part of the request, or a header that an id, type, subject or time is read from. A test changes every
+byte of accepted requests and finds exactly these. *Ends of form names*: Twilio and Plivo sign names and values of form fields
+run together, so `a=bc` and `ab=c` have one signature. Amazon SNS signs fields of its message, not the bytes of the body.
+Values are tried from left to right, the first that is there counts; `+` joins parts of one value, `?` marks a part that may
+be missing. Parameters show their defaults; those marked `*` must be set. Where replay defence is *none*, use TLS and an id of your own.
 
 | Provider | Preset | Auth | Covers | Not covered | Handshakes | Id | Type | Subject | Reply | Replay defence | Parameters |
 |---|---|---|---|---|---|---|---|---|---|---|---|

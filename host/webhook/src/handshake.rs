@@ -60,7 +60,11 @@ pub fn confirmation_url(
 }
 
 fn view<'a>(request: &'a RawRequest, material: &Material<'a>, verified: &'a Verified) -> View<'a> {
-    View::new(request).with_params(material.params).with_proof(verified.claims.as_ref(), &verified.sig_fields)
+    View::new(request).with_params(material.params).with_proof(
+        verified.claims.as_ref(),
+        &verified.sig_fields,
+        &verified.unproven,
+    )
 }
 
 fn find<'p>(provider: &'p Provider, view: &View<'_>, after_auth: bool) -> Option<&'p Handshake> {

@@ -58,7 +58,7 @@ pub fn identify(
     verified: &Verified,
     overrides: &IdentityRules,
 ) -> Vec<EventDraft> {
-    let view = View::new(request).with_proof(verified.claims.as_ref(), &verified.sig_fields);
+    let view = View::new(request).with_proof(verified.claims.as_ref(), &verified.sig_fields, &verified.unproven);
     let reader = Reader { provider, rules: &provider.event, overrides, view: &view, verified };
     match reader.items() {
         Some((path, items)) => {

@@ -185,6 +185,7 @@ pub struct View<'a> {
     request: &'a RawRequest,
     claims: Option<&'a Value>,
     sig_fields: &'a [(String, String)],
+    hidden: &'a [String],
     params: Option<&'a Params>,
     json: OnceCell<Option<Value>>,
     form: OnceCell<Vec<(String, String)>>,
@@ -198,6 +199,7 @@ impl<'a> View<'a> {
             request,
             claims: None,
             sig_fields: &[],
+            hidden: &[],
             params: None,
             json: OnceCell::new(),
             form: OnceCell::new(),
@@ -212,11 +214,17 @@ impl<'a> View<'a> {
         self
     }
 
-    /// The same view that also knows what verification found.
+    /// The same view that also knows what verification found; headers in `hidden` read as absent.
     #[must_use]
-    pub fn with_proof(mut self, claims: Option<&'a Value>, sig_fields: &'a [(String, String)]) -> Self {
+    pub fn with_proof(
+        mut self,
+        claims: Option<&'a Value>,
+        sig_fields: &'a [(String, String)],
+        hidden: &'a [String],
+    ) -> Self {
         self.claims = claims;
         self.sig_fields = sig_fields;
+        self.hidden = hidden;
         self
     }
 
@@ -252,6 +260,7 @@ impl<'a> View<'a> {
     /// The value a pointer finds, as text; JSON pointers look into `item` when there is one.
     pub fn text(&self, pointer: &Pointer, item: Option<&Value>) -> Option<String> {
         match &pointer.place {
+            Place::Header(name) if self.hidden.contains(name) => None,
             Place::Header(name) => self.request.header(name).map(str::to_owned),
             Place::Query(name) => query_value(self.request.query.as_deref()?, name),
             Place::Form(name) => first(self.form(), name).map(str::to_owned),

@@ -62,7 +62,9 @@ pub fn verify(
     let mut refused: Option<Refusal> = None;
     for (method_index, method) in scheme.methods().iter().enumerate() {
         match verify_by(method, request, material, now) {
-            Ok(verified) => return Ok(Verified { method_index, ..verified }),
+            Ok(verified) => {
+                return Ok(Verified { method_index, unproven: scheme.unproven_by(method), ..verified });
+            }
             Err(refusal) => {
                 let says_more = refused.as_ref().is_none_or(|before| before.reason == Reason::MissingHeader);
                 refused = if says_more { Some(refusal) } else { refused };

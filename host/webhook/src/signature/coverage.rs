@@ -32,12 +32,31 @@ impl Scheme {
         })
     }
 
-    /// Whether the value of a header is signed under every alternative.
-    pub fn signs_header(&self, name: &str) -> bool {
-        self.methods().iter().all(|method| match method {
-            Method::Mac(signed) | Method::Sig(signed) | Method::Digest(signed) => signs(signed, name),
+    /// Whether some alternative signs forms with names and values run together, as Twilio and Plivo do: then nothing
+    /// proves where a name ends and its value begins.
+    pub fn runs_forms_together(&self) -> bool {
+        self.methods().iter().any(|method| match method {
+            Method::Mac(signed) | Method::Sig(signed) | Method::Digest(signed) => signed.content.form().is_some(),
             _ => false,
         })
+    }
+
+    /// Whether the value of a header counts only when it is signed: an alternative that does not sign what another
+    /// one signs hides it.
+    pub fn signs_header(&self, name: &str) -> bool {
+        self.methods().iter().flat_map(signed_headers).any(|signed| signed == name)
+    }
+
+    /// Whether a request can't be genuine without this header: every alternative signs it.
+    pub fn always_signs(&self, name: &str) -> bool {
+        self.methods().iter().all(|method| signed_headers(method).any(|signed| signed == name))
+    }
+
+    /// The headers that other alternatives sign and this one does not.
+    pub fn unproven_by(&self, method: &Method) -> Vec<String> {
+        let own: Vec<&str> = signed_headers(method).collect();
+        let others = self.methods().iter().filter(|other| *other != method).flat_map(signed_headers);
+        others.filter(|name| !own.contains(name)).map(str::to_owned).collect()
     }
 }
 
@@ -65,8 +84,16 @@ fn of_jwt(jwt: &Jwt) -> Coverage {
     Coverage { body, url: false, method: false, window: true }
 }
 
-fn signs(signed: &Signed, name: &str) -> bool {
-    let is_header = |place: &Place| matches!(place, Place::Header(header) if header == name);
-    signed.vars.values().any(|pointer| is_header(&pointer.place))
-        || signed.ts.as_ref().is_some_and(|rule| is_header(&rule.from.place))
+/// Headers whose exact value is signed by name: variables and the timestamp.
+fn signed_headers(method: &Method) -> impl Iterator<Item = &str> {
+    let signed = match method {
+        Method::Mac(signed) | Method::Sig(signed) | Method::Digest(signed) => Some(signed),
+        _ => None,
+    };
+    let pointers =
+        signed.into_iter().flat_map(|signed| signed.vars.values().chain(signed.ts.iter().map(|rule| &rule.from)));
+    pointers.filter_map(|pointer| match &pointer.place {
+        Place::Header(name) => Some(name.as_str()),
+        _ => None,
+    })
 }

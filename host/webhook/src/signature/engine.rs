@@ -175,7 +175,7 @@ pub(super) fn check_body(signed: &Signed, request: &RawRequest) -> Result<bool, 
         let refusal = || Refusal::new(Reason::BodyHashMismatch, "the body is not the one whose hash was signed");
         return if covered { Ok(true) } else { Err(refusal()) };
     }
-    let as_form = signed.content.form().is_some() && forms::is_form(request);
+    let as_form = signed.content.form().is_some_and(|form| forms::covers_body(form, request));
     if as_form || request.body.is_empty() {
         return Ok(true);
     }

@@ -49,8 +49,17 @@ pub fn write(form: Form, request: &RawRequest, url: &str, sink: &mut dyn Sink) {
     let fields = if is_form(request) { pairs(&request.body) } else { Vec::new() };
     match form {
         Form::Twilio => distinct(fields).iter().for_each(|(name, value)| feed_pair(sink, name, b"", value)),
-        Form::Plivo => write_plivo(&request.method, url, fields, sink),
+        Form::Plivo => write_plivo(url, if is_get(request) { Vec::new() } else { fields }, sink),
     }
+}
+
+/// Whether what is written holds every field of the body: of a GET, Plivo signs the query only.
+pub fn covers_body(form: Form, request: &RawRequest) -> bool {
+    is_form(request) && !(form == Form::Plivo && is_get(request))
+}
+
+fn is_get(request: &RawRequest) -> bool {
+    request.method.eq_ignore_ascii_case("GET")
 }
 
 /// Whether the body is declared to be a form.
@@ -58,11 +67,9 @@ pub fn is_form(request: &RawRequest) -> bool {
     request.is_media_type("application/x-www-form-urlencoded")
 }
 
-fn write_plivo(method: &str, url: &str, fields: Vec<(Vec<u8>, Vec<u8>)>, sink: &mut dyn Sink) {
+fn write_plivo(url: &str, mut fields: Vec<(Vec<u8>, Vec<u8>)>, sink: &mut dyn Sink) {
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
-    let reads_only = method.eq_ignore_ascii_case("GET");
     let mut query = pairs(query.as_bytes());
-    let mut fields = if reads_only { Vec::new() } else { fields };
     query.sort();
     fields.sort();
     sink.feed(base.as_bytes());

@@ -60,6 +60,9 @@ pub struct Verified {
     pub sig_fields: Vec<(String, String)>,
     /// The claims of a JWT.
     pub claims: Option<Value>,
+    /// Headers that another alternative of the scheme signs and this one does not: anybody could have put them there,
+    /// so nothing is read from them.
+    pub unproven: Vec<String>,
 }
 
 /// A request that did not prove genuine.

@@ -93,7 +93,7 @@ pub fn request(vector: &Vector) -> Judged {
 
 /// The events of a genuine request.
 pub fn events(provider: &Provider, request: &RawRequest, verified: &Verified) -> Vec<Seen> {
-    let view = View::new(request).with_proof(verified.claims.as_ref(), &verified.sig_fields);
+    let view = View::new(request).with_proof(verified.claims.as_ref(), &verified.sig_fields, &verified.unproven);
     let rules = &provider.event;
     let items = match &rules.batch.as_ref().map(|batch| &batch.place) {
         Some(Place::Json(path)) => view.value(path, None).and_then(|list| list.as_array()),
