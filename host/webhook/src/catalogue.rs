@@ -143,7 +143,7 @@ fn replay(preset: &Preset, scheme: Option<&Scheme>) -> String {
 fn param(spec: &crate::preset::ParamSpec) -> String {
     match &spec.default {
         Some(default) => format!("{}={default}", spec.name),
-        None if spec.optional => spec.name.clone(),
+        None if spec.optional && !spec.of_source => spec.name.clone(),
         None => format!("{}*", spec.name),
     }
 }

@@ -5,6 +5,9 @@
 //! signed challenge must look like a challenge and never like a body, since it is signed with the secret that also
 //! signs bodies. Others are signed like events; [`after_auth`] answers those once they have proved genuine.
 //!
+//! A few bring something to be done before they are answered: a URL to fetch ([`confirmation`]), a secret to keep
+//! ([`given_secret`]). Both are the host's work.
+//!
 //! A request that is answered here is not stored and no plugin sees it.
 
 use subtle::ConstantTimeEq;
@@ -13,8 +16,16 @@ use crate::answer::Answer;
 use crate::pointer::View;
 use crate::provider::{Challenge, Check, Handshake, Provider};
 use crate::request::RawRequest;
+use crate::secret::SecretBytes;
 use crate::signature::hash::{Algorithm, mac};
-use crate::signature::verdict::{Material, Verified};
+use crate::signature::sns;
+use crate::signature::verdict::{Material, Reason, Refusal, Verified};
+
+/// Shortest secret that is taken from a greeting, in bytes: 64 bits in hexadecimal. Asana gives 32 characters.
+pub const SECRET_BYTES_MIN: usize = 16;
+
+/// Longest secret that is taken from a greeting, in bytes.
+pub const SECRET_BYTES_MAX: usize = 256;
 
 /// Longest challenge that is signed before authentication; real ones have 22 to 64 characters.
 pub const CHALLENGE_BYTES_MAX: usize = 256;
@@ -46,17 +57,51 @@ pub fn after_auth(
     answer(find(provider, &view, true)?, &view, material, verified.secret_index)
 }
 
-/// The URL that must be fetched to confirm a genuine subscription greeting. The caller checks that the source allows
-/// it, and fetches through its egress guard.
-pub fn confirmation_url(
+/// The URL that must be fetched to confirm a genuine subscription greeting, before it is answered; `None` when there is
+/// nothing to confirm. The caller fetches through its egress guard.
+///
+/// # Errors
+/// When the greeting names no URL of the provider's.
+pub fn confirmation(
     provider: &Provider,
     request: &RawRequest,
     material: &Material<'_>,
     verified: &Verified,
-) -> Option<String> {
+) -> Option<Result<String, Refusal>> {
     let view = view(request, material, verified);
     let pointer = find(provider, &view, true)?.fetch.as_ref()?;
-    view.text(pointer, None).filter(|url| url.starts_with("https://"))
+    let url = view.text(pointer, None).filter(|url| sns::is_confirmation(url));
+    let refusal = || Refusal::new(Reason::NotAllowed, "the confirmation's URL is not one of Amazon SNS");
+    Some(url.ok_or_else(refusal))
+}
+
+/// A secret that a provider gives with its greeting, to sign with it from then on.
+pub struct Given {
+    /// The secret.
+    pub secret: SecretBytes,
+    /// What tells the provider that it is kept. To be sent only then.
+    pub answer: Answer,
+}
+
+/// The secret that an unproven greeting brings. Whoever knows the URL can bring one, so the caller takes it only while the
+/// source waits for its first, and never a second.
+///
+/// # Errors
+/// When the greeting is one that brings a secret, and there is none that could be used.
+pub fn given_secret(provider: &Provider, request: &RawRequest) -> Option<Result<Given, Refusal>> {
+    let view = View::new(request);
+    let greeting = provider.handshakes.iter().find(|greeting| is_of(greeting, &view) && greeting.secret.is_some())?;
+    let secret = view.text(greeting.secret.as_ref()?, None).filter(|text| is_secret(text));
+    let given = secret.and_then(|secret| {
+        Some(Given { secret: SecretBytes::new(secret.into_bytes()), answer: greeting.respond.fill(&view, &[])? })
+    });
+    let refusal =
+        || Refusal::new(Reason::MalformedHeader, "the greeting's secret has not 16 to 256 visible characters");
+    Some(given.ok_or_else(refusal))
+}
+
+fn is_secret(text: &str) -> bool {
+    (SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn view<'a>(request: &'a RawRequest, material: &Material<'a>, verified: &'a Verified) -> View<'a> {
@@ -68,9 +113,13 @@ fn view<'a>(request: &'a RawRequest, material: &Material<'a>, verified: &'a Veri
 }
 
 fn find<'p>(provider: &'p Provider, view: &View<'_>, after_auth: bool) -> Option<&'p Handshake> {
-    provider.handshakes.iter().find(|greeting| {
-        greeting.after_auth == after_auth && greeting.method == view.request().method && greeting.when.holds(view, None)
-    })
+    let fits =
+        |greeting: &&Handshake| greeting.after_auth == after_auth && greeting.secret.is_none() && is_of(greeting, view);
+    provider.handshakes.iter().find(fits)
+}
+
+fn is_of(greeting: &Handshake, view: &View<'_>) -> bool {
+    greeting.method == view.request().method && greeting.when.holds(view, None)
 }
 
 fn answer(greeting: &Handshake, view: &View<'_>, material: &Material<'_>, secret_index: usize) -> Option<Answer> {

@@ -16,9 +16,11 @@
 //! | [`catalogue`] | the same facts for people |
 //! | [`outcome`], [`decision`], [`reply`] | what a handler said, and what follows from it |
 //! | [`delivery`], [`retry`], [`breaker`] | how calls leave, and when they wait |
+//! | [`bucket`] | how much of something is too much |
 
 pub mod answer;
 pub mod breaker;
+pub mod bucket;
 pub mod catalogue;
 pub mod clock;
 pub mod decision;

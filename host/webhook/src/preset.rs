@@ -58,6 +58,9 @@ pub struct ParamSpec {
     /// Whether the scheme can do without it; it is then for handshakes.
     #[serde(default)]
     pub optional: bool,
+    /// Whether a source must set it all the same: a request by itself can be judged without.
+    #[serde(default)]
+    pub of_source: bool,
 }
 
 /// What keeps an old request from being sent again.
@@ -135,6 +138,21 @@ impl Preset {
             }
         }
         Scheme::parse(&filled(&self.auth, &values))
+    }
+
+    /// What a source of this preset must set and these parameters don't, beyond what the scheme asks for.
+    ///
+    /// # Errors
+    /// The parameter, and why it is needed.
+    pub fn check_source(&self, params: &Params) -> Result<(), SchemeError> {
+        let is_set = |name: &str| params.get(name).is_some_and(|value| !value.trim().is_empty());
+        match self.params.iter().find(|spec| spec.of_source && !is_set(&spec.name)) {
+            None => Ok(()),
+            Some(spec) => Err(SchemeError {
+                field: format!("params/{}", spec.name),
+                problem: format!("a source of `{}` must set it: {}", self.name, spec.help),
+            }),
+        }
     }
 
     /// The parameters of a source with the preset's defaults, as handshakes need them.

@@ -88,6 +88,13 @@ pub enum Parts {
     Many(Vec<Pointer>),
 }
 
+impl Provider {
+    /// Whether it gives each source its secret by a greeting, so that a source begins without one.
+    pub fn gives_secret(&self) -> bool {
+        self.handshakes.iter().any(|greeting| greeting.secret.is_some())
+    }
+}
+
 impl Parts {
     /// The pointers.
     pub fn pointers(&self) -> &[Pointer] {
@@ -216,6 +223,9 @@ pub struct Handshake {
     /// A URL that the host must fetch to confirm.
     #[serde(default)]
     pub fetch: Option<Pointer>,
+    /// A secret that the provider gives and signs with from then on: kept when the source has none, refused otherwise.
+    #[serde(default)]
+    pub secret: Option<Pointer>,
 }
 
 fn post_method() -> String {

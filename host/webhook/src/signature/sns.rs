@@ -4,7 +4,11 @@
 //! (<https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>). The certificate's URL comes with
 //! the message, so it is checked to be Amazon's before anybody fetches it. Fetching is the host's work: without the
 //! certificate the refusal is [`Reason::KeyNeeded`] with the URL, and the host verifies again with the PEM text as the
-//! only public key. Raw delivery is not signed and is refused.
+//! only public key. What makes a certificate Amazon's is the TLS connection that it was fetched over. Raw delivery is
+//! not signed and is refused.
+//!
+//! Every topic of every customer of Amazon is signed by the same certificates. So the parameter `topic_arns` says which
+//! topics a source takes; it is asked before anything is fetched. A host takes no source without it.
 
 use serde_json::Value;
 
@@ -14,6 +18,9 @@ use crate::signature::decode::{Encoding, pem_bytes};
 use crate::signature::hash::Algorithm;
 use crate::signature::rsa;
 use crate::signature::verdict::{Material, Reason, Refusal, Verified};
+
+/// The parameter that holds the topics of a source, separated by commas.
+pub const TOPICS_PARAM: &str = "topic_arns";
 
 const NOTIFICATION: &[&str] = &["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"];
 const CONFIRMATION: &[&str] = &["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
@@ -33,6 +40,7 @@ pub fn verify(request: &RawRequest, material: &Material<'_>) -> Result<Verified,
         "2" => Algorithm::RsaPkcs1Sha256,
         _ => return Err(Refusal::new(Reason::WrongAlgorithm, "the signature has an unknown version")),
     };
+    check_topic(field(body, "TopicArn")?, material)?;
     let url = field(body, "SigningCertURL")?;
     if !is_amazons(url) {
         return Err(Refusal::new(Reason::UnknownKey, "the certificate's URL is not one of Amazon SNS"));
@@ -52,6 +60,15 @@ pub fn verify(request: &RawRequest, material: &Material<'_>) -> Result<Verified,
     }
     // Fields are signed, not bytes: `UnsubscribeURL` is none of them.
     Ok(Verified { body_covered: false, signature: Some(signature), ..Verified::default() })
+}
+
+/// Nothing is said of topics where a captured request is judged by itself.
+fn check_topic(topic: &str, material: &Material<'_>) -> Result<(), Refusal> {
+    let Some(topics) = material.params.get(TOPICS_PARAM) else { return Ok(()) };
+    if topics.split(',').any(|known| known.trim() == topic) {
+        return Ok(());
+    }
+    Err(Refusal::new(Reason::NotAllowed, format!("the message's topic is not one of the source's `{TOPICS_PARAM}`")))
 }
 
 fn field<'b>(body: &'b Value, name: &str) -> Result<&'b str, Refusal> {
@@ -75,11 +92,23 @@ fn hash(algorithm: Algorithm, body: &Value, fields: &[&str]) -> Result<Vec<u8>, 
 
 /// Whether a URL is `https://sns.<region>.amazonaws.com[.cn]/….pem`, with nothing else in it.
 pub fn is_amazons(url: &str) -> bool {
-    let Some((host, path)) = url.strip_prefix("https://").and_then(|rest| rest.split_once('/')) else { return false };
+    let path = path_at_amazon(url);
+    path.is_some_and(|path| path.ends_with(".pem") && !path.contains(['?', '#', '\\', ' ']))
+}
+
+/// Whether a URL is one by which Amazon lets a subscription be confirmed: `https://sns.<region>.amazonaws.com[.cn]/?…`.
+pub fn is_confirmation(url: &str) -> bool {
+    let query = path_at_amazon(url).and_then(|path| path.strip_prefix('?'));
+    query.is_some_and(|query| query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#' && byte != b'\\'))
+}
+
+/// What follows `https://sns.<region>.amazonaws.com[.cn]/`; `None` for every other place.
+fn path_at_amazon(url: &str) -> Option<&str> {
+    let (host, path) = url.strip_prefix("https://")?.split_once('/')?;
     let host = host.strip_suffix(".cn").unwrap_or(host);
     let region = host.strip_prefix("sns.").and_then(|rest| rest.strip_suffix(".amazonaws.com"));
     let is_region = |region: &str| region.len() >= 3 && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    region.is_some_and(is_region) && path.ends_with(".pem") && !path.contains(['?', '#', '\\', ' '])
+    region.is_some_and(is_region).then_some(path)
 }
 
 #[cfg(test)]
@@ -101,6 +130,20 @@ mod tests {
             "https://s3.us-west-2.amazonaws.com/x.pem",
         ] {
             assert!(!is_amazons(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn only_amazon_is_told_that_a_subscription_is_wanted() {
+        assert!(is_confirmation("https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&Token=2336412f37"));
+        for url in [
+            "http://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription",
+            "https://evil.test/?Action=ConfirmSubscription",
+            "https://sns.us-west-2.amazonaws.com@evil.test/?Action=ConfirmSubscription",
+            "https://sns.us-west-2.amazonaws.com/other?Action=ConfirmSubscription",
+            "https://sns.us-west-2.amazonaws.com/?Action=Confirm Subscription",
+        ] {
+            assert!(!is_confirmation(url), "{url}");
         }
     }
 }

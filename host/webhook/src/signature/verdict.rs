@@ -146,6 +146,14 @@ reasons! {
     UnknownKey = "unknown_key";
     /// The signing certificate must be fetched first.
     KeyNeeded = "key_needed";
+    /// The signing certificate could not be fetched; the sender is asked to try again.
+    KeyUnavailable = "key_unavailable";
+    /// It concerns what the source does not take: a topic that is not on its list, a secret when it has one.
+    NotAllowed = "not_allowed";
+    /// A subscription could not be confirmed at its URL; the sender is asked to try again.
+    ConfirmationFailed = "confirmation_failed";
+    /// Turned away before verification: too many requests of this sender were refused.
+    RateLimited = "rate_limited";
     /// The source has no usable secret: it fails closed.
     NoSecretConfigured = "no_secret_configured";
     /// The scheme signs the URL and the source has no public URL.
