@@ -56,6 +56,7 @@ impl Desk {
             ready: Arc::new(|| Box::pin(async { Ok(()) })),
             public_url: "http://127.0.0.1:8080".to_owned(),
             component_bytes_max: 1_024,
+            turns: Arc::default(),
         });
         Desk { router, clock, store, operator: minted.text.to_string(), directory }
     }

@@ -16,6 +16,12 @@ mod verify;
 /// What is not genuine, too long or too slow learns a status and nothing else.
 mod refusals;
 
+/// Amazon SNS: certificates that are fetched, subscriptions that are confirmed.
+mod sns;
+
+/// A provider that gives its secret with a greeting.
+mod given_secrets;
+
 /// The same request again is told the same, and nothing happens twice.
 mod duplicates;
 

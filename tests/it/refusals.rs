@@ -1,10 +1,14 @@
 //! Requests that are not taken: the sender learns a status, the operator the reason, and nothing is stored.
 
+use std::sync::Arc;
+
 use creel_server::config::MasterKeySource;
+use creel_webhook::clock::{Clock as _, ManualClock, Timestamp};
 use creel_webhook::secret::MasterKey;
 use serde_json::json;
 
-use crate::harness::host::Host;
+use crate::harness::host::{Home, Host};
+use crate::harness::receiver::Receiver;
 use crate::harness::sender::{Answer, Webhook};
 use crate::harness::wire::Wire;
 
@@ -122,6 +126,44 @@ async fn a_body_that_does_not_come_is_a_408() {
     slow.write(b"{\"type\":").await;
     assert!(slow.answer().await.starts_with("HTTP/1.1 408 "));
     assert!(tenant.events().await.is_empty());
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_is_turned_away_before_it_costs_anything_and_ends_by_itself() {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_767_225_600)));
+    let few = |config: &mut creel_server::config::Config| {
+        (config.ingress.refusals_burst, config.ingress.refusals_per_second) = (5, 1);
+    };
+    let host = Home::new(few).with_clock(clock.clone()).serve(Arc::new(Receiver::start().await)).await;
+    let tenant = host.tenant("shop").await;
+    let source = tenant.source("orders", "standard-webhooks", SECRET).await;
+    let other = tenant.source("others", "standard-webhooks", SECRET).await;
+    let now = |webhook: Webhook| Webhook { at: Some(clock.now()), ..webhook };
+    let forged = || now(Webhook { secret: "whsec_YSBndWVzcw==".to_owned(), ..order("msg_1") });
+
+    let mut told = Vec::new();
+    for _ in 0..8 {
+        told.push(host.send(&source, &forged()).await.status);
+    }
+    assert_eq!(told, [401, 401, 401, 401, 401, 429, 429, 429]);
+    // The answer comes before the body does.
+    let mut announced = Wire::connect(host.ingress).await;
+    announced.head(&source, &["content-length: 4194304", "expect: 100-continue"]).await;
+    let answer = announced.answer().await.to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 429 ") && answer.contains("retry-after: 1"), "{answer}");
+    assert_eq!(host.send(&other, &now(order("msg_2"))).await.status, 200, "another source is not concerned");
+
+    clock.set(clock.now().plus_ms(1_000));
+    assert_eq!(host.send(&source, &now(order("msg_3"))).await.status, 200);
+    // Who was genuine may be wrong again.
+    assert_eq!(host.send(&source, &forged()).await.status, 401);
+    assert_eq!(host.send(&source, &now(order("msg_4"))).await.status, 200);
+
+    assert_eq!(tenant.refusals().await.iter().filter(|refusal| refusal.reason == "rate_limited").count(), 4);
+    let metrics = host.api.request(reqwest::Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("creel_refusals_total{reason=\"rate_limited\"} 4"), "{metrics}");
+    assert!(metrics.contains("creel_requests_total{outcome=\"rate_limited\"} 4"), "{metrics}");
     host.finish().await;
 }
 

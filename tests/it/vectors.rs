@@ -51,7 +51,10 @@ fn vectors() -> Vec<Value> {
 async fn source(tenant: &Tenant, name: &str, preset_name: &str, vector: &Value, url: &str) -> String {
     let known = |param: &&String| preset(preset_name).unwrap().params.iter().any(|spec| spec.name == **param);
     let given = vector["params"].as_object().cloned().unwrap_or_default();
-    let params: Value = given.keys().filter(known).map(|name| (name.clone(), given[name].clone())).collect();
+    let mut params: Value = given.keys().filter(known).map(|name| (name.clone(), given[name].clone())).collect();
+    if preset_name == "aws-sns" {
+        params["topic_arns"] = json!("arn:aws:sns:us-west-2:123456789012:MyTopic");
+    }
     let key = vector["public_key"].as_str().or(vector["params"]["cert_pem"].as_str());
     let base = url.split('?').next().unwrap();
     // Some greetings need no secret, but no source is without one.

@@ -32,11 +32,12 @@ use creel_runtime::run::Runtime;
 use creel_runtime::run::threads::GuestThreads;
 use creel_store::contract::{SecretRow, Store};
 use creel_store::sqlite::{Options as StoreOptions, SqliteStore};
+use creel_webhook::bucket::Rate;
 use creel_webhook::clock::Clock;
 use creel_webhook::secret::{MasterKey, Purpose};
 use futures_util::FutureExt as _;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::admin;
@@ -48,6 +49,9 @@ use crate::directory::Directory;
 use crate::egress::{Egress, HttpClient};
 use crate::errands::{Carrier, Errands, errands};
 use crate::guard::Guard;
+use crate::ingress::certificates::Certificates;
+use crate::ingress::flood::Flood;
+use crate::ingress::keeping::Keeper;
 use crate::ingress::replying::Replier;
 use crate::ingress::{self, Ingress};
 use crate::listener::{self, ListenerLimits};
@@ -125,6 +129,7 @@ impl App {
         };
         let metrics = Arc::new(Metrics::new());
         let sandbox = Sandbox::open(&config, &data_dir, &master, around.compile_command)?;
+        let turns = Arc::default();
         let runner = Arc::new(Runner {
             store: store.clone(),
             directory: Arc::new(directory),
@@ -137,6 +142,7 @@ impl App {
             metrics: metrics.clone(),
         });
         let (errands, carrier) = errands();
+        let ingress = ingress_of(&config, runner.clone(), errands, client.clone(), master.clone(), &turns);
         let sending = Sending(Arc::new(sender(&config, client, &runner)));
         let (runs, calls) = (config.runtime.concurrent_runs as usize, config.sender_concurrency as usize);
         Ok(App {
@@ -145,9 +151,9 @@ impl App {
             maintenance: Maintenance::new(store.clone(), around.clock, metrics),
             admin: (
                 admin_listener,
-                admin::router_within(admin_of(&config, &runner, guard, master), Ceilings::from(&config)),
+                admin::router_within(admin_of(&config, &runner, guard, master, turns), Ceilings::from(&config)),
             ),
-            ingress: (ingress_listener, ingress::router(Arc::new(ingress_of(&config, runner, errands)))),
+            ingress: (ingress_listener, ingress::router(Arc::new(ingress))),
             carrier,
             store,
             config,
@@ -333,8 +339,20 @@ fn sender(config: &Config, client: Arc<dyn HttpClient>, runner: &Runner) -> Send
     }
 }
 
-fn ingress_of(config: &Config, runner: Arc<Runner>, errands: Errands) -> Ingress {
+fn ingress_of(
+    config: &Config,
+    runner: Arc<Runner>,
+    errands: Errands,
+    client: Arc<dyn HttpClient>,
+    master: MasterKey,
+    turns: &Arc<Mutex<()>>,
+) -> Ingress {
+    let own = &config.ingress;
+    let (store, entropy, turns) = (runner.store.clone(), runner.entropy.clone(), turns.clone());
     Ingress {
+        flood: Flood::new(Rate { burst: own.refusals_burst, per_second: own.refusals_per_second }),
+        certificates: Certificates::new(client),
+        keeper: Keeper { store, master, entropy, turns },
         store: runner.store.clone(),
         directory: runner.directory.clone(),
         body_limits: BodyLimits {
@@ -351,7 +369,13 @@ fn ingress_of(config: &Config, runner: Arc<Runner>, errands: Errands) -> Ingress
     }
 }
 
-fn admin_of(config: &Config, runner: &Arc<Runner>, guard: Arc<Guard>, master: MasterKey) -> Admin {
+fn admin_of(
+    config: &Config,
+    runner: &Arc<Runner>,
+    guard: Arc<Guard>,
+    master: MasterKey,
+    turns: Arc<Mutex<()>>,
+) -> Admin {
     let (metrics, store) = (runner.metrics.clone(), runner.store.clone());
     Admin {
         store: runner.store.clone(),
@@ -367,6 +391,7 @@ fn admin_of(config: &Config, runner: &Arc<Runner>, guard: Arc<Guard>, master: Ma
         }),
         public_url: config.base_url(),
         component_bytes_max: usize::try_from(config.runtime.component_bytes_max).unwrap_or(usize::MAX),
+        turns,
     }
 }
 

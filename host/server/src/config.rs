@@ -110,6 +110,10 @@ pub struct IngressConfig {
     pub headers_bytes_max: usize,
     /// `ingress.headers_max`.
     pub headers_max: usize,
+    /// `ingress.refusals_burst`.
+    pub refusals_burst: u32,
+    /// `ingress.refusals_per_second`.
+    pub refusals_per_second: u32,
 }
 
 /// `admin.*`.
@@ -443,6 +447,8 @@ impl Raw {
             in_flight_body_bytes_max: self.number("ingress.in_flight_body_bytes_max"),
             headers_bytes_max: self.number("ingress.headers_bytes_max"),
             headers_max: self.number("ingress.headers_max"),
+            refusals_burst: self.number("ingress.refusals_burst"),
+            refusals_per_second: self.number("ingress.refusals_per_second"),
         }
     }
 

@@ -289,7 +289,8 @@ pub fn scheme_of(source: &Source) -> Result<(Scheme, &'static Preset), String> {
     }
     let preset = preset(name).ok_or_else(|| format!("there is no preset `{name}`; `creel presets` lists them"))?;
     let params = source.spec.params.clone().into_iter().collect();
-    let scheme = preset.scheme(&params).map_err(|error| format!("the preset `{name}` refuses: {error}"))?;
+    let scheme = preset.check_source(&params).and_then(|()| preset.scheme(&params));
+    let scheme = scheme.map_err(|error| format!("the preset `{name}` refuses: {error}"))?;
     Ok((scheme, preset))
 }
 

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! path token -> source        404 when there is none
+//! flood?                      429: too many requests of this sender were refused
 //! method, size, body          405, 413, 408, 503: before anything is believed
 //! greeting without proof      answered here, never stored
 //! verify                      401 with an empty body; the reason is the operator's
-//! greeting with proof         answered here, never stored
+//! greeting with proof         answered here, never stored; some are confirmed first
 //! identify                    ids, types, subjects, dedup and order keys
 //! accept                      one transaction; a repetition is told what the first was told
 //! answer                      the provider's acknowledgement, or the reply that a run decides in time
@@ -15,14 +16,19 @@
 //! before anything is stored. What the sender is told is stored too, so that a repetition is told the same.
 //!
 //! The children do one step each and know nothing of each other: `believe` proves, `items` finds a batch's items,
-//! `replying` waits for a run, `turning_away` answers and records what was refused, `lingering` lets a sender finish.
+//! `replying` waits for a run, `turning_away` answers and records what was refused, `lingering` lets a sender finish,
+//! `flood` says who may still try, `certificates` fetches what a proof needs, `keeping` keeps a secret that was given.
 
 mod believe;
+pub mod certificates;
+pub mod flood;
 mod items;
+pub mod keeping;
 mod lingering;
 pub mod replying;
 mod turning_away;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -34,12 +40,13 @@ use axum::routing::any;
 use creel_store::contract::{
     Accept, Accepted, FirstAnswer, NewEvent, NewReply, NewRequest, NewRun, Store, StoredAnswer,
 };
+use creel_webhook::answer::Answer;
 use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::event::EventDraft;
 use creel_webhook::id::{EventId, RequestId, RunId};
 use creel_webhook::request::RawRequest;
 use creel_webhook::route::{Mode, Route, matching};
-use creel_webhook::signature::verdict::Verified;
+use creel_webhook::signature::verdict::{Reason, Refusal, Verified};
 use creel_webhook::{identity, reply};
 
 use crate::body::{BodyBudget, BodyLimits, HeldBody};
@@ -49,9 +56,12 @@ use crate::runner::seconds;
 use crate::system::Entropy;
 use crate::telemetry::Metrics;
 
-use self::believe::Believed;
+use self::believe::{Believed, beside};
+use self::certificates::Certificates;
+use self::flood::Flood;
+use self::keeping::Keeper;
 use self::replying::{Answered, Replier, Waiting};
-use self::turning_away::{Refusals, TurnedAway};
+use self::turning_away::{Refusals, Refused, TurnedAway};
 
 /// What ingress works with.
 pub struct Ingress {
@@ -75,6 +85,12 @@ pub struct Ingress {
     pub metrics: Arc<Metrics>,
     /// Samples refused requests.
     pub refusals: Refusals,
+    /// Says who may still try.
+    pub flood: Flood,
+    /// Fetches what proofs need.
+    pub certificates: Certificates,
+    /// Keeps secrets that providers give.
+    pub keeper: Keeper,
 }
 
 /// The public listener's only address.
@@ -107,6 +123,14 @@ struct Told {
     answer: StoredAnswer,
 }
 
+/// A request that is believed.
+enum Judged<'e> {
+    /// A greeting with its answer.
+    Greeting(Answer),
+    /// It carries events.
+    Genuine(&'e Proof, Verified),
+}
+
 impl Ingress {
     async fn take(
         &self,
@@ -117,18 +141,56 @@ impl Ingress {
     ) -> Result<Told, TurnedAway> {
         let picture = self.directory.picture().await.map_err(TurnedAway::from)?;
         let entry = picture.source_by_token(token).cloned().ok_or(TurnedAway::NotFound)?;
-        let peer = parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip().to_string()).unwrap_or_default();
+        let peer = parts.extensions.get::<PeerAddr>().map_or(IpAddr::from([0; 4]), |peer| peer.0.ip());
+        if let Err(wait_ms) = self.flood.admit(entry.source.id, peer, received_at) {
+            let detail = "too many requests of this sender were refused; this one was not looked at";
+            self.note(&entry, &Refusal::new(Reason::RateLimited, detail), peer, received_at).await;
+            return Err(TurnedAway::Flooding { wait_ms });
+        }
         let (request, held) =
             believe::read(parts, body, &entry, self.body_limits, &self.body_budget, received_at).await?;
-        match believe::prove(&entry, &request) {
-            Ok(Believed::Greeting(answer)) => Ok(Told { outcome: "handshake", answer: answer.into() }),
-            Ok(Believed::Genuine { proof, verified }) => self.accept(&entry, proof, &verified, request, held).await,
-            Err(refusal) => {
-                self.metrics.refusal(refusal.reason.as_str());
-                self.refusals.record(self.store.as_ref(), &entry, &refusal, peer, received_at).await;
-                Err(TurnedAway::Refused)
+        match self.judge(&entry, &request).await {
+            Ok(Judged::Greeting(answer)) => Ok(Told { outcome: "handshake", answer: answer.into() }),
+            Ok(Judged::Genuine(proof, verified)) => {
+                self.flood.genuine(entry.source.id, peer, received_at);
+                self.accept(&entry, proof, &verified, request, held).await
             }
+            Err(Refused::For(refusal)) => {
+                self.flood.refused(entry.source.id, peer, received_at);
+                self.note(&entry, &refusal, peer, received_at).await;
+                Err(TurnedAway::from(&refusal))
+            }
+            Err(Refused::Otherwise(turned_away)) => Err(turned_away),
         }
+    }
+
+    /// Counts a refusal, and records it as far as it is wanted.
+    async fn note(&self, entry: &SourceEntry, refusal: &Refusal, peer: IpAddr, at: Timestamp) {
+        self.metrics.refusal(refusal.reason.as_str());
+        self.refusals.record(self.store.as_ref(), entry, refusal, peer.to_string(), at).await;
+    }
+
+    /// Whether a request is believed, with everything done that its greeting asks for.
+    async fn judge<'e>(&self, entry: &'e SourceEntry, request: &RawRequest) -> Result<Judged<'e>, Refused> {
+        let (proof, now) = (believe::proof(entry)?, request.received_at);
+        let prove =
+            |certificate: Option<&str>| beside(request.body.len(), || believe::prove(proof, request, certificate));
+        let believed = match prove(None) {
+            Err(Refusal { key_url: Some(url), .. }) => prove(Some(&self.certificates.at(&url, now).await?)),
+            other => other,
+        };
+        Ok(match believed? {
+            Believed::Greeting(answer) => Judged::Greeting(answer),
+            Believed::Genuine(verified) => Judged::Genuine(proof, verified),
+            Believed::Subscription { url, answer } => {
+                self.certificates.confirm(&url).await?;
+                Judged::Greeting(answer)
+            }
+            Believed::Given(given) => {
+                self.keeper.keep(entry, &given.secret, now).await?;
+                Judged::Greeting(given.answer)
+            }
+        })
     }
 
     async fn accept(
@@ -139,10 +201,12 @@ impl Ingress {
         request: RawRequest,
         held: HeldBody,
     ) -> Result<Told, TurnedAway> {
-        let drafts = identity::identify(&proof.provider, &request, verified, &proof.rules);
-        let waits = Waiting::of(entry, proof, &drafts, &request);
-        let reply = waits.as_ref().map(|waiting| waiting.new_reply(&self.replier.runner, self.clock.now()));
-        let accept = self.accept_of(entry, proof, verified, &request, drafts, reply);
+        let (accept, waits) = beside(request.body.len(), || {
+            let drafts = identity::identify(&proof.provider, &request, verified, &proof.rules);
+            let waits = Waiting::of(entry, proof, &drafts, &request);
+            let reply = waits.as_ref().map(|waiting| waiting.new_reply(&self.replier.runner, self.clock.now()));
+            (self.accept_of(entry, proof, verified, &request, drafts, reply), waits)
+        });
         let answer = waits.as_ref().map_or(&accept.answer, |waiting| &waiting.fallback).clone();
         let event = waits.as_ref().and_then(|_| replying::first_event(&accept));
         let accepted = match event {

@@ -8,6 +8,7 @@ use creel_server::admin::key::{KeyFor, mint};
 use creel_server::app::{App, Surroundings};
 use creel_server::config::Config;
 use creel_server::datadir::{DataDir, make_master_key};
+use creel_server::egress::HttpClient;
 use creel_server::shutdown::Shutdown;
 use creel_server::system::{Entropy, SystemClock};
 use creel_store::contract::Store;
@@ -27,6 +28,7 @@ pub(crate) struct Home {
     directory: TempDir,
     change: Change,
     clock: Arc<dyn Clock>,
+    client: Option<Arc<dyn HttpClient>>,
     key: String,
 }
 
@@ -51,7 +53,7 @@ impl Home {
         let directory = in_memory().map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
         let data_dir = DataDir::create(directory.path()).unwrap();
         make_master_key(&data_dir.master_key_file(), &Entropy::system().unwrap()).unwrap();
-        Home { directory, change, clock: Arc::new(SystemClock::new()), key: String::new() }
+        Home { directory, change, clock: Arc::new(SystemClock::new()), client: None, key: String::new() }
     }
 
     /// The same directory for a host that is different in something.
@@ -62,6 +64,11 @@ impl Home {
     /// The same directory for a host with another clock.
     pub(crate) fn with_clock(self, clock: Arc<dyn Clock>) -> Home {
         Home { clock, ..self }
+    }
+
+    /// The same directory for a host with another way out.
+    pub(crate) fn with_client(self, client: Arc<dyn HttpClient>) -> Home {
+        Home { client: Some(client), ..self }
     }
 
     /// Where it is.
@@ -79,7 +86,7 @@ impl Home {
         let around = Surroundings {
             clock: self.clock.clone(),
             entropy: Arc::new(Entropy::system().unwrap()),
-            client: None,
+            client: self.client.clone(),
             compile_command: None,
         };
         App::open(config, around).await

@@ -131,12 +131,14 @@ fn check(spec: &SourceSpec) -> Vec<Mistake> {
             Mistake::new(format!("/scheme{field}"), error.problem)
         }),
         (None, Some(preset)) => preset
-            .scheme(&spec.params)
+            .check_source(&spec.params)
+            .and_then(|()| preset.scheme(&spec.params))
             .map_err(|error| Mistake::new(format!("/{}", error.field.trim_start_matches('/')), error.problem)),
         (None, None) => Err(Mistake::new("/preset", unknown_preset(&spec.preset))),
     };
     match scheme {
         Err(mistake) => mistakes.push(mistake),
+        Ok(_) if preset(&spec.preset).is_some_and(|preset| preset.provider.gives_secret()) => {}
         Ok(scheme) if scheme.needs_secret() && spec.secrets.is_empty() => {
             let detail = format!("`{}` proves requests with a secret; name one that you have stored", spec.preset);
             mistakes.push(Mistake::new("/secrets", detail));

@@ -77,6 +77,8 @@ pub struct Admin {
     pub public_url: String,
     /// Largest component taken, bytes.
     pub component_bytes_max: usize,
+    /// Writers of what people configure take turns; the other one is ingress, where a provider gives a secret.
+    pub turns: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What handlers share.
@@ -87,7 +89,6 @@ pub struct Desk {
     /// What tenants' limits stay below.
     pub ceilings: Ceilings,
     latest: Arc<Mutex<Arc<Control>>>,
-    turns: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The right to write; dropped when the write is done.
@@ -96,7 +97,7 @@ pub type Turn = tokio::sync::OwnedMutexGuard<()>;
 impl Desk {
     /// A desk over these pieces.
     pub fn new(admin: Admin, ceilings: Ceilings) -> Self {
-        Desk { admin: Arc::new(admin), ceilings, latest: Arc::default(), turns: Arc::default() }
+        Desk { admin: Arc::new(admin), ceilings, latest: Arc::default() }
     }
 
     /// Everything configured, as of now.
@@ -117,7 +118,7 @@ impl Desk {
 
     /// Waits for the right to write.
     pub async fn turn(&self) -> Turn {
-        Arc::clone(&self.turns).lock_owned().await
+        Arc::clone(&self.admin.turns).lock_owned().await
     }
 
     /// The store.

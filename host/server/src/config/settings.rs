@@ -101,6 +101,8 @@ pub const SETTINGS: &[Setting] = &[
     bytes("ingress.in_flight_body_bytes_max", MIB, 64 * GIB, "256 MiB", "Bodies in memory together; beyond it 503."),
     bytes("ingress.headers_bytes_max", KIB, 256 * KIB, "32 KiB", "Longest head of a request; providers send at most 8 KiB."),
     count("ingress.headers_max", 8, 1_000, "128", "Most headers of a request; behind proxies 40 is usual."),
+    count("ingress.refusals_burst", 1, 1_000_000, "100", "Requests of one sender that a source refuses in a row; beyond it 429 before anything is verified. A wrong secret shows in the first few. A source refuses eight senders' worth."),
+    count("ingress.refusals_per_second", 1, 10_000, "5", "Requests of one sender that a source may go on refusing per second: a flood costs 5 hashes of a body, and whoever was mended is served within 200 ms."),
 
     setting("admin.listen", Kind::Listen, "127.0.0.1:8081", "Where the API is; on loopback unless `admin.allow_remote`."),
     setting("admin.allow_remote", Kind::Bool, "false", "Lets `admin.listen` be an address that others can reach; put TLS before it."),

@@ -12,15 +12,15 @@ use axum::response::{IntoResponse, Response};
 use creel_store::contract::{RefusalRow, Store, StoreError};
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::SourceId;
-use creel_webhook::signature::verdict::Refusal;
+use creel_webhook::signature::verdict::{Reason, Refusal};
 
 use crate::directory::SourceEntry;
 
-/// Refusals of one source that are kept per minute; the rest are counted only.
+/// Refusals of one source for one reason that are kept per minute; the rest are counted only.
 const REFUSALS_PER_MINUTE_MAX: u32 = 30;
 
 /// Seconds after which a sender may try again when the host has no room.
-const RETRY_AFTER_S: &str = "5";
+const RETRY_AFTER_S: u64 = 5;
 
 /// Why a request was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,11 @@ pub(super) enum TurnedAway {
     Broken,
     /// Too many bytes are under way.
     Busy,
+    /// Too many requests of this sender were refused; another may be looked at after this time.
+    Flooding {
+        /// Milliseconds.
+        wait_ms: u64,
+    },
     /// The tenant has too many runs pending.
     OverQuota,
     /// The store may hold no more.
@@ -54,6 +59,7 @@ impl TurnedAway {
             TurnedAway::TooLarge => "too_large",
             TurnedAway::Slow => "slow",
             TurnedAway::Broken => "broken",
+            TurnedAway::Flooding { .. } => "rate_limited",
             TurnedAway::OverQuota => "over_quota",
             TurnedAway::Busy | TurnedAway::Full | TurnedAway::Unavailable => "unavailable",
         }
@@ -64,6 +70,13 @@ impl TurnedAway {
         !matches!(self, TurnedAway::Slow | TurnedAway::Broken)
     }
 
+    fn retry_after_s(self) -> u64 {
+        match self {
+            TurnedAway::Flooding { wait_ms } => wait_ms.div_ceil(1_000).max(1),
+            _ => RETRY_AFTER_S,
+        }
+    }
+
     fn status(self) -> StatusCode {
         match self {
             TurnedAway::NotFound => StatusCode::NOT_FOUND,
@@ -71,8 +84,38 @@ impl TurnedAway {
             TurnedAway::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             TurnedAway::Slow => StatusCode::REQUEST_TIMEOUT,
             TurnedAway::Broken => StatusCode::BAD_REQUEST,
-            TurnedAway::OverQuota => StatusCode::TOO_MANY_REQUESTS,
+            TurnedAway::OverQuota | TurnedAway::Flooding { .. } => StatusCode::TOO_MANY_REQUESTS,
             TurnedAway::Busy | TurnedAway::Full | TurnedAway::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// A request that came to be judged and was not taken: for a reason that operators read, or without one.
+pub(super) enum Refused {
+    /// Its proof, or what it asks for, is not what the source takes.
+    For(Refusal),
+    /// It is nobody's mistake.
+    Otherwise(TurnedAway),
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Refused::For(refusal)
+    }
+}
+
+impl From<TurnedAway> for Refused {
+    fn from(turned_away: TurnedAway) -> Self {
+        Refused::Otherwise(turned_away)
+    }
+}
+
+/// What its sender is told: to try again only where that could help.
+impl From<&Refusal> for TurnedAway {
+    fn from(refusal: &Refusal) -> Self {
+        match refusal.reason {
+            Reason::KeyUnavailable | Reason::ConfirmationFailed => TurnedAway::Unavailable,
+            _ => TurnedAway::Refused,
         }
     }
 }
@@ -94,7 +137,7 @@ impl IntoResponse for TurnedAway {
         let status = self.status();
         match status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                (status, [("retry-after", RETRY_AFTER_S)]).into_response()
+                (status, [("retry-after", self.retry_after_s().to_string())]).into_response()
             }
             // What is left of the body is not worth reading.
             StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_REQUEST => {
@@ -108,7 +151,7 @@ impl IntoResponse for TurnedAway {
 /// Keeps a sample of refused requests.
 #[derive(Debug, Default)]
 pub struct Refusals {
-    minutes: Mutex<HashMap<SourceId, (i64, u32)>>,
+    minutes: Mutex<HashMap<(SourceId, Reason), (i64, u32)>>,
 }
 
 impl Refusals {
@@ -121,7 +164,7 @@ impl Refusals {
         peer: String,
         at: Timestamp,
     ) {
-        if !self.is_wanted(entry.source.id, at) {
+        if !self.is_wanted(entry.source.id, refusal.reason, at) {
             return;
         }
         tracing::info!(source = %entry.source.id, reason = refusal.reason.as_str(), "a request was refused");
@@ -137,10 +180,10 @@ impl Refusals {
         }
     }
 
-    fn is_wanted(&self, source: SourceId, at: Timestamp) -> bool {
+    fn is_wanted(&self, source: SourceId, reason: Reason, at: Timestamp) -> bool {
         let minute = at.as_secs() / 60;
         let mut minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of, count) = minutes.entry(source).or_insert((minute, 0));
+        let (of, count) = minutes.entry((source, reason)).or_insert((minute, 0));
         if *of != minute {
             (*of, *count) = (minute, 0);
         }
@@ -157,9 +200,13 @@ mod tests {
     fn a_flood_is_sampled_minute_by_minute() {
         let refusals = Refusals::default();
         let source = SourceId::new(Timestamp::from_millis(0), [1; 10]);
-        let kept = |at| (0..1_000).filter(|_| refusals.is_wanted(source, at)).count();
+        let kept = |at| (0..1_000).filter(|_| refusals.is_wanted(source, Reason::NoMatch, at)).count();
         assert_eq!(kept(Timestamp::from_secs(60)), REFUSALS_PER_MINUTE_MAX as usize);
         assert_eq!(kept(Timestamp::from_secs(61)), 0);
+        assert!(
+            refusals.is_wanted(source, Reason::RateLimited, Timestamp::from_secs(61)),
+            "what is told seldom is not lost"
+        );
         assert_eq!(kept(Timestamp::from_secs(120)), REFUSALS_PER_MINUTE_MAX as usize);
     }
 }

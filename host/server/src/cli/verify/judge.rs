@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use creel_webhook::answer::Answer;
 use creel_webhook::clock::Timestamp;
-use creel_webhook::handshake::{after_auth, before_auth};
+use creel_webhook::handshake::{after_auth, before_auth, given_secret};
 use creel_webhook::identity::{ID_SEPARATOR, IdentityRules, identify};
 use creel_webhook::pointer::{Place, View};
 use creel_webhook::preset::{Preset, preset, presets};
@@ -160,6 +160,11 @@ fn recognised(case: &HandshakeCase) -> anyhow::Result<Option<&'static Preset>> {
 fn answered(case: &Case) -> anyhow::Result<(Answer, bool)> {
     let (provider, scheme) = (&case.preset.provider, case.scheme()?);
     Ok(case.with_material(|material| {
+        if let Some(given) = given_secret(provider, &case.request) {
+            // A source that waits for its secret keeps it.
+            let is_new = case.secret.is_none();
+            return (given.ok().filter(|_| is_new).map_or(Answer::empty(401), |given| given.answer), false);
+        }
         if let Some(answer) = before_auth(provider, &case.request, material) {
             return (answer, false);
         }
