@@ -24,7 +24,8 @@
 //! | to | see |
 //! |---|---|
 //! | read what happened | [`Event`], [`Form`] |
-//! | decide | [`Outcome`], [`Call`], [`Reply`]; [`twiml`] and [`vapi`] for the answers those providers want |
+//! | decide | [`Outcome`], [`Call`], [`Reply`] |
+//! | answer as a provider wants it | [`twiml`] (Twilio), [`vapi`], [`retell`], [`elevenlabs`], [`plivo`], [`vonage`], [`slack`], [`discord`] |
 //! | decline | [`Failure`]; `?` on a parse error rejects the event with a reason |
 //! | explain | [`log`] |
 //! | read the deployment's settings | [`config`] |
@@ -44,19 +45,27 @@
 extern crate self as creel_guest;
 
 pub mod config;
+pub mod discord;
+pub mod elevenlabs;
 pub mod fetch;
 pub mod log;
+pub mod plivo;
+pub mod retell;
+pub mod slack;
 pub mod state;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod twiml;
 pub mod vapi;
+pub mod vonage;
+pub mod xml;
 
 mod call;
 mod event;
 mod failure;
 mod form;
 mod host;
+mod object;
 mod outcome;
 mod reply;
 

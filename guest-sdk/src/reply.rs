@@ -42,6 +42,11 @@ impl Reply {
         Ok(Reply::with_body("application/json", serde_json::to_string(value)?))
     }
 
+    /// 200 with a value as its JSON body, which always can be written.
+    pub(crate) fn of_json(value: &serde_json::Value) -> Reply {
+        Reply::with_body("application/json", value.to_string())
+    }
+
     /// 200 with an XML body, sent as `text/xml`. For Twilio's answers see [`twiml`](crate::twiml).
     ///
     /// ```

@@ -1,30 +1,61 @@
 //! The XML that Twilio wants as the answer to a call or a message.
 //!
-//! [`Response`] has the verbs that most answers need; [`Element`] writes any other. Text and attribute values are
-//! escaped, so nothing that a caller said can become a verb.
+//! [`Response`] lists verbs. The verbs with many settings have a type each, in which everything has its right name, its
+//! unit and its place; [`Response::verb`] takes any other as an [`Element`]. Text and attribute values are escaped, so
+//! nothing that a caller said can become a verb.
 //!
 //! ```
-//! use creel_guest::{Reply, twiml};
-//! let answer = twiml::Response::new().say("Bread & butter").hangup();
-//! assert!(answer.to_string().ends_with("<Response><Say>Bread &amp; butter</Say><Hangup/></Response>"));
-//! let reply = Reply::from(answer);
-//! assert_eq!(reply.headers[0].1, "text/xml; charset=utf-8");
+//! use creel_guest::Reply;
+//! use creel_guest::twiml::{Gather, Input, Response, Say};
+//! let menu = Gather::new(Input::Digits).digits(1).action("/menu").say(Say::new("Press one").language("en-GB"));
+//! let answer = Response::new().gather(menu).say("Bread & butter").hangup();
+//! assert!(answer.to_string().ends_with(
+//!     "<Response><Gather input=\"dtmf\" numDigits=\"1\" action=\"/menu\"><Say language=\"en-GB\">Press one</Say>\
+//!      </Gather><Say>Bread &amp; butter</Say><Hangup/></Response>"
+//! ));
+//! assert_eq!(Reply::from(answer).headers[0].1, "text/xml; charset=utf-8");
 //! ```
 
+mod dial;
+mod gather;
+mod record;
+mod say;
+mod stream;
+
 use crate::Reply;
+use crate::xml::{self, Element};
 use std::fmt;
+
+pub use dial::Dial;
+pub use gather::{Gather, Input};
+pub use record::Record;
+pub use say::Say;
+pub use stream::Stream;
 
 /// A whole answer. An empty one hangs up a call and leaves a message unanswered.
 ///
 /// ```
-/// use creel_guest::twiml::{Element, Response};
-/// let gather = Element::new("Gather").attribute("input", "dtmf").child(Element::new("Say").text("Press one"));
-/// let answer = Response::new().verb(gather).redirect("/again").to_string();
-/// assert!(answer.contains(r#"<Gather input="dtmf"><Say>Press one</Say></Gather><Redirect>/again</Redirect>"#));
+/// use creel_guest::twiml::Response;
+/// let answer = Response::new().say("One moment").pause(2).redirect("/again").to_string();
+/// assert!(answer.contains(r#"<Say>One moment</Say><Pause length="2"/><Redirect>/again</Redirect>"#));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Response {
     verbs: Vec<Element>,
+}
+
+/// Why a call is rejected.
+///
+/// ```
+/// use creel_guest::twiml::{Rejection, Response};
+/// assert!(Response::new().reject(Rejection::Busy).to_string().contains(r#"reason="busy""#));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejection {
+    /// The caller hears that the number is not in service.
+    NotInService,
+    /// The caller hears a busy signal.
+    Busy,
 }
 
 impl Response {
@@ -41,12 +72,11 @@ impl Response {
     /// Adds any verb.
     ///
     /// ```
-    /// use creel_guest::twiml::{Element, Response};
-    /// let say = Element::new("Say").attribute("language", "de-DE").text("Guten Tag");
-    /// assert!(Response::new().verb(say).to_string().contains("de-DE"));
+    /// use creel_guest::{twiml::Response, xml::Element};
+    /// assert!(Response::new().verb(Element::new("Enqueue").text("support")).to_string().contains("<Enqueue>support<"));
     /// ```
-    pub fn verb(mut self, verb: Element) -> Response {
-        self.verbs.push(verb);
+    pub fn verb(mut self, verb: impl Into<Element>) -> Response {
+        self.verbs.push(verb.into());
         self
     }
 
@@ -55,8 +85,8 @@ impl Response {
     /// ```
     /// assert!(creel_guest::twiml::Response::new().say("Hi").to_string().contains("<Say>Hi</Say>"));
     /// ```
-    pub fn say(self, text: impl Into<String>) -> Response {
-        self.verb(Element::new("Say").text(text))
+    pub fn say(self, say: impl Into<Say>) -> Response {
+        self.verb(say.into())
     }
 
     /// Plays a recording.
@@ -68,16 +98,68 @@ impl Response {
         self.verb(Element::new("Play").text(url))
     }
 
-    /// Connects the caller to a number.
+    /// Waits in silence, at least a second.
     ///
     /// ```
-    /// assert!(creel_guest::twiml::Response::new().dial("+15550100").to_string().contains("<Dial>+15550100</Dial>"));
+    /// assert!(creel_guest::twiml::Response::new().pause(3).to_string().contains(r#"<Pause length="3"/>"#));
     /// ```
-    pub fn dial(self, number: impl Into<String>) -> Response {
-        self.verb(Element::new("Dial").text(number))
+    pub fn pause(self, seconds: u32) -> Response {
+        self.verb(pause(seconds))
     }
 
-    /// Goes on with the answer of another URL.
+    /// Asks for digits or speech. What follows is done when nothing was given.
+    ///
+    /// ```
+    /// use creel_guest::twiml::{Gather, Input, Response};
+    /// assert!(Response::new().gather(Gather::new(Input::Speech)).to_string().contains(r#"<Gather input="speech"/>"#));
+    /// ```
+    pub fn gather(self, gather: Gather) -> Response {
+        self.verb(gather)
+    }
+
+    /// Connects the caller to a number, or to whatever a [`Dial`] names.
+    ///
+    /// ```
+    /// let xml = creel_guest::twiml::Response::new().dial("+15550100").to_string();
+    /// assert!(xml.contains("<Dial><Number>+15550100</Number></Dial>"));
+    /// ```
+    pub fn dial(self, dial: impl Into<Dial>) -> Response {
+        self.verb(dial.into())
+    }
+
+    /// Takes a recording.
+    ///
+    /// ```
+    /// use creel_guest::twiml::{Record, Response};
+    /// assert!(Response::new().record(Record::new()).to_string().contains("<Record/>"));
+    /// ```
+    pub fn record(self, record: Record) -> Response {
+        self.verb(record)
+    }
+
+    /// Streams the call's audio both ways until the other side ends it; what follows is done then.
+    ///
+    /// ```
+    /// use creel_guest::twiml::{Response, Stream};
+    /// let xml = Response::new().connect(Stream::new("wss://e.test/audio")).to_string();
+    /// assert!(xml.contains(r#"<Connect><Stream url="wss://e.test/audio"/></Connect>"#));
+    /// ```
+    pub fn connect(self, stream: Stream) -> Response {
+        self.verb(Element::new("Connect").child(stream))
+    }
+
+    /// Streams a copy of the call's audio and goes on at once.
+    ///
+    /// ```
+    /// use creel_guest::twiml::{Response, Stream};
+    /// let xml = Response::new().start(Stream::new("wss://e.test/audio")).say("Hello").to_string();
+    /// assert!(xml.contains(r#"<Start><Stream url="wss://e.test/audio"/></Start><Say>"#));
+    /// ```
+    pub fn start(self, stream: Stream) -> Response {
+        self.verb(Element::new("Start").child(stream))
+    }
+
+    /// Goes on with the answer of another URL; nothing after it is done.
     ///
     /// ```
     /// assert!(creel_guest::twiml::Response::new().redirect("/next").to_string().contains("/next"));
@@ -95,7 +177,18 @@ impl Response {
         self.verb(Element::new("Message").text(text))
     }
 
-    /// Ends the call.
+    /// Answers a message with a message and a picture or another medium.
+    ///
+    /// ```
+    /// let xml = creel_guest::twiml::Response::new().media_message("A map", "https://e.test/map.png").to_string();
+    /// assert!(xml.contains("<Message><Body>A map</Body><Media>https://e.test/map.png</Media></Message>"));
+    /// ```
+    pub fn media_message(self, text: impl Into<String>, url: impl Into<String>) -> Response {
+        let (body, media) = (Element::new("Body").text(text), Element::new("Media").text(url));
+        self.verb(Element::new("Message").child(body).child(media))
+    }
+
+    /// Ends the call; nothing after it is done.
     ///
     /// ```
     /// assert!(creel_guest::twiml::Response::new().hangup().to_string().contains("<Hangup/>"));
@@ -103,133 +196,35 @@ impl Response {
     pub fn hangup(self) -> Response {
         self.verb(Element::new("Hangup"))
     }
+
+    /// Refuses the call without a charge, if it is the first verb; nothing after it is done.
+    ///
+    /// ```
+    /// use creel_guest::twiml::{Rejection, Response};
+    /// let xml = Response::new().reject(Rejection::NotInService).to_string();
+    /// assert!(xml.contains(r#"<Reject reason="rejected"/>"#));
+    /// ```
+    pub fn reject(self, why: Rejection) -> Response {
+        let reason = match why {
+            Rejection::NotInService => "rejected",
+            Rejection::Busy => "busy",
+        };
+        self.verb(Element::new("Reject").attribute("reason", reason))
+    }
+}
+
+fn pause(seconds: u32) -> Element {
+    Element::new("Pause").attribute("length", seconds.max(1).to_string())
 }
 
 impl fmt::Display for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(r#"<?xml version="1.0" encoding="UTF-8"?><Response>"#)?;
-        self.verbs.iter().try_for_each(|verb| verb.fmt(f))?;
-        f.write_str("</Response>")
+        xml::document(&self.verbs, f)
     }
 }
 
 impl From<Response> for Reply {
     fn from(response: Response) -> Reply {
-        Reply::xml(response.to_string())
-    }
-}
-
-/// One XML element: a verb or a noun inside of one. Its name is the author's, never data.
-///
-/// ```
-/// use creel_guest::twiml::Element;
-/// let stream = Element::new("Connect").child(Element::new("Stream").attribute("url", "wss://e.test/?a=1&b=2"));
-/// assert_eq!(stream.to_string(), r#"<Connect><Stream url="wss://e.test/?a=1&amp;b=2"/></Connect>"#);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Element {
-    name: &'static str,
-    attributes: Vec<(&'static str, String)>,
-    text: String,
-    children: Vec<Element>,
-}
-
-impl Element {
-    /// An empty element.
-    ///
-    /// ```
-    /// assert_eq!(creel_guest::twiml::Element::new("Leave").to_string(), "<Leave/>");
-    /// ```
-    pub fn new(name: &'static str) -> Element {
-        Element { name, attributes: Vec::new(), text: String::new(), children: Vec::new() }
-    }
-
-    /// Adds an attribute.
-    ///
-    /// ```
-    /// assert_eq!(creel_guest::twiml::Element::new("Pause").attribute("length", "2").to_string(), r#"<Pause length="2"/>"#);
-    /// ```
-    pub fn attribute(mut self, name: &'static str, value: impl Into<String>) -> Element {
-        self.attributes.push((name, value.into()));
-        self
-    }
-
-    /// Sets the text, which stands before the children.
-    ///
-    /// ```
-    /// assert_eq!(creel_guest::twiml::Element::new("Say").text("a < b").to_string(), "<Say>a &lt; b</Say>");
-    /// ```
-    pub fn text(mut self, text: impl Into<String>) -> Element {
-        self.text = text.into();
-        self
-    }
-
-    /// Adds a child.
-    ///
-    /// ```
-    /// use creel_guest::twiml::Element;
-    /// let dial = Element::new("Dial").child(Element::new("Queue").text("support"));
-    /// assert_eq!(dial.to_string(), "<Dial><Queue>support</Queue></Dial>");
-    /// ```
-    pub fn child(mut self, child: Element) -> Element {
-        self.children.push(child);
-        self
-    }
-}
-
-impl fmt::Display for Element {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<{}", self.name)?;
-        for (name, value) in &self.attributes {
-            write!(f, " {name}=\"{}\"", Escaped(value))?;
-        }
-        if self.text.is_empty() && self.children.is_empty() {
-            return f.write_str("/>");
-        }
-        write!(f, ">{}", Escaped(&self.text))?;
-        self.children.iter().try_for_each(|child| child.fmt(f))?;
-        write!(f, "</{}>", self.name)
-    }
-}
-
-/// Text as XML wants it: the five special characters written as entities, control characters (which XML 1.0 cannot
-/// hold at all) left out.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&apos;")?,
-                '\t' | '\n' | '\r' => f.write_char(character)?,
-                '\u{fffe}' | '\u{ffff}' => {}
-                _ if character.is_control() => {}
-                _ => f.write_char(character)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_caller_said_never_becomes_a_verb() {
-        let said = "</Say><Dial>+1900</Dial>\u{0}\u{7}";
-        let xml = Response::new().say(said).to_string();
-        assert!(xml.contains("<Say>&lt;/Say&gt;&lt;Dial&gt;+1900&lt;/Dial&gt;</Say>"), "{xml}");
-    }
-
-    #[test]
-    fn an_attribute_cannot_be_left() {
-        let xml = Element::new("Stream").attribute("url", "\"><Hangup/>").to_string();
-        assert_eq!(xml, "<Stream url=\"&quot;&gt;&lt;Hangup/&gt;\"/>");
+        xml::reply(&response)
     }
 }

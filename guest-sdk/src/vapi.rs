@@ -1,168 +1,97 @@
-//! The JSON that Vapi wants as the answer to the messages it waits for: `assistant-request` and `tool-calls`.
+//! The answers that Vapi waits for; one type for each of its eight messages.
 //!
-//! Both become a [`Reply`] with status 200; Vapi ignores the body of any other status.
+//! | message | answer |
+//! |---|---|
+//! | `assistant-request` | [`Assistant`], a [`Destination`], or an [`Error`] |
+//! | `tool-calls` | [`ToolResults`], or an [`Error`] |
+//! | `transfer-destination-request` | [`Transfer`], or an [`Error`] |
+//! | `handoff-destination-request` | [`Handoff`] |
+//! | `knowledge-base-request` | [`Documents`] |
+//! | `voice-request` | [`Speech`] |
+//! | `call.endpointing.request` | [`Endpointing`] |
+//! | `campaign.predial` | [`Predial`] |
+//!
+//! All become a [`Reply`] with status 200; Vapi ignores the body of any other status.
+//!
+//! ```
+//! use creel_guest::{Reply, vapi};
+//! fn answer(kind: &str) -> Reply {
+//!     match kind {
+//!         "assistant-request" => vapi::Assistant::id("a-1").variable("name", "Ada").into(),
+//!         "tool-calls" => vapi::ToolResults::new().result("call_1", "book_slot", "booked").into(),
+//!         _ => vapi::Error::new("We are closed today.").into(),
+//!     }
+//! }
+//! assert_eq!(answer("other").body.unwrap().as_bytes(), br#"{"error":"We are closed today."}"#);
+//! ```
+
+mod assistant;
+mod documents;
+mod handoff;
+mod speech;
+mod tools;
+mod transfer;
 
 use crate::Reply;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use crate::object::Object;
 
-/// The answer to `assistant-request`: who takes the call.
+pub use assistant::Assistant;
+pub use documents::Documents;
+pub use handoff::Handoff;
+pub use speech::{Endpointing, Speech};
+pub use tools::{ToolResult, ToolResults};
+pub use transfer::{Destination, Transfer};
+
+/// Why there is no better answer. After `assistant-request` it is spoken to the caller and ends the call; after
+/// `tool-calls` and `transfer-destination-request` the assistant hears of it.
 ///
 /// ```
-/// use creel_guest::{Reply, vapi::Assistant};
-/// let reply = Reply::from(Assistant::id("a-1").variable("name", "Ada"));
-/// assert_eq!(
-///     reply.body.unwrap().as_bytes(),
-///     br#"{"assistantId":"a-1","assistantOverrides":{"variableValues":{"name":"Ada"}}}"#
-/// );
+/// use creel_guest::{Reply, vapi::Error};
+/// let reply = Reply::from(Error::new("We are closed today."));
+/// assert_eq!((reply.status, reply.body.unwrap().as_bytes()), (200, &br#"{"error":"We are closed today."}"#[..]));
 /// ```
-#[derive(Debug, Clone, PartialEq)]
-pub struct Assistant {
-    answer: Map<String, Value>,
-}
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error(String);
 
-impl Assistant {
-    /// A stored assistant.
+impl Error {
+    /// Line breaks become spaces.
     ///
     /// ```
-    /// # use creel_guest::vapi::Assistant;
-    /// let _ = Assistant::id("a-1");
+    /// # use creel_guest::vapi::Error;
+    /// assert_eq!(Error::new("no\nslot"), Error::new("no slot"));
     /// ```
-    pub fn id(id: impl Into<String>) -> Assistant {
-        Assistant::one("assistantId", Value::String(id.into()))
-    }
-
-    /// A stored squad.
-    ///
-    /// ```
-    /// # use creel_guest::vapi::Assistant;
-    /// let _ = Assistant::squad("s-1");
-    /// ```
-    pub fn squad(id: impl Into<String>) -> Assistant {
-        Assistant::one("squadId", Value::String(id.into()))
-    }
-
-    /// Hands the call to a phone number without an assistant.
-    ///
-    /// ```
-    /// # use creel_guest::vapi::Assistant;
-    /// let _ = Assistant::number("+15550100");
-    /// ```
-    pub fn number(number: impl Into<String>) -> Assistant {
-        Assistant::one("destination", json!({ "type": "number", "number": number.into() }))
-    }
-
-    /// Speaks a sentence to the caller and ends the call.
-    ///
-    /// ```
-    /// # use creel_guest::vapi::Assistant;
-    /// let _ = Assistant::error("We are closed today.");
-    /// ```
-    pub fn error(spoken: impl Into<String>) -> Assistant {
-        Assistant::one("error", Value::String(spoken.into()))
-    }
-
-    fn one(key: &str, value: Value) -> Assistant {
-        Assistant { answer: Map::from_iter([(key.to_owned(), value)]) }
-    }
-
-    /// Sets a variable that the assistant's prompts may use as `{{name}}`.
-    ///
-    /// ```
-    /// # use creel_guest::vapi::Assistant;
-    /// let _ = Assistant::id("a-1").variable("plan", "gold");
-    /// ```
-    pub fn variable(mut self, name: &str, value: impl Into<Value>) -> Assistant {
-        self.overrides()["variableValues"][name] = value.into();
-        self
-    }
-
-    /// Sets what the assistant says first.
-    ///
-    /// ```
-    /// # use creel_guest::vapi::Assistant;
-    /// let _ = Assistant::id("a-1").first_message("Good morning!");
-    /// ```
-    pub fn first_message(mut self, text: impl Into<String>) -> Assistant {
-        self.overrides()["firstMessage"] = Value::String(text.into());
-        self
-    }
-
-    fn overrides(&mut self) -> &mut Value {
-        let key = if self.answer.contains_key("squadId") { "squadOverrides" } else { "assistantOverrides" };
-        self.answer.entry(key).or_insert_with(|| json!({}))
+    pub fn new(text: &str) -> Error {
+        Error(one_line(text))
     }
 }
 
-impl From<Assistant> for Reply {
-    fn from(assistant: Assistant) -> Reply {
-        Reply::with_body("application/json", Value::Object(assistant.answer).to_string())
+impl From<Error> for Reply {
+    fn from(error: Error) -> Reply {
+        Object::of("error", error.0).into()
     }
 }
 
-/// The answer to `tool-calls`: a result or an error for each call.
+/// The answer to `campaign.predial`: whether this customer is to be called.
 ///
 /// ```
-/// use creel_guest::{Reply, vapi::ToolResults};
-/// let reply = Reply::from(ToolResults::new().result("call_1", "Tuesday at ten\nis free").error("call_2", "no such day"));
-/// let body = String::from_utf8(reply.body.unwrap().as_bytes().to_vec()).unwrap();
-/// assert!(body.contains("Tuesday at ten is free"), "a result is one line: {body}");
+/// use creel_guest::{Reply, vapi::Predial};
+/// assert_eq!(Reply::from(Predial::Skip).body.unwrap().as_bytes(), br#"{"eligible":false}"#);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ToolResults {
-    results: Vec<ToolResult>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Predial {
+    /// The customer is called.
+    Call,
+    /// The customer is not called.
+    Skip,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct ToolResult {
-    #[serde(rename = "toolCallId")]
-    tool_call_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-impl ToolResults {
-    /// No result yet.
-    ///
-    /// ```
-    /// # use creel_guest::vapi::ToolResults;
-    /// let _ = ToolResults::new();
-    /// ```
-    pub fn new() -> ToolResults {
-        ToolResults::default()
-    }
-
-    /// Adds what a tool found. Line breaks become spaces: Vapi reads single lines only.
-    ///
-    /// ```
-    /// # use creel_guest::vapi::ToolResults;
-    /// let _ = ToolResults::new().result("call_1", "booked");
-    /// ```
-    pub fn result(mut self, tool_call_id: impl Into<String>, text: &str) -> ToolResults {
-        self.results.push(ToolResult { tool_call_id: tool_call_id.into(), result: Some(one_line(text)), error: None });
-        self
-    }
-
-    /// Adds why a tool found nothing.
-    ///
-    /// ```
-    /// # use creel_guest::vapi::ToolResults;
-    /// let _ = ToolResults::new().error("call_1", "the calendar is not reachable");
-    /// ```
-    pub fn error(mut self, tool_call_id: impl Into<String>, text: &str) -> ToolResults {
-        self.results.push(ToolResult { tool_call_id: tool_call_id.into(), result: None, error: Some(one_line(text)) });
-        self
+impl From<Predial> for Reply {
+    fn from(predial: Predial) -> Reply {
+        Object::of("eligible", predial == Predial::Call).into()
     }
 }
 
+/// Vapi reads single lines only.
 fn one_line(text: &str) -> String {
-    text.lines().collect::<Vec<_>>().join(" ")
-}
-
-impl From<ToolResults> for Reply {
-    fn from(results: ToolResults) -> Reply {
-        Reply::json(&results).expect("strings are always valid JSON")
-    }
+    text.split(['\n', '\r']).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }

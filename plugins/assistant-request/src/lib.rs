@@ -6,7 +6,7 @@
 //! Settings: `assistant.<number>` for each number, `assistant` for all others, `lookup` = `true` to ask the CRM.
 
 use creel_guest::prelude::*;
-use creel_guest::vapi::Assistant;
+use creel_guest::vapi;
 
 const LOOKUP_MAX: Duration = Duration::from_secs(1);
 
@@ -18,9 +18,9 @@ fn handle(event: Event) -> Result<Outcome, Failure> {
 
     let Some(id) = config::get(&format!("assistant.{called}")).or_else(|| config::get("assistant")) else {
         log::error!("no assistant is set for {called}");
-        return Ok(Outcome::new().reply(Assistant::error("This number is not in service.")));
+        return Ok(Outcome::new().reply(vapi::Error::new("This number is not in service.")));
     };
-    let mut assistant = Assistant::id(id);
+    let mut assistant = vapi::Assistant::id(id);
     if let Some(name) = caller.and_then(|number| caller_name(&number)) {
         assistant = assistant.first_message(format!("Hello {name}, how can I help?")).variable("customerName", name);
     }

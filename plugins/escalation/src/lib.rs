@@ -5,6 +5,7 @@
 //! assistant gets its answer at once and tells the caller.
 
 use creel_guest::prelude::*;
+use creel_guest::slack;
 use creel_guest::vapi::ToolResults;
 
 /// A page about a caller is of no use after the caller has gone home.
@@ -18,12 +19,12 @@ fn handle(event: Event) -> Result<Outcome, Failure> {
     let mut results = ToolResults::new();
     for tool in tool_call_list {
         if tool.name != "escalate" {
-            results = results.error(tool.id, "this tool is not known here");
+            results = results.error(tool.id, tool.name, "this tool is not known here");
             continue;
         }
         let case = Case { call: &call.id, caller: &caller, tool: &tool };
         outcome = outcome.call(case.ticket()?).call(case.slack()?).calls(case.page()?);
-        results = results.result(tool.id.clone(), "A colleague has been told and will call back.");
+        results = results.result(tool.id.clone(), tool.name.clone(), "A colleague has been told and will call back.");
     }
     Ok(outcome.reply(results))
 }
@@ -50,7 +51,7 @@ impl Case<'_> {
     }
 
     fn slack(&self) -> Result<Call, Failure> {
-        let text = self.summary().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let text = slack::escape(&self.summary());
         Ok(Call::to("slack").json(&json!({ "text": format!(":telephone_receiver: {text}") }))?)
     }
 

@@ -1,6 +1,7 @@
 //! Announces GitHub pushes in Slack. The smallest plugin: the README walks through it.
 
 use creel_guest::prelude::*;
+use creel_guest::slack::escape;
 
 #[creel_guest::plugin]
 fn handle(event: Event) -> Result<Outcome, Failure> {
@@ -12,11 +13,6 @@ fn handle(event: Event) -> Result<Outcome, Failure> {
         all => format!("{who} pushed {} commits to {repository}: <{}|compare>", all.len(), push.compare),
     };
     Ok(Outcome::new().call(Call::to("slack").json(&json!({ "text": text }))?))
-}
-
-/// Slack reads three characters as markup; a message must not become a link or a mention of everybody.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[derive(serde::Deserialize)]
