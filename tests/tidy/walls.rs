@@ -54,6 +54,7 @@ const WALLS: &[Wall] = &[
 /// Features that a member may name itself, with the reason.
 const FEATURES_ALLOWED: &[(&str, &str)] = &[
     ("host/server/Cargo.toml", "creel-store"), // the conformance suite, for tests only; our own crate, cheap to rebuild
+    ("tests/sim/Cargo.toml", "creel-store"),   // bugs on purpose, for the simulation to find; test targets only
 ];
 
 /// Manifests that stand alone: sources that are copied beside a plugin, and workspaces of guests.

@@ -8,4 +8,8 @@ mod codec;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 pub mod contract;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 pub mod sqlite;

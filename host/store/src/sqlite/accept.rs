@@ -18,6 +18,7 @@ use crate::codec;
 use crate::contract::{
     Accept, Accepted, ClaimToken, FirstAnswer, NewEvent, NewRun, RefusalRow, RunTicket, StoreError, StoredAnswer,
 };
+use crate::planted::Bug;
 use crate::sqlite::lanes::{self, Work};
 use crate::sqlite::reply;
 use crate::sqlite::statement::{Sql, exec, first, id};
@@ -182,6 +183,7 @@ impl Batch<'_> {
                 return Err(StoreError::Failed("a repetition was not recognised".to_owned()).into());
             }
         }
+        tx.split(Bug::DedupApart)?;
         let runs: Vec<u8> = event.runs.iter().flat_map(|run| *run.id.as_bytes()).collect();
         let sql = "INSERT INTO event (tenant, id, request, number, count, source, kind, provider_id, subject,
                 occurred_at, item_from, item_to, runs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";

@@ -11,6 +11,7 @@ use rusqlite::{Row, params};
 
 use crate::codec;
 use crate::contract::{ClaimToken, DeliveryClaim, DeliveryCommit, DeliveryCommitted, NewDelivery};
+use crate::planted::{self, Bug};
 use crate::sqlite::control;
 use crate::sqlite::lanes::{self, Lane, Work};
 use crate::sqlite::statement::{Sql, all, exec, first, id, int, packed, time, time_opt, to_json};
@@ -152,7 +153,7 @@ pub(super) fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, max: u32) ->
     let mut claims = Vec::new();
     lanes::visit(tx, Work::Deliveries, now, max, |tx, lane, may| {
         let before = claims.len();
-        for claimed in [1, 0] {
+        for claimed in if planted::is(Bug::LeaseForever) { [0, 0] } else { [1, 0] } {
             let want = may - (claims.len() - before) as u32;
             if want > 0 {
                 claim_lane(tx, lane, claimed, now, lease_ms, want, &mut claims)?;
@@ -190,6 +191,9 @@ fn claim_one(tx: &mut Tx<'_>, seq: i64, now: Timestamp, lease_ms: u64) -> Sql<Op
     let lease_until = lanes::lease_until(now, lease_ms);
     let sql = "UPDATE delivery SET claimed = 1, claim = ?2, claims = claims + 1, due_at = ?3 WHERE seq = ?1";
     exec(tx.conn, sql, params![seq, token, lease_until.as_millis()])?;
+    if planted::is(Bug::AttemptsAtClaim) {
+        exec(tx.conn, "UPDATE delivery SET attempts = attempts + 1 WHERE seq = ?1", [seq])?;
+    }
     let sql = "SELECT d.id, d.tenant, d.destination, d.run, d.event, d.key, d.method, d.path, c.head, c.body,
             d.attempts, d.claims, d.created_at, d.expires_at
         FROM delivery d JOIN call c ON c.seq = d.seq WHERE d.seq = ?1";
@@ -222,6 +226,9 @@ fn end(tx: &mut Tx<'_>, delivery: &Live, state: i64, reason: Option<&str>, now: 
         WHERE seq = ?1";
     exec(tx.conn, sql, params![delivery.seq, now.as_millis(), state, reason])?;
     lanes::pending(tx, delivery.tenant, Work::Deliveries, -1, None)?;
+    if planted::is(Bug::DeadHeadHolds) && state == DEAD {
+        return Ok(());
+    }
     let Some(key) = &delivery.order_key else { return Ok(()) };
     let values = params![delivery.lane, key, now.as_millis()];
     if let Some(at) = first(tx.conn, PROMOTE, values, |row| time(row, 0))? {
@@ -238,12 +245,13 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &DeliveryCommit) -> Sql<DeliveryCo
     let sql = "INSERT INTO attempt (delivery, claim, tenant, attempt) VALUES (?1, ?2, ?3, ?4)";
     let attempt = to_json(&commit.attempt)?;
     exec(tx.conn, sql, params![delivery.seq, int(commit.claim.0), delivery.tenant.as_bytes(), attempt])?;
-    if commit.next != Next::Held {
+    if commit.next != Next::Held && !planted::is(Bug::AttemptsAtClaim) {
         exec(tx.conn, "UPDATE delivery SET attempts = attempts + 1 WHERE seq = ?1", [delivery.seq])?;
     }
     match &commit.next {
         Next::Delivered => end(tx, &delivery, DELIVERED, None, now)?,
         Next::Dead { reason } => end(tx, &delivery, DEAD, Some(reason), now)?,
+        Next::Again { .. } if planted::is(Bug::ScheduleIgnored) => back_in_line(tx, &delivery, 0, now)?,
         Next::Again { at } => back_in_line(tx, &delivery, 0, (*at).max(now))?,
         // A held attempt was neither a try nor a lost claim.
         Next::Held => back_in_line(tx, &delivery, 1, now)?,

@@ -12,6 +12,7 @@ use creel_webhook::clock::Timestamp;
 use creel_webhook::id::TenantId;
 use rusqlite::{Connection, Row, params};
 
+use crate::planted::{self, Bug};
 use crate::sqlite::statement::{Sql, all, exec, first, id, int, time_opt};
 use crate::sqlite::transaction::Tx;
 
@@ -180,6 +181,7 @@ pub(super) fn pause(tx: &mut Tx<'_>, lane: i64, paused: bool) -> Sql<()> {
 
 /// Notes that something in the lane is due then.
 pub(super) fn touch(tx: &mut Tx<'_>, lane: i64, tenant: TenantId, work: Work, at: Timestamp) -> Sql<()> {
+    let at = if planted::is(Bug::ReadyLate) { at.plus_ms(3_600_000) } else { at };
     let sql = "UPDATE lane SET ready_at = max(?2, not_before)
         WHERE id = ?1 AND paused = 0 AND (ready_at IS NULL OR ready_at > max(?2, not_before))";
     if exec(tx.conn, sql, params![lane, at.as_millis()])? > 0 {
@@ -214,7 +216,7 @@ pub(super) fn pending_count(conn: &Connection, tenant: TenantId, work: Work) -> 
 
 /// Whether something of this order key is still in the lane.
 pub(super) fn is_blocked(conn: &Connection, work: Work, lane: i64, order_key: Option<&str>) -> Sql<bool> {
-    let Some(key) = order_key else { return Ok(false) };
+    let Some(key) = order_key.filter(|_| !planted::is(Bug::OrderIgnored)) else { return Ok(false) };
     Ok(first(conn, work.blocked_sql(), params![lane, key], |_| Ok(()))?.is_some())
 }
 
@@ -261,7 +263,7 @@ fn settle_ring(tx: &Tx<'_>, tenant: TenantId, work: Work) -> Sql<()> {
 fn free_places(tx: &Tx<'_>, lane: &Lane, now: Timestamp) -> Sql<Option<i64>> {
     // A half-open breaker lets one call try.
     let max = if lane.breaker.is_half_open(now) { Some(1) } else { lane.concurrency_max };
-    let Some(max) = max else { return Ok(None) };
+    let Some(max) = max.filter(|_| !planted::is(Bug::ConcurrencyIgnored)) else { return Ok(None) };
     let in_flight: i64 =
         first(tx.conn, lane.work.in_flight_sql(), params![lane.id, now.as_millis()], |row| row.get(0))?.unwrap_or(0);
     Ok(Some((max - in_flight).max(0)))
@@ -313,7 +315,11 @@ pub(super) fn visit<'a>(
     let mut left = max;
     while left > 0 {
         let values = params![work.code(), now.as_millis(), TENANTS_PER_ROUND];
-        let tenants: Vec<TenantId> = all(tx.conn, TURN, values, |row| id(row, 0))?;
+        let mut tenants: Vec<TenantId> = all(tx.conn, TURN, values, |row| id(row, 0))?;
+        if planted::is(Bug::TurnsIgnored) {
+            tenants.sort();
+            tenants.truncate(1);
+        }
         let round = left;
         for (visited, tenant) in tenants.iter().enumerate() {
             let share = left.div_ceil((tenants.len() - visited) as u32);

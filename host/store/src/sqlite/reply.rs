@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 
 use crate::codec;
 use crate::contract::{NewReply, StoreError, StoredAnswer};
+use crate::planted::{self, Bug};
 use crate::sqlite::statement::{Sql, exec, first, packed, time};
 use crate::sqlite::transaction::Tx;
 
@@ -52,6 +53,7 @@ pub(super) fn decide(
 ) -> Sql<Option<StoredAnswer>> {
     let sql = "UPDATE reply SET answer = coalesce(?3, fallback), decided_at = ?4
         WHERE tenant = ?1 AND event = ?2 AND answer IS NULL";
+    let sql = if planted::is(Bug::ReplyTwice) { sql.trim_end_matches("AND answer IS NULL") } else { sql };
     let bytes = answer.map(codec::answer);
     let changed = exec(tx.conn, sql, params![tenant.as_bytes(), event.as_bytes(), bytes, now.as_millis()])?;
     tx.effects.replies |= changed > 0;

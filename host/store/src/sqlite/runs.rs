@@ -14,6 +14,7 @@ use creel_webhook::run::{CLAIMS_MAX, RunNext, Verdict};
 use rusqlite::{Row, params};
 
 use crate::contract::{ClaimToken, RunCommit, RunCommitted, RunTicket, StoreError, StoredAnswer};
+use crate::planted::{self, Bug};
 use crate::sqlite::lanes::{self, Lane, Work};
 use crate::sqlite::statement::{Sql, all, exec, first, id, int, time_opt, to_json};
 use crate::sqlite::transaction::Tx;
@@ -42,6 +43,11 @@ pub(super) const DUE: &str =
 const BY_CLAIM: &str =
     "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline
     FROM run WHERE claim = ?1 AND id = ?2";
+
+/// For a planted bug.
+const BY_ANY_CLAIM: &str =
+    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline
+    FROM run WHERE (claim = ?1 OR ended_at IS NULL) AND id = ?2";
 
 const BY_ID: &str =
     "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline
@@ -78,7 +84,7 @@ pub(super) fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, max: u32) ->
     let mut claims = Vec::new();
     lanes::visit(tx, Work::Runs, now, max, |tx, lane, may| {
         let before = claims.len();
-        for claimed in [1, 0] {
+        for claimed in if planted::is(Bug::LeaseForever) { [0, 0] } else { [1, 0] } {
             let want = may - (claims.len() - before) as u32;
             if want > 0 {
                 claim_lane(tx, lane, claimed, now, lease_ms, want, &mut claims)?;
@@ -125,6 +131,12 @@ fn claim_one(tx: &mut Tx<'_>, run: &Live, now: Timestamp, lease_ms: u64) -> Sql<
     let sql = "UPDATE run SET claimed = 1, claim = ?3, claims = claims + 1, due_at = ?4 WHERE tenant = ?1 AND id = ?2";
     let values = params![run.tenant.as_bytes(), run.id.as_bytes(), token, lease_until.as_millis()];
     exec(tx.conn, sql, values)?;
+    if planted::is(Bug::ReleaseEarly) {
+        let sql =
+            "UPDATE run SET due_at = ?3 WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL AND due_at IS NULL";
+        exec(tx.conn, sql, params![run.lane, run.order_key, now.as_millis()])?;
+        lanes::touch(tx, run.lane, run.tenant, Work::Runs, now)?;
+    }
     Ok(RunTicket {
         run: run.id,
         claim: ClaimToken(token as u64),
@@ -157,7 +169,7 @@ fn end_undecided(tx: &mut Tx<'_>, run: &Live, verdict: Verdict, reason: &str, no
 
 /// What follows when a run is over: one less is pending, and the next of its order key is due.
 fn left_line(tx: &mut Tx<'_>, run: &Live, now: Timestamp) -> Sql<()> {
-    lanes::pending(tx, run.tenant, Work::Runs, -1, None)?;
+    lanes::pending(tx, run.tenant, Work::Runs, if planted::is(Bug::PendingLeaks) { 0 } else { -1 }, None)?;
     let Some(key) = &run.order_key else { return Ok(()) };
     if exec(tx.conn, PROMOTE, params![run.lane, key, now.as_millis()])? > 0 {
         lanes::touch(tx, run.lane, run.tenant, Work::Runs, now)?;
@@ -181,15 +193,17 @@ pub(super) fn end_unanswered(tx: &mut Tx<'_>, tenant: TenantId, run: RunId, now:
 /// Stores how a run ended and what follows.
 pub(super) fn commit(tx: &mut Tx<'_>, commit: &RunCommit) -> Sql<RunCommitted> {
     let now = tx.now(commit.now);
-    let found = first(tx.conn, BY_CLAIM, params![int(commit.claim.0), commit.run.as_bytes()], live)?;
+    let by_claim = if planted::is(Bug::TokenUnchecked) { BY_ANY_CLAIM } else { BY_CLAIM };
+    let found = first(tx.conn, by_claim, params![int(commit.claim.0), commit.run.as_bytes()], live)?;
     let Some(run) = found else { return Ok(RunCommitted::Stale) };
     let over = commit.next == RunNext::End;
     let (verdict, answer) =
         if over && run.mode == Mode::Reply { decide_reply(tx, &run, commit, now)? } else { (commit.verdict, None) };
-    let keeps_calls = over && (verdict != Verdict::Late || commit.keep_late);
+    let keeps_calls = over && (verdict != Verdict::Late || commit.keep_late || planted::is(Bug::LateKept));
     let calls = if keeps_calls { commit.calls.as_slice() } else { &[] };
     let origin = deliveries::Origin { tenant: run.tenant, run: run.id, event: run.event };
     let numbers = deliveries::insert(tx, origin, calls, now)?;
+    tx.split(Bug::HalfDecision)?;
     let late = verdict != commit.verdict;
     let reason = if late { Some(LATE) } else { commit.reason.as_deref() };
     update(tx, &run, commit, Judged { verdict, reason }, &numbers, now)?;
@@ -256,6 +270,10 @@ fn update(tx: &Tx<'_>, run: &Live, commit: &RunCommit, judged: Judged<'_>, numbe
         judged.verdict.is_host_failure()
     ];
     exec(tx.conn, sql, values)?;
+    if planted::is(Bug::CommitTwice) && due_at.is_some() {
+        let sql = "UPDATE run SET claimed = 1, claim = ?3 WHERE tenant = ?1 AND id = ?2";
+        exec(tx.conn, sql, params![run.tenant.as_bytes(), run.id.as_bytes(), int(commit.claim.0)])?;
+    }
     Ok(())
 }
 

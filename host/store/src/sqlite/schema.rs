@@ -14,6 +14,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::StoreError;
+use crate::planted::{self, Bug};
 use crate::sqlite::statement::Sql;
 
 /// "CREL": the mark of our files.
@@ -81,7 +82,8 @@ pub(super) fn writer(path: &Path, new: bool) -> Sql<Connection> {
         check(path, pragma(&conn, "application_id")?, pragma(&conn, "user_version")?)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     }
-    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")?;
+    let synchronous = if planted::is(Bug::SynchronousOff) { "OFF" } else { "FULL" };
+    conn.execute_batch(&format!("PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON"))?;
     migrate(&mut conn)?;
     // The limit is above what the log grows to under load: cutting it there would make every commit after it allocate
     // its blocks again.

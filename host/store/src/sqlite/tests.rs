@@ -125,6 +125,16 @@ fn claims_do_not_scan() {
     }
 }
 
+#[tokio::test]
+async fn a_ping_reaches_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let log = || std::fs::metadata(dir.path().join("creel.db-wal")).unwrap().len();
+    let before = log();
+    store.ping().await.unwrap();
+    assert!(log() > before, "a disk that fails would not be noticed");
+}
+
 /// VM steps of every statement that finds something to claim, run once.
 fn steps(conn: &Connection, lane: i64) -> Vec<i32> {
     let mut steps = Vec::new();

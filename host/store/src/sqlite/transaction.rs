@@ -10,6 +10,8 @@ use creel_webhook::clock::Timestamp;
 use rusqlite::Connection;
 
 use crate::contract::Wakeups;
+use crate::planted::{self, Bug};
+use crate::sqlite::statement::Sql;
 
 /// What is to be raised after the commit.
 #[derive(Debug, Clone, Copy, Default)]
@@ -74,7 +76,7 @@ impl Shared {
             (effects.replies, &self.wakeups.replies),
         ];
         for (raise, notify) in wanted {
-            if raise {
+            if raise && !planted::is(Bug::WakeupLost) {
                 // A permit for whoever looks next, and a shout for all who wait now.
                 notify.notify_one();
                 notify.notify_waiters();
@@ -119,6 +121,14 @@ impl Tx<'_> {
         let token = self.memory.next_claim;
         self.memory.next_claim += 1;
         token
+    }
+
+    /// For planted bugs: commits what the item has written so far, as two transactions would.
+    pub(super) fn split(&self, bug: Bug) -> Sql<()> {
+        if planted::is(bug) {
+            self.conn.execute_batch("COMMIT; BEGIN IMMEDIATE; SAVEPOINT item")?;
+        }
+        Ok(())
     }
 
     /// Bytes in use: pages of the file without the free ones.

@@ -5,6 +5,7 @@
 use creel_webhook::clock::Timestamp;
 use rusqlite::{Connection, params};
 
+use crate::planted::{self, Bug};
 use crate::sqlite::reply;
 use crate::sqlite::runs;
 use crate::sqlite::statement::{Sql, all, exec, id};
@@ -27,7 +28,8 @@ pub(super) fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Sql<bool> {
     let now = tx.now(now);
     let sql = "DELETE FROM dedup WHERE (tenant, source, hash) IN
         (SELECT tenant, source, hash FROM dedup WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
-    let keys = exec(tx.conn, sql, params![now.as_millis(), STEP_ROWS])?;
+    let forgotten_ms = if planted::is(Bug::DedupForgotten) { i64::MAX / 2 } else { 0 };
+    let keys = exec(tx.conn, sql, params![now.as_millis() + forgotten_ms, STEP_ROWS])?;
     let sql = "UPDATE secret SET previous = NULL, previous_until = NULL WHERE previous_until <= ?1";
     let secrets = exec(tx.conn, sql, [now.as_millis()])?;
     tx.effects.control |= secrets > 0;
@@ -67,14 +69,19 @@ pub(super) fn boot(conn: &mut Connection) -> Sql<i64> {
         "UPDATE lane SET ready_at = 0 WHERE paused = 0 AND ready_at IS NOT NULL",
         "UPDATE ring SET ready_at = 0 WHERE ready_at IS NOT NULL",
     ] {
+        if planted::is(Bug::BootKeepsClaims) && sql.contains("claimed = 0") {
+            continue;
+        }
         transaction.execute(sql, [])?;
     }
     transaction.commit()?;
     Ok(boot << 40)
 }
 
-/// Writes something, so that the batch's commit has to reach the disk.
+/// Writes something, so that the batch's commit has to reach the disk. There and back: SQLite writes no page for a row
+/// that is overwritten with itself.
 pub(super) fn ping(tx: &mut Tx<'_>) -> Sql<()> {
-    exec(tx.conn, "UPDATE host SET boot = boot WHERE id = 1", [])?;
+    exec(tx.conn, "UPDATE host SET boot = boot + 1 WHERE id = 1", [])?;
+    exec(tx.conn, "UPDATE host SET boot = boot - 1 WHERE id = 1", [])?;
     Ok(())
 }

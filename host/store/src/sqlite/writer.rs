@@ -25,6 +25,7 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::contract::{StoreError, StoreResult};
+use crate::planted::{self, Bug};
 use crate::sqlite::statement::{Fault, Sql, exec};
 use crate::sqlite::transaction::{Effects, Memory, Shared, Tx};
 
@@ -112,9 +113,13 @@ impl Writer {
         }))
         .map_err(|error| failed(&error))?;
         let (queue, items) = mpsc::channel(QUEUE_ITEMS_MAX);
+        let bug = planted::selected();
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || Thread { conn, memory, shared, pages, poked_at: 0, checkpoint }.run(items))
+            .spawn(move || {
+                planted::plant(bug);
+                Thread { conn, memory, shared, pages, poked_at: 0, checkpoint }.run(items);
+            })
             .map_err(|error| failed(&error))?;
         Ok(Writer {
             queue,
@@ -220,7 +225,7 @@ impl Thread {
         }
     }
 
-    fn transaction(&mut self, batch: &mut [Box<dyn Item>]) -> Sql<(Committed, Effects)> {
+    fn transaction(&mut self, batch: &mut Vec<Box<dyn Item>>) -> Sql<(Committed, Effects)> {
         exec(&self.conn, "BEGIN IMMEDIATE", [])?;
         let mut effects = Effects::default();
         for item in batch.iter_mut() {
@@ -231,10 +236,13 @@ impl Thread {
                 effects = effects.and(tx.effects);
             } else if self.conn.is_autocommit() {
                 return Err(StoreError::Failed("the database ended the transaction".to_owned()).into());
-            } else {
+            } else if !planted::is(Bug::SavepointKept) {
                 exec(&self.conn, "ROLLBACK TO item", [])?;
             }
             exec(&self.conn, "RELEASE item", [])?;
+        }
+        if planted::is(Bug::AnswerBeforeCommit) {
+            batch.drain(..).for_each(|item| item.finish(Ok(Committed(()))));
         }
         exec(&self.conn, "COMMIT", [])?;
         Ok((Committed(()), effects))

@@ -1,0 +1,530 @@
+//! What must be true, from what the store was asked and what it said.
+//!
+//! The model is not a second store: it keeps what an outside observer knows. After a power cut some of it is unknown
+//! (a commit may or may not have happened), and is learned from what the store says next. Every promise that the store
+//! can break in front of an observer is a sentence here.
+
+use std::collections::BTreeMap;
+
+use creel_store::contract::{
+    Accept, Accepted, DeliveryClaim, DeliveryCommit, FirstAnswer, NewDelivery, RunCommit, RunCommitted, RunTicket,
+    StoredAnswer,
+};
+use creel_webhook::clock::Timestamp;
+use creel_webhook::delivery::{DestinationChange, Next};
+use creel_webhook::id::{DeliveryId, EventId, RouteId, RunId};
+use creel_webhook::route::Mode;
+use creel_webhook::run::{CLAIMS_MAX, RunNext, Verdict};
+
+use crate::script::Item;
+use crate::world::{CONCURRENCY_MAX, Shop};
+
+/// A promise that was broken, as a sentence.
+pub(crate) type Check<T = ()> = Result<T, String>;
+
+/// Fails with a sentence unless something holds.
+macro_rules! hold {
+    ($holds:expr, $($sentence:tt)+) => {
+        if !$holds {
+            return Err(format!($($sentence)+));
+        }
+    };
+}
+pub(crate) use hold;
+
+/// For how long a head that does not end holds those behind it; a later one may pass then.
+const HEAD_HOLDS_MS: u64 = 600_000;
+
+/// Whether something is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// It is not.
+    No,
+    /// A commit said so, and then the power went.
+    Perhaps,
+    /// It is.
+    Yes,
+}
+
+/// What is common to what is claimed and committed.
+#[derive(Debug, Clone)]
+pub(crate) struct Claimable {
+    /// The claim that counts, unless it was committed or given back.
+    pub(crate) token: Option<u64>,
+    lease_until: Timestamp,
+    /// The boot that claimed.
+    boot: u32,
+    /// Claims so far, at most.
+    claims: u32,
+    /// Committed tries: at least and at most.
+    attempts: (u32, u32),
+    /// Not before.
+    pub(crate) due_at: Timestamp,
+    since: Timestamp,
+    /// Whether it is over.
+    pub(crate) over: Over,
+}
+
+impl Claimable {
+    fn new(due_at: Timestamp, now: Timestamp) -> Claimable {
+        let lease_until = Timestamp::default();
+        Claimable { token: None, lease_until, boot: 0, claims: 0, attempts: (0, 0), due_at, since: now, over: Over::No }
+    }
+
+    fn was_claimed(&self) -> bool {
+        self.boot > 0
+    }
+
+    /// Whether so many claims were lost that the store gives it up.
+    fn is_given_up(&self) -> bool {
+        self.claims.saturating_sub(self.attempts.0) >= CLAIMS_MAX
+    }
+
+    /// Whether somebody holds it.
+    pub(crate) fn is_held(&self, boot: u32, now: Timestamp) -> bool {
+        self.token.is_some() && self.boot == boot && now < self.lease_until
+    }
+
+    fn claimed(&mut self, what: &str, token: u64, lease_until: Timestamp, counts: (u32, u32), at: Moment) -> Check {
+        hold!(self.over != Over::Yes, "{what} is over and was claimed");
+        hold!(!self.is_held(at.boot, at.now), "{what} was claimed while another claim holds");
+        hold!(self.token != Some(token), "{what} was claimed twice with one token");
+        hold!(self.due_at <= at.now, "{what} was claimed at {} and is due at {}", at.now, self.due_at);
+        let (claims, attempts) = counts;
+        hold!(
+            (self.attempts.0..=self.attempts.1).contains(&attempts),
+            "{what} has {attempts} attempts by its claim and {:?} commits",
+            self.attempts
+        );
+        (self.token, self.lease_until, self.boot) = (Some(token), lease_until, at.boot);
+        (self.claims, self.attempts, self.over) = (claims, (attempts, attempts), Over::No);
+        Ok(())
+    }
+
+    fn released(&mut self, token: u64, at: Moment) {
+        if self.must_take(token, at) {
+            (self.token, self.due_at) = (None, self.due_at.min(at.now));
+            self.claims -= 1;
+        }
+    }
+
+    /// Whether a commit with this token had to be taken.
+    fn must_take(&self, token: u64, at: Moment) -> bool {
+        self.token == Some(token) && self.boot == at.boot && self.over == Over::No
+    }
+}
+
+/// When something was asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// The time.
+    pub(crate) now: Timestamp,
+    /// The boot.
+    pub(crate) boot: u32,
+}
+
+/// A run that is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    /// Its claims and its end.
+    pub(crate) state: Claimable,
+    /// Whose it is, by place.
+    pub(crate) shop: usize,
+    /// Whether a sender waits for it.
+    pub(crate) waits: bool,
+    /// What keeps it in line: the route and the key.
+    pub(crate) line: Option<(RouteId, u8)>,
+}
+
+/// A call that is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// Its claims and its end.
+    pub(crate) state: Claimable,
+    /// Whose it is, by place.
+    shop: usize,
+    /// Its destination's place.
+    destination: usize,
+    /// What keeps it in line.
+    line: Option<String>,
+    key: String,
+    run: RunId,
+    expires_at: Option<Timestamp>,
+}
+
+/// What an observer knows.
+#[derive(Default)]
+pub(crate) struct Model {
+    /// The tenants.
+    pub(crate) shops: Vec<Shop>,
+    /// What happened at providers, by number.
+    pub(crate) items: Vec<Item>,
+    /// Events that may be or are an item's, each with what its sender is told.
+    pub(crate) candidates: BTreeMap<u32, Vec<(EventId, StoredAnswer)>>,
+    /// The event that an item certainly is.
+    pub(crate) events: BTreeMap<u32, EventId>,
+    /// Items whose sender was told that they are stored.
+    pub(crate) acknowledged: BTreeMap<u32, ()>,
+    /// What senders who wait were told.
+    pub(crate) replies: BTreeMap<EventId, StoredAnswer>,
+    /// Runs.
+    pub(crate) runs: BTreeMap<RunId, Run>,
+    /// Calls.
+    pub(crate) calls: BTreeMap<DeliveryId, Call>,
+    /// Keys that receivers took, with the destination's place.
+    pub(crate) taken: BTreeMap<String, (usize, usize)>,
+    paused: BTreeMap<(usize, usize), bool>,
+    /// Full claims in a row that left out a tenant that had something due.
+    passed: BTreeMap<usize, u32>,
+    turned_at: Timestamp,
+}
+
+impl Model {
+    /// The power went: whoever was about to be claimed may have been.
+    pub(crate) fn crashed(&mut self) {
+        let runs = self.runs.values_mut().map(|run| &mut run.state);
+        let calls = self.calls.values_mut().map(|call| &mut call.state);
+        runs.chain(calls).for_each(|state| state.claims += 1);
+        self.passed.clear();
+    }
+
+    /// The item of an event, by its provider's id.
+    pub(crate) fn item(&self, provider_id: &Option<String>) -> Item {
+        let number =
+            provider_id.as_deref().and_then(|id| id.strip_prefix("item-")).and_then(|n| n.parse::<usize>().ok());
+        self.items[number.expect("events carry an item's name")]
+    }
+
+    /// The item that an event is, or may be.
+    pub(crate) fn item_of(&self, event: EventId) -> Option<Item> {
+        let is_it = |all: &Vec<(EventId, StoredAnswer)>| all.iter().any(|(id, _)| *id == event);
+        self.candidates.iter().find(|(_, all)| is_it(all)).map(|(number, _)| self.items[*number as usize])
+    }
+
+    /// Notes what is about to be sent: after a cut any of it may be stored.
+    pub(crate) fn sending(&mut self, accept: &Accept) {
+        for event in &accept.events {
+            let item = self.item(&event.provider_id);
+            self.candidates.entry(item.number).or_default().push((event.id, accept.answer.clone()));
+        }
+    }
+
+    /// An accept was answered.
+    pub(crate) fn accepted(&mut self, accept: &Accept, accepted: &Accepted, at: Moment) -> Check {
+        let (stored, first, claimed) = match accepted {
+            Accepted::Stored { events, first, reply, .. } => (events.clone(), first.clone(), reply.is_some()),
+            Accepted::Duplicate(first) => (vec![], Some(first.clone()), false),
+            Accepted::OverQuota { .. } => return Ok(()),
+        };
+        for event in &accept.events {
+            let item = self.item(&event.provider_id);
+            if stored.contains(&event.id) {
+                let before = self.events.insert(item.number, event.id);
+                hold!(before.is_none(), "{} was stored as {before:?} and again as {}", item.name(), event.id);
+                for run in &event.runs {
+                    self.queued(item, run.id, run.route, at);
+                    // Nobody runs it; and in a full tenant its neighbour may have ended with it.
+                    if item.waits && !claimed {
+                        let over = if run.reply.is_some() { Over::Yes } else { Over::Perhaps };
+                        self.runs.get_mut(&run.id).expect("it was queued").state.over = over;
+                    }
+                }
+            } else {
+                let others = self.candidates[&item.number].iter().any(|(id, _)| *id != event.id);
+                let within = accept.events.iter().filter(|other| other.provider_id == event.provider_id).count() > 1;
+                hold!(others || within, "{} was told to be a repetition and is none", item.name());
+            }
+            self.acknowledged.insert(item.number, ());
+        }
+        first.map_or(Ok(()), |first| self.told_first(accept, &first))
+    }
+
+    /// A repetition was told what its first was told.
+    fn told_first(&mut self, accept: &Accept, first: &FirstAnswer) -> Check {
+        let items: Vec<Item> = accept.events.iter().map(|event| self.item(&event.provider_id)).collect();
+        let FirstAnswer::Told(answer) = first else { return Ok(()) };
+        let known = |item: &Item| {
+            let own = self.candidates[&item.number].iter().any(|(_, told)| told == answer);
+            let reply = self.candidates[&item.number].iter().find_map(|(event, _)| self.replies.get(event));
+            if item.waits { reply.is_none_or(|told| told == answer) } else { own }
+        };
+        hold!(
+            items.iter().any(known),
+            "a repetition of {items:?} was told {answer:?}, its first was told another thing"
+        );
+        Ok(())
+    }
+
+    fn queued(&mut self, item: Item, run: RunId, route: RouteId, at: Moment) {
+        let waits = route == self.shops[item.shop].routes[2];
+        let line = item.order.filter(|_| !waits).map(|key| (route, key));
+        let state = Claimable::new(at.now, at.now);
+        self.runs.entry(run).or_insert(Run { state, shop: item.shop, waits, line });
+    }
+
+    /// A sender who waits was told something.
+    pub(crate) fn replied(&mut self, event: EventId, answer: &StoredAnswer) -> Check {
+        let first = self.replies.entry(event).or_insert_with(|| answer.clone());
+        hold!(first == answer, "the reply to {event} was {first:?} and then {answer:?}");
+        Ok(())
+    }
+
+    /// A run was claimed, by a worker or with its accept.
+    pub(crate) fn run_claimed(&mut self, ticket: &RunTicket, item: Item, at: Moment) -> Check {
+        let what = format!("run {} of {}", ticket.run, item.name());
+        self.queued(item, ticket.run, ticket.route, at);
+        let run = &self.runs[&ticket.run];
+        hold!(run.waits == (ticket.mode == Mode::Reply), "{what} changed its mode");
+        if let Some(line) = run.line {
+            for (other, before) in self.runs.range(..ticket.run).filter(|(_, before)| before.line == Some(line)) {
+                hold!(before.state.lets_pass(at), "{what} was claimed before {other} of its key had ended");
+            }
+        }
+        for (id, call) in self.calls.iter_mut().filter(|(_, call)| call.run == ticket.run) {
+            let is_made = call.state.over == Over::No || call.state.was_claimed();
+            hold!(!is_made, "{what} is run though its {id} is made");
+            // Its decision was not committed, so its calls are nowhere.
+            call.state.over = Over::Yes;
+        }
+        let run = self.runs.get_mut(&ticket.run).expect("it was queued");
+        let counts = (ticket.claims, ticket.attempts);
+        run.state.claimed(&what, ticket.claim.0, ticket.lease_until, counts, at)
+    }
+
+    /// A run's commit is about to be asked for: from here on it may have happened.
+    pub(crate) fn run_committing(&mut self, commit: &RunCommit, at: Moment) {
+        let Some(run) = self.runs.get_mut(&commit.run) else { return };
+        if !run.state.must_take(commit.claim.0, at) {
+            return;
+        }
+        run.state.attempts.1 += 1;
+        if commit.next == RunNext::End {
+            run.state.over = Over::Perhaps;
+        }
+        let shop = run.shop;
+        for call in &commit.calls {
+            self.decided(commit.run, shop, call, Over::Perhaps, at);
+        }
+    }
+
+    fn decided(&mut self, run: RunId, shop: usize, call: &NewDelivery, over: Over, at: Moment) {
+        let destinations = self.shops[shop].destinations;
+        let destination =
+            destinations.iter().position(|id| *id == call.destination).expect("a destination of the shop");
+        let mut state = Claimable::new(call.due_at, at.now);
+        state.over = over;
+        let (line, key, expires_at) = (call.order_key.clone(), call.key.clone(), call.expires_at);
+        self.calls.insert(call.id, Call { state, shop, destination, line, key, run, expires_at });
+    }
+
+    /// A run's commit was answered. `before` is the run as it was when that was asked for.
+    pub(crate) fn run_committed(&mut self, commit: &RunCommit, told: &RunCommitted, before: Run, at: Moment) -> Check {
+        let what = format!("run {}", commit.run);
+        let must = before.state.must_take(commit.claim.0, at);
+        let RunCommitted::Stored { verdict, .. } = told else {
+            let given_up = before.waits || before.state.is_given_up();
+            hold!(!must || given_up, "{what} is held, and its commit was called stale");
+            if let Some(run) = self.runs.get_mut(&commit.run).filter(|_| must) {
+                run.state.over = Over::Yes;
+            }
+            return Ok(());
+        };
+        hold!(must, "{what} took a commit with a claim that is not its own: {:?}", before.state);
+        let kept = commit.next == RunNext::End && (*verdict != Verdict::Late || commit.keep_late);
+        for call in &commit.calls {
+            let state = &mut self.calls.get_mut(&call.id).expect("it was noted").state;
+            state.over = if kept { Over::No } else { Over::Yes };
+        }
+        let run = self.runs.get_mut(&commit.run).expect("it was noted");
+        run.state.token = None;
+        run.state.attempts = (before.state.attempts.0 + 1, before.state.attempts.0 + 1);
+        match commit.next {
+            RunNext::End => run.state.over = Over::Yes,
+            RunNext::Again(due_at) => (run.state.over, run.state.due_at) = (Over::No, due_at),
+        }
+        Ok(())
+    }
+
+    /// A call was claimed.
+    pub(crate) fn call_claimed(&mut self, claim: &DeliveryClaim, lease_ms: u64, at: Moment) -> Check {
+        let what = format!("call {}", claim.id);
+        let call = self.calls.get(&claim.id).ok_or_else(|| format!("{what} is made and nobody decided it"))?.clone();
+        hold!(call.key == claim.key, "{what} changed its key");
+        hold!(call.expires_at.is_none_or(|expires_at| at.now < expires_at), "{what} had expired when it was claimed");
+        let place = (call.shop, call.destination);
+        hold!(self.paused.get(&place) != Some(&true), "{what} was claimed though its destination is paused");
+        if let Some(line) = &call.line {
+            let ahead = self.calls.range(..claim.id).filter(|(_, other)| other.place() == place);
+            for (other, before) in ahead.filter(|(_, before)| before.line.as_ref() == Some(line)) {
+                let passes = before.state.lets_pass(at) || before.has_expired(at);
+                hold!(passes, "{what} was claimed before {other} of its key had ended");
+            }
+        }
+        let held =
+            self.calls.values().filter(|call| call.place() == place && call.state.is_held(at.boot, at.now)).count();
+        hold!(held < CONCURRENCY_MAX[call.destination] as usize, "{what} is one too many on its way to {place:?}");
+        // What was decided by a commit that nobody heard of is decided.
+        let run = self.runs.get_mut(&call.run).ok_or_else(|| format!("{what} belongs to no run"))?;
+        hold!(run.state.over != Over::No, "{what} is made though its run is not over");
+        run.state.over = Over::Yes;
+        run.state.attempts.0 = run.state.attempts.1;
+        let call = self.calls.get_mut(&claim.id).expect("it was there");
+        if call.state.over == Over::Perhaps && !call.state.was_claimed() {
+            call.state.over = Over::No;
+        }
+        let counts = (claim.claims, claim.attempts);
+        call.state.claimed(&what, claim.claim.0, at.now.plus_ms(lease_ms), counts, at)
+    }
+
+    /// A call's commit is about to be asked for.
+    pub(crate) fn call_committing(&mut self, commit: &DeliveryCommit, at: Moment) {
+        let Some(call) = self.calls.get_mut(&commit.id).filter(|call| call.state.must_take(commit.claim.0, at)) else {
+            return;
+        };
+        if commit.next != Next::Held {
+            call.state.attempts.1 += 1;
+        }
+        if matches!(commit.next, Next::Delivered | Next::Dead { .. }) {
+            call.state.over = Over::Perhaps;
+        }
+        if commit.destination.is_some() {
+            let place = call.place();
+            self.paused.remove(&place);
+        }
+    }
+
+    /// A call's commit was answered; `before` as in [`Model::run_committed`].
+    pub(crate) fn call_committed(
+        &mut self,
+        commit: &DeliveryCommit,
+        is_stored: bool,
+        before: Call,
+        at: Moment,
+    ) -> Check {
+        let what = format!("call {}", commit.id);
+        let must = before.state.must_take(commit.claim.0, at);
+        hold!(must || !is_stored, "{what} took a commit with a claim that is not its own");
+        let ended = before.state.is_given_up() || before.has_expired(at);
+        hold!(is_stored || !must || ended, "{what} is held, and its commit was called stale");
+        if !is_stored {
+            if let Some(call) = self.calls.get_mut(&commit.id).filter(|_| must) {
+                call.state.over = Over::Yes;
+            }
+            return Ok(());
+        }
+        let place = before.place();
+        let call = self.calls.get_mut(&commit.id).expect("it was noted");
+        call.state.token = None;
+        let attempts = before.state.attempts.0 + u32::from(commit.next != Next::Held);
+        call.state.attempts = (attempts, attempts);
+        match &commit.next {
+            Next::Delivered | Next::Dead { .. } => call.state.over = Over::Yes,
+            Next::Again { at } => call.state.due_at = *at,
+            Next::Held => call.state.claims -= 1,
+        }
+        if matches!(commit.destination, Some(DestinationChange::Pause { .. })) {
+            self.paused.insert(place, true);
+        }
+        Ok(())
+    }
+
+    /// A run's claim was given back, if that was heard of; then it was never made.
+    pub(crate) fn run_released(&mut self, ticket: &RunTicket, is_known: bool, at: Moment) {
+        if let Some(run) = self.runs.get_mut(&ticket.run).filter(|_| is_known) {
+            run.state.released(ticket.claim.0, at);
+        }
+    }
+
+    /// The same of a call's.
+    pub(crate) fn call_released(&mut self, claim: &DeliveryClaim, is_known: bool, at: Moment) {
+        if let Some(call) = self.calls.get_mut(&claim.id).filter(|_| is_known) {
+            call.state.released(claim.claim.0, at);
+        }
+    }
+
+    /// A person paused or resumed a destination; `None` is "perhaps".
+    pub(crate) fn paused(&mut self, place: (usize, usize), paused: Option<bool>) {
+        match paused {
+            Some(paused) => self.paused.insert(place, paused),
+            None => self.paused.remove(&place),
+        };
+    }
+
+    /// A receiver took a call.
+    pub(crate) fn took(&mut self, claim: &DeliveryClaim) -> Check {
+        let place = self.calls[&claim.id].place();
+        let before = self.taken.insert(claim.key.clone(), place);
+        hold!(before.is_none_or(|before| before == place), "two calls go out under one key {}", claim.key);
+        Ok(())
+    }
+
+    /// Runs that a killed host held and that nobody can have ended: the next boot has to give them out at once.
+    pub(crate) fn lost(&self, boot: u32, now: Timestamp) -> Vec<RunId> {
+        let lost = self.runs.iter().filter(|(_, run)| {
+            run.state.is_held(boot, now) && run.state.over == Over::No && !run.waits && !run.state.is_given_up()
+        });
+        lost.map(|(id, _)| *id).collect()
+    }
+
+    /// Tenants with a run that could be claimed now, whatever else there is.
+    pub(crate) fn claimable(&self, at: Moment) -> Vec<usize> {
+        let due = |run: &&Run| run.is_plain() && run.state.due_at <= at.now && !run.state.is_held(at.boot, at.now);
+        let mut shops: Vec<usize> = self.runs.values().filter(due).map(|run| run.shop).collect();
+        shops.sort_unstable();
+        shops.dedup();
+        shops
+    }
+
+    /// A claim gave as much as was asked for. `due` had something, `served` got something. Within one millisecond there
+    /// is no order of waiting.
+    pub(crate) fn turns(&mut self, due: &[usize], served: &[usize], at: Moment) -> Check {
+        self.passed.retain(|shop, _| due.contains(shop) && !served.contains(shop));
+        let moved = std::mem::replace(&mut self.turned_at, at.now) < at.now;
+        for shop in due.iter().filter(|shop| moved && !served.contains(shop)) {
+            let passed = self.passed.entry(*shop).or_default();
+            *passed += 1;
+            // A claim of one visits the lane that waits longest, and may spend its turn on what is given up: each lane
+            // of each tenant may come first, and that twice.
+            let lanes = 2 * (self.shops.len() * 3) as u32;
+            hold!(*passed <= lanes, "tenant {shop} starves: {passed} claims passed it over");
+        }
+        Ok(())
+    }
+
+    /// When the first run or call that waits for nothing but its time is due, with some patience for calls: breakers
+    /// hold them.
+    pub(crate) fn earliest(&self, at: Moment) -> Option<(Timestamp, String)> {
+        let when = |state: &Claimable| {
+            if state.is_held(at.boot, at.now) { state.due_at.max(state.lease_until) } else { state.due_at }
+        };
+        let runs = self.runs.iter().filter(|(_, run)| run.is_plain());
+        let runs = runs.map(|(id, run)| (when(&run.state), format!("run {id}")));
+        let calls = self.calls.iter().filter(|(_, call)| call.line.is_none() && call.state.over == Over::No);
+        let calls = calls.map(|(id, call)| (when(&call.state).plus_ms(HEAD_HOLDS_MS), format!("call {id}")));
+        runs.chain(calls).min()
+    }
+}
+
+impl Claimable {
+    /// Whether those behind it may go.
+    fn lets_pass(&self, at: Moment) -> bool {
+        self.over != Over::No || self.is_given_up() || at.now.since_ms(self.since) >= HEAD_HOLDS_MS
+    }
+}
+
+impl Run {
+    /// Whether it certainly waits, and for nothing but its time.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.line.is_none() && !self.waits && self.state.over == Over::No && !self.state.is_given_up()
+    }
+}
+
+impl Call {
+    fn has_expired(&self, at: Moment) -> bool {
+        self.expires_at.is_some_and(|expires_at| expires_at <= at.now)
+    }
+
+    fn place(&self) -> (usize, usize) {
+        (self.shop, self.destination)
+    }
+}

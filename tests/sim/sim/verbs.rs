@@ -1,0 +1,207 @@
+//! Verbs, asked one at a time or so that they become one batch, and what follows from what they are told.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use creel_store::contract::{
+    Accept, Accepted, DeliveryCommit, DeliveryCommitted, FirstAnswer, RunCommit, RunCommitted, Store, StoreResult,
+};
+use creel_store::sqlite::SqliteStore;
+use creel_webhook::id::EventId;
+use creel_webhook::run::RunNext;
+
+use super::{Message, Sim, Waiting};
+use crate::model::{Call, Check, Run, hold};
+
+/// A verb that may be one of a batch.
+pub(super) enum Asked {
+    Accept(usize, Box<Accept>),
+    /// An accept that cannot be stored: its last event has the id of another.
+    Bad(Box<Accept>),
+    Run(Box<RunCommit>, Run, EventId),
+    Call(Box<DeliveryCommit>, Call),
+}
+
+/// What it was told.
+enum Told {
+    Accept(Accepted),
+    Run(RunCommitted),
+    Call(DeliveryCommitted),
+}
+
+impl Sim {
+    fn noting(&mut self, asked: &Asked) {
+        let at = self.at();
+        match asked {
+            Asked::Accept(_, accept) => self.model.sending(accept),
+            Asked::Bad(_) => {}
+            Asked::Run(commit, ..) => self.model.run_committing(commit, at),
+            Asked::Call(commit, _) => self.model.call_committing(commit, at),
+        }
+    }
+
+    pub(super) async fn ask(&mut self, asked: Asked) -> Check {
+        self.noting(&asked);
+        let told = put(self.store.clone(), &asked).await;
+        self.heard(asked, told)
+    }
+
+    /// Several verbs at once: queued while a commit is held, so that the writer takes all of them together.
+    pub(super) async fn burst(&mut self) -> Check {
+        let mut all = Vec::new();
+        let message = self.message();
+        for _ in 0..self.dice.below(3) {
+            let accept = Box::new(self.accept_of(message));
+            all.push(Asked::Accept(message, accept));
+        }
+        if let Some(bad) = self.bad_accept().filter(|_| self.dice.one_in(2)) {
+            all.push(bad);
+        }
+        if !self.jobs.is_empty() {
+            let ticket = self.jobs.remove(0);
+            all.extend(self.run_commit(&ticket));
+        }
+        if !self.sent.is_empty() {
+            let (claim, answer) = self.sent.remove(0);
+            all.push(self.call_commit(&claim, answer));
+        }
+        let other = self.message();
+        let accept = Box::new(self.accept_of(other));
+        all.push(Asked::Accept(other, accept));
+        all.iter().for_each(|asked| self.noting(asked));
+        let (store, disk) = (self.store.clone(), self.mounted.disk.clone());
+        disk.hold();
+        let first = Begun::new(async { store.ping().await });
+        disk.wait_held();
+        let verbs: Vec<_> = all.iter().map(|asked| Begun::new(put(self.store.clone(), asked))).collect();
+        disk.let_go();
+        let pinged = first.end().await;
+        let mut told = Vec::new();
+        for verb in verbs {
+            told.push(verb.end().await);
+        }
+        self.known("ping", pinged)?;
+        all.into_iter().zip(told).try_for_each(|(asked, told)| self.heard(asked, told))
+    }
+
+    /// A message of two new items whose second event has an id that is taken: nothing of it may be stored.
+    fn bad_accept(&mut self) -> Option<Asked> {
+        let number = self.model.events.iter().find(|(number, _)| self.model.items[**number as usize].shop == 0)?;
+        let taken = *number.1;
+        let (first, second) = (self.item(0, false), self.item(0, false));
+        self.messages.push(Message {
+            number: self.messages.len() as u32,
+            items: vec![first, second],
+            acknowledged: false,
+        });
+        let mut accept = self.accept_of(self.messages.len() - 1);
+        accept.pending_runs_max = 100_000;
+        accept.events[1].id = taken;
+        Some(Asked::Bad(Box::new(accept)))
+    }
+
+    fn heard(&mut self, asked: Asked, told: StoreResult<Told>) -> Check {
+        let at = self.at();
+        if let Asked::Bad(_) = &asked {
+            self.listen();
+            hold!(told.is_err(), "a second event of one id was stored");
+            return Ok(());
+        }
+        let what = match &asked {
+            Asked::Accept(message, _) => format!("accept of message {message}"),
+            Asked::Bad(_) => String::new(),
+            Asked::Run(commit, ..) => format!("commit of {} as {:?}", commit.run, commit.verdict),
+            Asked::Call(commit, _) => format!("commit of {} as {:?}", commit.id, commit.next),
+        };
+        let Some(told) = self.known(&what, told)? else { return Ok(()) };
+        match (asked, told) {
+            (Asked::Accept(message, accept), Told::Accept(accepted)) => {
+                self.note(format_args!("{what}: {accepted:?}"));
+                self.model.accepted(&accept, &accepted, at)?;
+                self.answered(message, &accept, accepted)
+            }
+            (Asked::Run(commit, before, event), Told::Run(committed)) => {
+                self.note(format_args!("{what}: {committed:?}"));
+                let ended = commit.next == RunNext::End;
+                self.model.run_committed(&commit, &committed, before, at)?;
+                match committed {
+                    RunCommitted::Stored { answer: Some(answer), .. } if ended => self.model.replied(event, &answer),
+                    _ => Ok(()),
+                }
+            }
+            (Asked::Call(commit, before), Told::Call(committed)) => {
+                self.note(format_args!("{what}: {committed:?}"));
+                self.model.call_committed(&commit, committed == DeliveryCommitted::Stored, before, at)
+            }
+            _ => Err("a verb was told what another asked".to_owned()),
+        }
+    }
+
+    /// What follows from an accept's answer.
+    fn answered(&mut self, message: usize, accept: &Accept, accepted: Accepted) -> Check {
+        let at = self.at();
+        let tenant = accept.tenant;
+        let waits = self.messages[message].items[0].waits;
+        let first = match accepted {
+            Accepted::OverQuota { .. } => return Ok(()),
+            Accepted::Stored { reply: Some(ticket), .. } => {
+                let item = self.model.item(&accept.events[0].provider_id);
+                self.model.run_claimed(&ticket, item, at)?;
+                let deadline = ticket.deadline.unwrap_or(self.now);
+                self.waiting.push(Waiting { tenant, event: ticket.event, deadline });
+                self.jobs.push(ticket);
+                None
+            }
+            Accepted::Stored { first, .. } => first,
+            Accepted::Duplicate(first) => Some(first),
+        };
+        self.messages[message].acknowledged = true;
+        match first {
+            Some(FirstAnswer::Pending { event, deadline }) => self.waiting.push(Waiting { tenant, event, deadline }),
+            Some(FirstAnswer::Told(answer)) if waits => {
+                let number = self.messages[message].items[0].number;
+                if let Some(event) = self.model.events.get(&number) {
+                    return self.model.replied(*event, &answer);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// A verb that was asked and not waited for.
+struct Begun<'a, T> {
+    verb: Pin<Box<dyn Future<Output = T> + 'a>>,
+    told: Option<T>,
+}
+
+impl<'a, T> Begun<'a, T> {
+    /// Asks: the first poll queues a verb.
+    fn new(verb: impl Future<Output = T> + 'a) -> Self {
+        let mut verb: Pin<Box<dyn Future<Output = T> + 'a>> = Box::pin(verb);
+        let told = match verb.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(told) => Some(told),
+            Poll::Pending => None,
+        };
+        Begun { verb, told }
+    }
+
+    /// Waits for what it is told.
+    async fn end(self) -> T {
+        match self.told {
+            Some(told) => told,
+            None => self.verb.await,
+        }
+    }
+}
+
+/// Asks a verb.
+async fn put(store: Arc<SqliteStore>, asked: &Asked) -> StoreResult<Told> {
+    match asked {
+        Asked::Accept(_, accept) | Asked::Bad(accept) => store.accept(accept.as_ref().clone()).await.map(Told::Accept),
+        Asked::Run(commit, ..) => store.run_commit(commit.as_ref().clone()).await.map(Told::Run),
+        Asked::Call(commit, _) => store.delivery_commit(commit.as_ref().clone()).await.map(Told::Call),
+    }
+}

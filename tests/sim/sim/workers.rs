@@ -1,0 +1,133 @@
+//! What workers do: claim runs, run the plugin's script, commit; or forget, or commit again, or too late.
+
+use creel_store::contract::{NewDelivery, RunCommit, RunTicket, Store};
+use creel_webhook::decision::{DecidedCall, Decision, Ground, OutcomeLimits, decide};
+use creel_webhook::route::Mode;
+use creel_webhook::run::{RunNext, Usage, Verdict, run_next};
+
+use super::verbs::Asked;
+use super::{RUN_LEASE_MS, Sim};
+use crate::model::Check;
+use crate::script::{Item, answer};
+
+impl Sim {
+    pub(super) async fn claim_runs(&mut self) -> Check {
+        let max = self.dice.of(&[1, 2, 8]);
+        self.claim_runs_upto(max).await.map(|_| ())
+    }
+
+    /// Claims; says how many were given, `None` when the power went.
+    pub(crate) async fn claim_runs_upto(&mut self, max: u32) -> Check<Option<usize>> {
+        let (at, told) = (self.at(), self.told_time());
+        let due = self.model.claimable(at);
+        let claimed = self.store.run_claim(told, RUN_LEASE_MS, max).await;
+        let Some(claims) = self.known("claim of runs", claimed)? else { return Ok(None) };
+        self.looked[0] = told;
+        let mut served = Vec::new();
+        for claim in &claims {
+            let item = self.model.item(&claim.event.provider_id);
+            served.push(item.shop);
+            self.model.run_claimed(&claim.ticket, item, at)?;
+            self.note(format_args!("claimed {} of tenant {}", claim.ticket.run, item.shop));
+            self.jobs.push(claim.ticket.clone());
+        }
+        if claims.len() as u32 == max {
+            self.model.turns(&due, &served, at)?;
+        }
+        Ok(Some(claims.len()))
+    }
+
+    pub(super) async fn finish_run(&mut self) -> Check {
+        if self.jobs.is_empty() {
+            return Ok(());
+        }
+        let place = self.dice.below(self.jobs.len() as u64) as usize;
+        let ticket = self.jobs[place].clone();
+        // Some commit again what they have committed, some are never heard of again.
+        if !self.dice.one_in(6) {
+            self.jobs.remove(place);
+            if self.dice.one_in(12) {
+                return Ok(());
+            }
+        }
+        self.finish(&ticket).await
+    }
+
+    /// Runs the plugin and commits.
+    pub(crate) async fn finish(&mut self, ticket: &RunTicket) -> Check {
+        match self.run_commit(ticket) {
+            Some(asked) => self.ask(asked).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What is in hand, to be worked off.
+    pub(crate) fn take_jobs(&mut self) -> Vec<RunTicket> {
+        std::mem::take(&mut self.jobs)
+    }
+
+    /// The commit of a claim, with what is known of its run before.
+    pub(super) fn run_commit(&mut self, ticket: &RunTicket) -> Option<Asked> {
+        let before = self.model.runs.get(&ticket.run)?.clone();
+        let item = self.model.item_of(ticket.event)?;
+        let shop = self.world.shops[item.shop];
+        let route = shop.routes.iter().position(|route| *route == ticket.route)?;
+        let verdict = item.verdict(route, ticket.attempts);
+        let next = match ticket.mode {
+            Mode::Ack => run_next(verdict, ticket.attempts, ticket.failures, 700, self.now),
+            Mode::Reply => RunNext::End,
+        };
+        let decision = if verdict == Verdict::Done { self.decide(ticket, item, route) } else { None };
+        let reply = decision.as_ref().and_then(|decision| decision.reply.clone());
+        let calls = decision.into_iter().flat_map(|decision| decision.calls);
+        let calls = calls.map(|call| self.delivery_of(call)).collect();
+        let commit = RunCommit {
+            run: ticket.run,
+            claim: ticket.claim,
+            now: self.told_time(),
+            verdict,
+            reason: None,
+            deployment: Some(1),
+            usage: Usage::default(),
+            log: vec![],
+            next,
+            calls,
+            reply: reply
+                .map(|reply| answer(reply.status, String::from_utf8_lossy(&reply.body.unwrap_or_default()).into())),
+            keep_late: item.keeps_late(),
+        };
+        Some(Asked::Run(Box::new(commit), before, ticket.event))
+    }
+
+    /// The plugin's outcome by the real rules.
+    pub(super) fn decide(&self, ticket: &RunTicket, item: Item, route: usize) -> Option<Decision> {
+        let shop = self.world.shops[item.shop];
+        let ground = Ground {
+            event: ticket.event,
+            route: ticket.route,
+            now: self.now,
+            granted: &["d0".to_owned(), "d1".to_owned()],
+            destination: &|name| name.strip_prefix('d')?.parse::<usize>().ok().map(|place| shop.destinations[place]),
+            limits: OutcomeLimits::default(),
+        };
+        decide(item.outcome(route), &ground).ok()
+    }
+
+    pub(super) fn delivery_of(&mut self, call: DecidedCall) -> NewDelivery {
+        NewDelivery {
+            id: self.id(),
+            index: call.index,
+            destination: call.destination,
+            key: call.key,
+            method: call.method,
+            path: call.path,
+            headers: call.headers,
+            body: call.body,
+            order_key: call.order_key,
+            due_at: call.due_at,
+            expires_at: call.expires_at,
+            on_result: call.on_result,
+            attributes: call.attributes,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What is configured before a simulation begins: three tenants, each with a source, three routes and two destinations.
+
+use std::sync::OnceLock;
+
+use creel_store::contract::Store;
+use creel_store::sqlite::{Options, SqliteStore};
+use creel_webhook::clock::Timestamp;
+use creel_webhook::destination::{Destination, Kind};
+use creel_webhook::id::{DestinationId, Id, Kind as IdKind, PluginId, RouteId, SourceId, TenantId};
+use creel_webhook::plugin::Plugin;
+use creel_webhook::route::{Late, Mode, Route};
+use creel_webhook::source::Source;
+use creel_webhook::tenant::Tenant;
+
+use crate::dice::Dice;
+use crate::disk::{Disk, Image};
+use crate::vfs::Mounted;
+
+/// When simulations begin.
+pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// Tenants.
+pub(crate) const TENANTS: usize = 3;
+
+/// Calls on their way at the same time, by destination.
+pub(crate) const CONCURRENCY_MAX: [u32; 2] = [3, 8];
+
+/// What each destination is, by its place.
+pub(crate) const KINDS: [Kind; 2] = [Kind::Webhook, Kind::Api];
+
+/// Delays before attempts, milliseconds.
+pub(crate) const RETRY_MS: [u64; 5] = [0, 1_000, 5_000, 30_000, 60_000];
+
+/// What a tenant has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shop {
+    /// The tenant.
+    pub(crate) tenant: TenantId,
+    /// Its source.
+    pub(crate) source: SourceId,
+    /// Its plugin.
+    pub(crate) plugin: PluginId,
+    /// Two routes in mode `ack`, and one in mode `reply`.
+    pub(crate) routes: [RouteId; 3],
+    /// A receiver of webhooks and an API.
+    pub(crate) destinations: [DestinationId; 2],
+}
+
+/// What all simulations begin with.
+pub(crate) struct World {
+    /// The tenants.
+    pub(crate) shops: Vec<Shop>,
+    /// The store's files with all of it.
+    pub(crate) image: Image,
+}
+
+/// An id from a number; later numbers sort later.
+pub(crate) fn id<K: IdKind>(number: u64) -> Id<K> {
+    let mut entropy = [0; 10];
+    entropy[2..].copy_from_slice(&number.to_be_bytes());
+    Id::new(START.plus_ms(number), entropy)
+}
+
+/// The world, made once by the real store on a disk that never fails.
+pub(crate) fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(make())
+    })
+}
+
+async fn make() -> World {
+    let mounted = Mounted::new(Disk::new(&Image::new(), Dice::default()));
+    let store = SqliteStore::open(mounted.database(), Options::default()).expect("the store opens");
+    let mut shops = Vec::new();
+    for tenant in 0..TENANTS as u64 {
+        let first = 1 + tenant * 10;
+        let shop = Shop {
+            tenant: id(first),
+            source: id(first + 1),
+            plugin: id(first + 2),
+            routes: [id(first + 3), id(first + 4), id(first + 5)],
+            destinations: [id(first + 6), id(first + 7)],
+        };
+        fill(&store, shop, &format!("shop-{tenant}")).await;
+        shops.push(shop);
+    }
+    store.close().await.expect("the store closes");
+    World { shops, image: mounted.disk.survivor() }
+}
+
+async fn fill(store: &SqliteStore, shop: Shop, name: &str) {
+    let tenant = shop.tenant;
+    let row = Tenant { id: tenant, name: name.to_owned(), created_at: START, limits: Default::default() };
+    store.tenant_put(row).await.expect("a tenant");
+    let spec = serde_json::json!({ "name": "s", "preset": "custom" });
+    let spec = serde_json::from_value(spec).expect("a spec");
+    let source = Source { id: shop.source, tenant, token: shop.source.to_string(), paused: false, spec };
+    store.source_put(source).await.expect("a source");
+    let plugin = Plugin { id: shop.plugin, tenant, name: "p".to_owned(), active: None };
+    store.plugin_put(plugin).await.expect("a plugin");
+    for (number, route) in shop.routes.into_iter().enumerate() {
+        let row = Route {
+            id: route,
+            tenant,
+            name: format!("r{number}"),
+            source: shop.source,
+            pattern: "*".parse().expect("a pattern"),
+            plugin: shop.plugin,
+            mode: if number == 2 { Mode::Reply } else { Mode::Ack },
+            late: Late::Drop,
+            paused: false,
+        };
+        store.route_put(row).await.expect("a route");
+    }
+    for (number, destination) in shop.destinations.into_iter().enumerate() {
+        let spec = serde_json::json!({
+            "name": format!("d{number}"),
+            "url": "https://receiver.example/",
+            "kind": KINDS[number],
+            "retry_ms": RETRY_MS,
+            "concurrency_max": CONCURRENCY_MAX[number],
+        });
+        let spec = serde_json::from_value(spec).expect("a spec");
+        let row = Destination { id: destination, tenant, paused: None, disabled: None, spec };
+        store.destination_put(row).await.expect("a destination");
+    }
+}
