@@ -28,6 +28,9 @@ mod duplicates;
 /// Senders that wait: the plugin's answer in time, or a valid one instead.
 mod replies;
 
+/// Each provider that waits, in its own words: answered, too late, cut off.
+mod sync;
+
 /// Plugins that loop, grow, panic, flood and overstep.
 mod hostile;
 

@@ -2,8 +2,9 @@
 //!
 //! A sample is a file `samples/<provider>/<event>.json`: the body as JSON, or a list of pairs for a form. Its name is the
 //! type that the event has, `%`-escaped where a file can't be called so; what follows a `+` tells variants of one type
-//! apart. Everything else is known from the provider's data and the preset: where a type or an id stands in a header it
-//! is put there, ids and times are made new, and the whole is signed with the scheme that verifies it.
+//! apart, and is all of the name where events have no type. Everything else is known from the provider's data and the
+//! preset: where a type or an id stands in a header it is put there, ids and times are made new, and the whole is signed
+//! with the scheme that verifies it.
 //!
 //! `fresh` changes bodies. Nothing here sends anything; samples of a provider whose key nobody else has (Amazon SNS)
 //! don't exist.
