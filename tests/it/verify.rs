@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use creel_webhook::signature::hash::{Algorithm, mac};
 use serde_json::{Value, json};
 
 use crate::harness::host::Host;
@@ -143,6 +144,59 @@ fn a_stuck_person_is_told_what_is_wrong_and_no_secret() {
         said.contains("timestamp_too_old") && said.contains("as of then (--now 1767225600) it is accepted"),
         "{said}"
     );
+}
+
+#[test]
+fn a_scheme_of_ones_own_is_checked_and_explained() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, contents: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, contents).unwrap();
+        path
+    };
+    let signature = hex::encode(mac(Algorithm::HmacSha512, b"a secret of these tests", b"1767225600|{}"));
+    let request = file("request", &format!("POST /in/a HTTP/1.1\nX-Time: 1767225600\nX-Sig: mac={signature}\n\n{{}}"));
+    let secret = file("secret", "a secret of these tests");
+    let judge = |scheme: Value| {
+        let scheme = file("scheme.json", &scheme.to_string());
+        let output = creel(&[
+            "verify",
+            "--scheme-file",
+            text(&scheme),
+            "--secret-file",
+            text(&secret),
+            "--request",
+            text(&request),
+            "--now",
+            "1767225600",
+        ]);
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), said)
+    };
+    let mut own = json!({
+        "kind": "mac", "alg": "hmac-sha512", "sig": {"from": "header:x-sig", "prefix": "mac=", "enc": "hex"},
+        "ts": {"from": "header:x-time", "unit": "s", "past": 60, "future": 60}, "content": "{ts}|{body}"
+    });
+    let (code, said) = judge(own.clone());
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = judge(json!({ "preset": "custom", "scheme": own.clone() }));
+    assert_eq!(code, Some(0), "{said}");
+    own["content"] = json!("{body}|{ts}");
+    let (code, said) = judge(own.clone());
+    assert_eq!(code, Some(1));
+    assert!(said.contains("no_match") && said.contains("not genuine under `custom`"), "{said}");
+    own["alg"] = json!("md5");
+    own["sig"]["enc"] = json!("base32");
+    own["windw"] = json!(5);
+    let (code, said) = judge(own);
+    assert_eq!(code, Some(1));
+    for part in ["`alg`: unknown variant `md5`", "`sig/enc`: unknown variant `base32`", "`windw`: unknown field"] {
+        assert!(said.contains(part), "no {part} in {said}");
+    }
+    let (_, said) = judge(
+        json!({"kind": "mac", "alg": "hmac-sha256", "sig": {"from": "header:x-sig", "enc": "hex"}, "content": "{url}"}),
+    );
+    assert!(said.contains("nothing covers the body"), "{said}");
 }
 
 #[test]

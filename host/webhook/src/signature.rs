@@ -25,6 +25,7 @@
 pub mod coverage;
 pub mod decode;
 pub mod describe;
+pub mod draft;
 pub mod engine;
 pub mod explain;
 pub mod field;

@@ -8,7 +8,7 @@ use creel_store::contract::Control;
 use creel_webhook::id::TenantId;
 use creel_webhook::pointer::Pointer;
 use creel_webhook::preset::{preset, presets};
-use creel_webhook::signature::scheme::Scheme;
+use creel_webhook::signature::scheme::{Scheme, SchemeError};
 use creel_webhook::source::{Source, SourceSpec};
 
 use super::access::Scope;
@@ -126,18 +126,15 @@ pub fn named<'a>(control: &'a Control, tenant: TenantId, name: &str) -> Result<&
 fn check(spec: &SourceSpec) -> Vec<Mistake> {
     let mut mistakes = pointer_mistakes(spec);
     let scheme = match (&spec.scheme, preset(&spec.preset)) {
-        (Some(own), _) => Scheme::parse(own).map_err(|error| {
-            let field = error.field.split('/').map(|part| format!("/{}", escape(part))).collect::<String>();
-            Mistake::new(format!("/scheme{field}"), error.problem)
-        }),
+        (Some(own), _) => Scheme::parse_telling_all(own).map_err(|errors| errors.into_iter().map(in_scheme).collect()),
         (None, Some(preset)) => preset
             .check_source(&spec.params)
             .and_then(|()| preset.scheme(&spec.params))
-            .map_err(|error| Mistake::new(format!("/{}", error.field.trim_start_matches('/')), error.problem)),
-        (None, None) => Err(Mistake::new("/preset", unknown_preset(&spec.preset))),
+            .map_err(|error| vec![Mistake::new(format!("/{}", error.field.trim_start_matches('/')), error.problem)]),
+        (None, None) => Err(vec![Mistake::new("/preset", unknown_preset(&spec.preset))]),
     };
     match scheme {
-        Err(mistake) => mistakes.push(mistake),
+        Err(own) => mistakes.extend(own),
         Ok(_) if preset(&spec.preset).is_some_and(|preset| preset.provider.gives_secret()) => {}
         Ok(scheme) if scheme.needs_secret() && spec.secrets.is_empty() => {
             let detail = format!("`{}` proves requests with a secret; name one that you have stored", spec.preset);
@@ -150,6 +147,11 @@ fn check(spec: &SourceSpec) -> Vec<Mistake> {
         Ok(_) => {}
     }
     mistakes
+}
+
+fn in_scheme(error: SchemeError) -> Mistake {
+    let field = error.field.split('/').map(|part| format!("/{}", escape(part))).collect::<String>();
+    Mistake::new(format!("/scheme{field}"), error.problem)
 }
 
 fn unknown_preset(name: &str) -> String {

@@ -205,6 +205,9 @@ pub struct Verify {
     /// The preset that the request should be genuine under
     #[arg(long, value_name = "NAME", requires = "request")]
     pub scheme: Option<String>,
+    /// A file with a scheme of one's own instead: the JSON of a source's `scheme`
+    #[arg(long, value_name = "FILE", requires = "request", conflicts_with = "scheme")]
+    pub scheme_file: Option<PathBuf>,
     /// A file with the secret
     #[arg(long, value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
@@ -212,7 +215,7 @@ pub struct Verify {
     #[arg(long, value_name = "FILE")]
     pub public_key_file: Option<PathBuf>,
     /// A file with the request: its HTTP/1.1 text, head and body
-    #[arg(long, value_name = "FILE", requires = "scheme")]
+    #[arg(long, value_name = "FILE")]
     pub request: Option<PathBuf>,
     /// A parameter of the preset, NAME=VALUE
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]

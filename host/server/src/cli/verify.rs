@@ -18,7 +18,9 @@ use creel_webhook::preset::{Preset, preset};
 use creel_webhook::request::RawRequest;
 use creel_webhook::signature;
 use creel_webhook::signature::explain::{Step, explain};
+use creel_webhook::signature::scheme::Scheme;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use self::judge::{Greeted, Judged, Seen};
 use self::vector::{Case, Cases, HandshakeCase, Vector, Vectors};
@@ -50,13 +52,13 @@ pub struct Explained {
 /// # Errors
 /// When a file can't be read or the scheme does not hold.
 pub fn explained(wanted: &Verify, now: Timestamp) -> anyhow::Result<Explained> {
-    let name = wanted.scheme.as_deref().context("name the scheme with --scheme; `creel presets` lists them")?;
-    let preset = known(name)?;
+    let (preset, own) = scheme(wanted)?;
     let file = wanted.request.as_deref().context("name the file that holds the request with --request")?;
     let captured = capture::parse(&read(file)?, now).with_context(|| format!("reading {}", file.display()))?;
     let url = wanted.sent_to.clone().or(captured.url.clone());
     let case = Case {
         preset,
+        own,
         params: wanted.param.iter().cloned().collect(),
         secret: wanted.secret_file.as_deref().map(secret).transpose()?,
         public_key: wanted.public_key_file.as_deref().map(secret).transpose()?,
@@ -83,7 +85,7 @@ fn explained_case(case: &Case, request: Vec<String>, spare: Option<RawRequest>) 
         Err(refusal) => (advice::hints(case, &scheme, refusal, spare), Vec::new()),
     };
     Ok(Explained {
-        scheme: case.preset.name.clone(),
+        scheme: if case.own.is_some() { OWN.to_owned() } else { case.preset.name.clone() },
         request,
         alternatives,
         verdict: if verdict.is_ok() { "accept" } else { "reject" },
@@ -92,6 +94,29 @@ fn explained_case(case: &Case, request: Vec<String>, spare: Option<RawRequest>) 
         hints,
         events,
     })
+}
+
+/// What is said for the name of a scheme of one's own, as in a source.
+const OWN: &str = "custom";
+
+/// The scheme that is named or written in a file; one's own goes with the provider that a source of one's own has.
+fn scheme(wanted: &Verify) -> anyhow::Result<(&'static Preset, Option<Scheme>)> {
+    let Some(file) = &wanted.scheme_file else {
+        let missing =
+            "name the scheme with --scheme (`creel presets` lists them), or give one of your own with --scheme-file";
+        return Ok((known(wanted.scheme.as_deref().context(missing)?)?, None));
+    };
+    let value: Value = json(file, "JSON")?;
+    // A source's document holds the scheme in a field.
+    let value = value.get("scheme").unwrap_or(&value);
+    match Scheme::parse_telling_all(value) {
+        Ok(own) => Ok((known("generic-hmac")?, Some(own))),
+        Err(mistakes) => {
+            let list: Vec<String> =
+                mistakes.iter().map(|one| format!("\n  `{}`: {}", one.field, one.problem)).collect();
+            bail!("the scheme in {} does not hold:{}", file.display(), list.concat())
+        }
+    }
 }
 
 fn about(request: &RawRequest) -> Vec<String> {

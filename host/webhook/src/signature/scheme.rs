@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::pointer::{Place, Pointer};
 use crate::signature::decode::KeyEncoding;
+use crate::signature::draft::unreadable;
 use crate::signature::field::{CANDIDATES_MAX, SignatureField};
 use crate::signature::hash::Algorithm;
 use crate::signature::model::{Jwt, Method, QueryHash, Signed, Token};
@@ -33,29 +34,54 @@ pub struct SchemeError {
     pub problem: String,
 }
 
-type Checked = Result<(), SchemeError>;
+/// What was found wrong so far; a writer is told all of it.
+#[derive(Default)]
+struct Mistakes(Vec<SchemeError>);
 
-fn fail<T>(field: &str, problem: impl Into<String>) -> Result<T, SchemeError> {
-    Err(SchemeError { field: field.to_owned(), problem: problem.into() })
-}
+impl Mistakes {
+    fn add(&mut self, field: &str, problem: impl Into<String>) {
+        self.0.push(SchemeError { field: field.to_owned(), problem: problem.into() });
+    }
 
-fn ensure(holds: bool, field: &str, problem: &str) -> Checked {
-    if holds { Ok(()) } else { fail(field, problem) }
+    fn ensure(&mut self, holds: bool, field: &str, problem: &str) {
+        if !holds {
+            self.add(field, problem);
+        }
+    }
 }
 
 impl Scheme {
     /// Reads and checks a scheme; `providers` in the presets are written in the same words.
+    ///
+    /// # Errors
+    /// The first of the mistakes.
     pub fn parse(value: &Value) -> Result<Scheme, SchemeError> {
+        Scheme::parse_telling_all(value).map_err(|mistakes| {
+            let nothing = || SchemeError { field: String::new(), problem: "is no scheme".to_owned() };
+            mistakes.into_iter().next().unwrap_or_else(nothing)
+        })
+    }
+
+    /// The same for people who write one.
+    ///
+    /// # Errors
+    /// All mistakes, at least one. Where a field can't be read, what it would mean is not looked at.
+    pub fn parse_telling_all(value: &Value) -> Result<Scheme, Vec<SchemeError>> {
+        let mut said = Mistakes::default();
         let methods = match value.get("any_of") {
-            None => vec![method(value)?],
+            None => method(value, &mut said).into_iter().collect(),
             Some(Value::Array(items)) => {
-                ensure((1..=ALTERNATIVES_MAX).contains(&items.len()), "any_of", "1 to 4 alternatives are allowed")?;
-                ensure(value.as_object().is_some_and(|map| map.len() == 1), "any_of", "nothing may stand beside it")?;
-                items.iter().enumerate().map(|(index, item)| alternative(index, item)).collect::<Result<_, _>>()?
+                let alone = value.as_object().is_some_and(|map| map.len() == 1);
+                said.ensure((1..=ALTERNATIVES_MAX).contains(&items.len()), "any_of", "1 to 4 alternatives are allowed");
+                said.ensure(alone, "any_of", "nothing may stand beside it");
+                items.iter().enumerate().filter_map(|(index, item)| alternative(index, item, &mut said)).collect()
             }
-            Some(_) => return fail("any_of", "must be a list of schemes"),
+            Some(_) => {
+                said.add("any_of", "must be a list of schemes");
+                Vec::new()
+            }
         };
-        Ok(Scheme { methods })
+        if said.0.is_empty() { Ok(Scheme { methods }) } else { Err(said.0) }
     }
 
     /// The alternatives, in the order in which they are tried.
@@ -96,46 +122,56 @@ impl Scheme {
     }
 }
 
-fn alternative(index: usize, value: &Value) -> Result<Method, SchemeError> {
-    method(value).map_err(|error| SchemeError { field: format!("any_of/{index}/{}", error.field), ..error })
+fn alternative(index: usize, value: &Value, said: &mut Mistakes) -> Option<Method> {
+    let mut own = Mistakes::default();
+    let method = method(value, &mut own);
+    let placed = |error: SchemeError| SchemeError { field: format!("any_of/{index}/{}", error.field), ..error };
+    said.0.extend(own.0.into_iter().map(placed));
+    method
 }
 
-fn method(value: &Value) -> Result<Method, SchemeError> {
+fn method(value: &Value, said: &mut Mistakes) -> Option<Method> {
     let method: Method = match serde_json::from_value(value.clone()) {
         Ok(method) => method,
-        Err(error) => return fail("kind", error.to_string()),
+        Err(error) => {
+            unreadable(value).into_iter().for_each(|(field, problem)| said.add(&field, problem));
+            if said.0.is_empty() {
+                said.add("kind", error.to_string());
+            }
+            return None;
+        }
     };
     match &method {
-        Method::Mac(signed) => check_signed(signed, "mac", Algorithm::is_mac)?,
-        Method::Sig(signed) => check_signed(signed, "sig", Algorithm::is_asymmetric)?,
-        Method::Digest(signed) => check_signed(signed, "digest", |alg| alg == Algorithm::Sha256)?,
-        Method::Token(token) => check_token(token)?,
-        Method::Jwt(jwt) => check_jwt(jwt)?,
-        Method::Code(code) => ensure(code.name == "aws-sns", "name", "the only scheme with code is `aws-sns`")?,
+        Method::Mac(signed) => check_signed(signed, "mac", Algorithm::is_mac, said),
+        Method::Sig(signed) => check_signed(signed, "sig", Algorithm::is_asymmetric, said),
+        Method::Digest(signed) => check_signed(signed, "digest", |alg| alg == Algorithm::Sha256, said),
+        Method::Token(token) => check_token(token, said),
+        Method::Jwt(jwt) => check_jwt(jwt, said),
+        Method::Code(code) => said.ensure(code.name == "aws-sns", "name", "the only scheme with code is `aws-sns`"),
         Method::Basic(_) | Method::Url(_) => {}
     }
-    Ok(method)
+    Some(method)
 }
 
-fn check_signed(signed: &Signed, kind: &str, fits: fn(Algorithm) -> bool) -> Checked {
-    ensure(fits(signed.alg), "alg", &format!("is not an algorithm of the kind `{kind}`"))?;
-    check_key(signed)?;
-    check_field(&signed.sig)?;
-    check_template(signed, kind)?;
+fn check_signed(signed: &Signed, kind: &str, fits: fn(Algorithm) -> bool, said: &mut Mistakes) {
+    said.ensure(fits(signed.alg), "alg", &format!("is not an algorithm of the kind `{kind}`"));
+    check_key(signed, said);
+    check_field(&signed.sig, said);
+    check_template(signed, kind, said);
     if let Some(rule) = &signed.ts {
-        check_timestamp(rule, signed)?;
+        check_timestamp(rule, signed, said);
     }
     if let Some(hash) = &signed.body_hash {
-        check_query_hash(hash, signed)?;
+        check_query_hash(hash, signed, said);
     }
     for (name, required) in &signed.require_header {
-        ensure(is_lower_name(name), "require_header", "header names are lower case")?;
-        ensure(!required.equals.is_empty(), "require_header", "an empty value proves nothing")?;
+        said.ensure(is_lower_name(name), "require_header", "header names are lower case");
+        said.ensure(!required.equals.is_empty(), "require_header", "an empty value proves nothing");
     }
-    check_coverage(signed)
+    check_coverage(signed, said)
 }
 
-fn check_key(signed: &Signed) -> Checked {
+fn check_key(signed: &Signed, said: &mut Mistakes) {
     use KeyEncoding::{Base64, Hex, Pem, SpkiDerBase64, Utf8};
     let fits = match signed.alg {
         Algorithm::Ed25519 => matches!(signed.key.enc, Base64 | Hex | SpkiDerBase64 | Pem),
@@ -144,19 +180,19 @@ fn check_key(signed: &Signed) -> Checked {
         }
         _ => matches!(signed.key.enc, Utf8 | Base64 | Hex),
     };
-    ensure(fits, "key/enc", "does not fit the algorithm")
+    said.ensure(fits, "key/enc", "does not fit the algorithm")
 }
 
-fn check_field(sig: &SignatureField) -> Checked {
-    ensure(matches!(sig.from.place, Place::Header(_)), "sig/from", "must be a header")?;
-    ensure((1..=CANDIDATES_MAX).contains(&sig.max), "sig/max", "1 to 16 signatures are looked at")?;
-    ensure(sig.split.as_deref() != Some(""), "sig/split", "an empty separator separates nothing")?;
-    ensure(sig.kv.as_deref() != Some(""), "sig/kv", "an empty separator separates nothing")?;
-    ensure(sig.kv.is_some() == sig.field.is_some(), "sig/field", "`kv` and `field` go together")?;
-    ensure(sig.field.as_deref() != Some(""), "sig/field", "an empty label labels nothing")?;
+fn check_field(sig: &SignatureField, said: &mut Mistakes) {
+    said.ensure(matches!(sig.from.place, Place::Header(_)), "sig/from", "must be a header");
+    said.ensure((1..=CANDIDATES_MAX).contains(&sig.max), "sig/max", "1 to 16 signatures are looked at");
+    said.ensure(sig.split.as_deref() != Some(""), "sig/split", "an empty separator separates nothing");
+    said.ensure(sig.kv.as_deref() != Some(""), "sig/kv", "an empty separator separates nothing");
+    said.ensure(sig.kv.is_some() == sig.field.is_some(), "sig/field", "`kv` and `field` go together");
+    said.ensure(sig.field.as_deref() != Some(""), "sig/field", "an empty label labels nothing");
     match &sig.exact {
-        None => Ok(()),
-        Some(exact) => ensure(
+        None => {}
+        Some(exact) => said.ensure(
             sig.split.is_some() && sig.field.as_ref().is_some_and(|field| exact.contains(field)),
             "sig/exact",
             "needs `split`, `kv` and a list that holds `field`",
@@ -164,76 +200,76 @@ fn check_field(sig: &SignatureField) -> Checked {
     }
 }
 
-fn check_template(signed: &Signed, kind: &str) -> Checked {
+fn check_template(signed: &Signed, kind: &str, said: &mut Mistakes) {
     let content = &signed.content;
     let secret = content.has(&Segment::Secret);
-    ensure(secret == (kind == "digest"), "content", "`{secret}` belongs in a digest, and only there")?;
-    ensure(!content.has(&Segment::Timestamp) || signed.ts.is_some(), "ts", "`content` uses {ts}, so it is needed")?;
+    said.ensure(secret == (kind == "digest"), "content", "`{secret}` belongs in a digest, and only there");
+    said.ensure(!content.has(&Segment::Timestamp) || signed.ts.is_some(), "ts", "`content` uses {ts}, so it is needed");
     for name in content.vars() {
-        ensure(signed.vars.contains_key(name), "vars", &format!("`content` uses {{{name}}}, which is not there"))?;
+        said.ensure(signed.vars.contains_key(name), "vars", &format!("`content` uses {{{name}}}, which is not there"));
     }
     for (name, pointer) in &signed.vars {
-        ensure(content.vars().any(|used| used == name), "vars", &format!("{{{name}}} is not used in `content`"))?;
+        said.ensure(content.vars().any(|used| used == name), "vars", &format!("{{{name}}} is not used in `content`"));
         let fits = matches!(pointer.place, Place::Header(_) | Place::Query(_) | Place::Param(_));
-        ensure(fits, "vars", "a variable comes from header:, query: or param:")?;
+        said.ensure(fits, "vars", "a variable comes from header:, query: or param:");
     }
-    ensure(signed.url_forms.is_empty() || content.has(&Segment::Url), "url_forms", "`content` has no {url}")
+    said.ensure(signed.url_forms.is_empty() || content.has(&Segment::Url), "url_forms", "`content` has no {url}")
 }
 
-fn check_timestamp(rule: &TimestampRule, signed: &Signed) -> Checked {
+fn check_timestamp(rule: &TimestampRule, signed: &Signed, said: &mut Mistakes) {
     let body_signed = signed.content.has(&Segment::Body);
     let listed = signed.sig.split.is_some() && signed.sig.kv.is_some();
     let covered = signed.content.has(&Segment::Timestamp);
     match &rule.from.place {
-        Place::Json(_) => ensure(body_signed, "ts/from", "a timestamp in the body needs {body} in `content`")?,
-        Place::Header(_) => ensure(covered, "content", "the timestamp is not signed: put {ts} into it")?,
+        Place::Json(_) => said.ensure(body_signed, "ts/from", "a timestamp in the body needs {body} in `content`"),
+        Place::Header(_) => said.ensure(covered, "content", "the timestamp is not signed: put {ts} into it"),
         Place::Sig(name) => {
-            ensure(covered, "content", "the timestamp is not signed: put {ts} into it")?;
-            ensure(listed, "ts/from", "sig: needs a signature header with `split` and `kv`")?;
-            ensure(signed.sig.field.as_ref() != Some(name), "ts/from", "is the signature's own label")?;
+            said.ensure(covered, "content", "the timestamp is not signed: put {ts} into it");
+            said.ensure(listed, "ts/from", "sig: needs a signature header with `split` and `kv`");
+            said.ensure(signed.sig.field.as_ref() != Some(name), "ts/from", "is the signature's own label");
         }
-        _ => return fail("ts/from", "must be header:, sig: or json:"),
+        _ => said.add("ts/from", "must be header:, sig: or json:"),
     }
-    ensure(rule.past.is_some() == rule.future.is_some(), "ts", "`past` and `future` go together")?;
+    said.ensure(rule.past.is_some() == rule.future.is_some(), "ts", "`past` and `future` go together");
     let widest = rule.past.max(rule.future).unwrap_or(0);
-    ensure(widest <= WINDOW_SECS_MAX, "ts/past", "a window has at most 86400 s on each side")
+    said.ensure(widest <= WINDOW_SECS_MAX, "ts/past", "a window has at most 86400 s on each side")
 }
 
-fn check_query_hash(hash: &QueryHash, signed: &Signed) -> Checked {
-    ensure(matches!(hash.from.place, Place::Query(_)), "body_hash/from", "must be query:")?;
-    ensure(hash.alg == Algorithm::Sha256, "body_hash/alg", "must be sha256")?;
-    ensure(signed.content.has(&Segment::Url), "body_hash", "the query is not signed: `content` has no {url}")
+fn check_query_hash(hash: &QueryHash, signed: &Signed, said: &mut Mistakes) {
+    said.ensure(matches!(hash.from.place, Place::Query(_)), "body_hash/from", "must be query:");
+    said.ensure(hash.alg == Algorithm::Sha256, "body_hash/alg", "must be sha256");
+    said.ensure(signed.content.has(&Segment::Url), "body_hash", "the query is not signed: `content` has no {url}")
 }
 
-fn check_coverage(signed: &Signed) -> Checked {
+fn check_coverage(signed: &Signed, said: &mut Mistakes) {
     let covers = signed.content.has(&Segment::Body) || signed.content.form().is_some() || signed.body_hash.is_some();
-    ensure(
+    said.ensure(
         covers || signed.allow_uncovered_body,
         "content",
         "nothing covers the body: use {body}, a form, `body_hash`, or say `allow_uncovered_body`",
     )
 }
 
-fn check_token(token: &Token) -> Checked {
+fn check_token(token: &Token, said: &mut Mistakes) {
     match &token.from.place {
-        Place::Header(_) => Ok(()),
-        Place::Query(_) | Place::JsonAll(_) => ensure(token.prefix.is_none(), "prefix", "belongs to a header"),
-        _ => fail("from", "a token comes from header:, query: or json_all:"),
+        Place::Header(_) => {}
+        Place::Query(_) | Place::JsonAll(_) => said.ensure(token.prefix.is_none(), "prefix", "belongs to a header"),
+        _ => said.add("from", "a token comes from header:, query: or json_all:"),
     }
 }
 
-fn check_jwt(jwt: &Jwt) -> Checked {
-    ensure(matches!(jwt.from.place, Place::Header(_)), "from", "must be a header")?;
-    ensure(jwt.algs == ["HS256"], "algs", "the only algorithm is HS256")?;
+fn check_jwt(jwt: &Jwt, said: &mut Mistakes) {
+    said.ensure(matches!(jwt.from.place, Place::Header(_)), "from", "must be a header");
+    said.ensure(jwt.algs == ["HS256"], "algs", "the only algorithm is HS256");
     let ends = jwt.iat_max_age.is_some() || jwt.require.iter().any(|claim| claim == "exp");
-    ensure(ends, "require", "a token must end: require `exp` or set `iat_max_age`")?;
-    ensure(jwt.leeway <= 300, "leeway", "at most 300 s")?;
-    ensure(jwt.iss.as_deref() != Some(""), "iss", "an empty issuer matches nothing")?;
+    said.ensure(ends, "require", "a token must end: require `exp` or set `iat_max_age`");
+    said.ensure(jwt.leeway <= 300, "leeway", "at most 300 s");
+    said.ensure(jwt.iss.as_deref() != Some(""), "iss", "an empty issuer matches nothing");
     let enc = matches!(jwt.key.enc, KeyEncoding::Utf8 | KeyEncoding::Base64 | KeyEncoding::Hex);
-    ensure(enc, "key/enc", "does not fit the algorithm")?;
+    said.ensure(enc, "key/enc", "does not fit the algorithm");
     let hashed = jwt.body_hash.as_ref();
-    ensure(hashed.is_none_or(|hash| hash.alg == Algorithm::Sha256), "body_hash/alg", "must be sha256")?;
-    ensure(
+    said.ensure(hashed.is_none_or(|hash| hash.alg == Algorithm::Sha256), "body_hash/alg", "must be sha256");
+    said.ensure(
         hashed.is_some_and(|hash| hash.required) || jwt.allow_uncovered_body,
         "body_hash",
         "must be there and `required`, or say `allow_uncovered_body`",
@@ -280,5 +316,31 @@ mod tests {
         assert!(refusal(json!({"any_of": [mac("{body}"), mac("{url}")]})).contains("any_of/1/content"));
         assert!(refusal(json!({"kind": "jwt", "from": "header:a", "algs": ["none"]})).contains("algs"));
         assert!(refusal(json!({"kind": "code", "name": "x"})).contains("aws-sns"));
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let fields = |value: Value| -> Vec<String> {
+            Scheme::parse_telling_all(&value).unwrap_err().into_iter().map(|mistake| mistake.field).collect()
+        };
+        let unsound = json!({
+            "kind": "mac", "alg": "ed25519", "key": {"enc": "pem"}, "content": "{id}{url}", "vars": {"x": "form:x"},
+            "sig": {"from": "query:sig", "enc": "hex", "max": 99}, "require_header": {"X-Mode": {"equals": ""}}
+        });
+        let expected =
+            ["alg", "sig/from", "sig/max", "vars", "vars", "vars", "require_header", "require_header", "content"];
+        assert_eq!(fields(unsound), expected);
+        let unreadable = json!({
+            "kind": "mac", "alg": "md5", "sig": {"from": "x-sig", "enc": "hax", "spilt": ","}, "content": "{body",
+            "ts": {"from": "header:t", "unit": "h"}, "typo": 1
+        });
+        assert_eq!(fields(unreadable), ["alg", "sig/from", "sig/enc", "sig/spilt", "content", "ts/unit", "typo"]);
+        assert_eq!(fields(json!({"kind": "mac", "alg": "hmac-sha256"})), ["sig", "content"]);
+        assert_eq!(
+            fields(json!({"any_of": [mac("{url}"), {"kind": "tokn"}], "x": 1})),
+            ["any_of", "any_of/0/content", "any_of/1/kind"]
+        );
+        assert_eq!(fields(json!({})), ["kind"]);
+        assert_eq!(fields(json!("hmac")), ["kind"]);
     }
 }

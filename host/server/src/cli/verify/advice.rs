@@ -216,9 +216,9 @@ fn is_url_alone(scheme: &Scheme) -> bool {
 /// Other presets under which the request is genuine with the same secret.
 fn other_schemes(case: &Case) -> Option<String> {
     let names: Vec<&str> = presets()
-        .filter(|preset| preset.name != case.preset.name)
+        .filter(|preset| case.own.is_some() || preset.name != case.preset.name)
         .filter(|preset| preset.scheme(&case.params).is_ok_and(|scheme| !is_url_alone(&scheme)))
-        .filter(|preset| accepted(&Case { preset, ..case.clone() }))
+        .filter(|preset| accepted(&Case { preset, own: None, ..case.clone() }))
         .map(|preset| preset.name.as_str())
         .collect();
     (!names.is_empty())
@@ -250,7 +250,7 @@ mod tests {
             received_at: NOW,
         };
         let (secret, url) = (Some(secret.to_owned()), URL.to_owned());
-        Case { preset, params: Default::default(), secret, public_key: None, url, request, now: NOW }
+        Case { preset, own: None, params: Default::default(), secret, public_key: None, url, request, now: NOW }
     }
 
     fn told(case: &Case) -> String {

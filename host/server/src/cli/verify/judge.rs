@@ -72,6 +72,7 @@ pub fn request(vector: &Vector) -> Judged {
     let Ok(request) = vector.request.raw(now) else { return reject("malformed_vector") };
     let case = Case {
         preset,
+        own: None,
         params: known_params(preset, vector.params.as_ref()),
         secret: vector.secret.clone(),
         public_key: vector.key(),
@@ -135,6 +136,7 @@ fn case_at(preset: &'static Preset, case: &HandshakeCase) -> anyhow::Result<Case
     let now = Timestamp::from_secs(case.now);
     Ok(Case {
         preset,
+        own: None,
         params: known_params(preset, case.params.as_ref()),
         secret: case.secret.clone(),
         public_key: case.public_key.clone(),

@@ -108,6 +108,8 @@ pub struct HandshakeCase {
 pub struct Case {
     /// How the source believes.
     pub preset: &'static Preset,
+    /// A scheme of its own, instead of the preset's.
+    pub own: Option<Scheme>,
     /// Its parameters.
     pub params: Params,
     /// Its secret.
@@ -128,7 +130,7 @@ impl Case {
     /// # Errors
     /// When a parameter is missing, unknown or unfit.
     pub fn scheme(&self) -> Result<Scheme, SchemeError> {
-        self.preset.scheme(&self.params)
+        self.own.clone().map_or_else(|| self.preset.scheme(&self.params), Ok)
     }
 
     /// Runs something with what the source knows.
