@@ -127,11 +127,13 @@ impl Sim {
             }
             self.reboot().await?;
         }
-        self.recover().await?;
         if self.dice.one_in(2) {
-            // A worker that hangs for ever.
+            // A host that hangs for ever.
             self.forget();
         }
+        // What was answered before everything was well may still pause something.
+        self.finish_calls().await?;
+        self.recover().await?;
         crate::drain::drain(self).await?;
         crate::verdict::judge(self).await
     }

@@ -6,6 +6,7 @@
 
 mod accepting;
 mod delivering;
+mod racing;
 mod running;
 mod world;
 
@@ -46,6 +47,7 @@ stories! {
     accepting::a_full_tenant_is_refused_and_others_are_not,
     accepting::a_full_tenant_keeps_what_a_waiting_sender_sent,
     accepting::one_bad_item_does_not_spoil_the_others,
+    accepting::nothing_of_a_bad_item_stays,
     accepting::tenants_do_not_see_each_other,
     accepting::a_reply_is_decided_once,
     accepting::a_repetition_of_a_waiting_event_waits_too,
@@ -77,4 +79,9 @@ stories! {
     delivering::a_lost_delivery_is_given_up_after_five_claims,
     delivering::a_destination_that_is_stopped_already_is_no_change,
     delivering::control_moves_on_with_every_change,
+    racing::delivery_claims_do_not_overlap,
+    racing::a_lease_that_expires_during_a_commit_has_one_winner,
+    racing::a_lease_that_expires_during_a_deliverys_commit_has_one_winner,
+    racing::a_stale_delivery_commit_changes_nothing,
+    racing::a_clock_that_goes_back_neither_sends_early_nor_shortens_a_lease,
 }

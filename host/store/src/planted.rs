@@ -116,7 +116,7 @@ mod present {
 
     /// For a host in a process of its own: its test can only speak to it by the environment.
     fn from_environment() -> Option<Bug> {
-        let word = std::env::var("CREEL_PLANTED").ok()?;
+        let word = std::env::var("CREEL_TEST_PLANTED").ok()?;
         Bug::ALL.iter().copied().find(|bug| bug.word() == word)
     }
 

@@ -203,6 +203,28 @@ pub(super) async fn one_bad_item_does_not_spoil_the_others(world: &World) {
     assert_eq!(world.store.stats().await.unwrap().runs_pending, 20, "and it left nothing behind");
 }
 
+pub(super) async fn nothing_of_a_bad_item_stays(world: &World) {
+    let taken = world.accept(world.home, "x");
+    world.stored(taken.clone()).await;
+    // Its first event is good and new; its second has an id that is taken.
+    let mut bad = world.accept(world.home, "bad");
+    bad.events[0].dedup_keys = vec![KEY];
+    bad.events.push(world.accept(world.home, "x").events.remove(0));
+    bad.events[1].id = taken.events[0].id;
+    let first = bad.events[0].clone();
+    let (store, good) = (world.store.clone(), world.accept(world.home, "good"));
+    let beside = tokio::spawn(async move { store.accept(good).await });
+    assert!(world.store.accept(bad).await.is_err());
+    assert!(matches!(beside.await.unwrap(), Ok(Accepted::Stored { .. })));
+    assert!(world.store.event_story(world.home.tenant, first.id).await.unwrap().is_none());
+    assert_eq!(world.store.stats().await.unwrap().runs_pending, 2);
+    // Its key was not taken either: sent again, and well, it is new.
+    let mut again = world.accept(world.home, "again");
+    again.events = vec![first];
+    world.stored(again).await;
+    assert_eq!(world.store.stats().await.unwrap().runs_pending, 3);
+}
+
 pub(super) async fn tenants_do_not_see_each_other(world: &World) {
     let accept = world.accept(world.home, "x");
     let (event, run) = (accept.events[0].id, accept.events[0].runs[0].id);

@@ -1,5 +1,7 @@
 //! What is SQLite's own: the file, its settings, its plans. What every store promises is in the conformance suite.
 
+mod steps;
+
 use std::sync::Arc;
 
 use creel_webhook::run::{CLAIMS_MAX, Verdict};
