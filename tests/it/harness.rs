@@ -9,6 +9,7 @@
 
 pub(crate) mod guests;
 pub(crate) mod host;
+pub(crate) mod process;
 pub(crate) mod receiver;
 pub(crate) mod sender;
 pub(crate) mod tenant;

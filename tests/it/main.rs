@@ -40,6 +40,12 @@ mod delivery;
 /// The host ends in the middle of things and is opened again.
 mod restarts;
 
+/// The program itself is killed under load, again and again, and opened again.
+mod crash;
+
+/// Under `strace`: a 2xx leaves after the sync of what it acknowledges.
+mod durability;
+
 /// Components that are no plugins, and versions that come and go.
 mod uploads;
 

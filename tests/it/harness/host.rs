@@ -202,12 +202,12 @@ impl Host {
 
 /// A file system in memory, where there is one: no story here is about a disk, and a flush of a disk that others build
 /// on takes seconds, in which deadlines pass and everything that was to be told apart ends at once.
-fn in_memory() -> Option<&'static Path> {
+pub(super) fn in_memory() -> Option<&'static Path> {
     Some(Path::new("/dev/shm")).filter(|path| path.is_dir())
 }
 
 /// A client that speaks plain HTTP: it knows no certificate that it would trust.
-fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the provider's own versions")

@@ -15,6 +15,7 @@ use creel_webhook::request::RawRequest;
 use creel_webhook::signature::verdict::{Material, Refusal, Verified};
 use creel_webhook::signature::verify;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::wait::until;
@@ -56,10 +57,17 @@ struct Book {
     answers: BTreeMap<String, VecDeque<Answer>>,
 }
 
+#[derive(Clone)]
+struct Desk {
+    book: Arc<Mutex<Book>>,
+    silent: watch::Receiver<bool>,
+}
+
 /// The server; gone when dropped.
 pub(crate) struct Receiver {
     address: SocketAddr,
     book: Arc<Mutex<Book>>,
+    silent: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
 
@@ -69,9 +77,10 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let book = Arc::<Mutex<Book>>::default();
-        let router = Router::new().fallback(receive).with_state(book.clone());
+        let (silent, heard) = watch::channel(false);
+        let router = Router::new().fallback(receive).with_state(Desk { book: book.clone(), silent: heard });
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Receiver { address, book, serving }
+        Receiver { address, book, silent, serving }
     }
 
     /// Its address.
@@ -96,6 +105,11 @@ impl Receiver {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let answer = Answer { status, headers, body: body.to_owned() };
         lock(&self.book).answers.entry(path.to_owned()).or_default().push_back(answer);
+    }
+
+    /// Takes calls and says nothing while this is so.
+    pub(crate) fn silent(&self, silent: bool) {
+        self.silent.send_replace(silent);
     }
 
     /// Everything that arrived so far, in order.
@@ -126,7 +140,7 @@ fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
     book.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn receive(State(book): State<Arc<Mutex<Book>>>, request: Request) -> Response {
+async fn receive(State(mut desk): State<Desk>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 32 << 20).await.unwrap_or_default();
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
@@ -140,10 +154,13 @@ async fn receive(State(book): State<Arc<Mutex<Book>>>, request: Request) -> Resp
         body,
         received_at: Timestamp::default(),
     };
-    let mut book = lock(&book);
-    let told = book.answers.get_mut(&request.path).and_then(VecDeque::pop_front);
-    let told = told.unwrap_or(Answer { status: 200, headers: Vec::new(), body: String::new() });
-    book.arrived.push(Arrived { request });
+    let told = {
+        let mut book = lock(&desk.book);
+        let told = book.answers.get_mut(&request.path).and_then(VecDeque::pop_front);
+        book.arrived.push(Arrived { request });
+        told.unwrap_or(Answer { status: 200, headers: Vec::new(), body: String::new() })
+    };
+    let _gone = desk.silent.wait_for(|silent| !silent).await.is_err();
     let mut response = Response::builder().status(told.status);
     for (name, value) in &told.headers {
         response = response.header(name, value);

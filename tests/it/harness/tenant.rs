@@ -92,10 +92,20 @@ pub(crate) struct Tenant {
 impl Tenant {
     /// Makes it, with its first key.
     pub(crate) async fn make(host: &Host, name: &str) -> Tenant {
-        host.api.put(&format!("/v1/tenants/{name}"), json!({})).await;
-        let key = host.api.post(&format!("/v1/tenants/{name}/keys"), json!({ "name": "first" })).await;
+        Tenant::make_over(&host.api, name).await
+    }
+
+    /// Makes it over this operator's API.
+    pub(crate) async fn make_over(operator: &Api, name: &str) -> Tenant {
+        operator.put(&format!("/v1/tenants/{name}"), json!({})).await;
+        let key = operator.post(&format!("/v1/tenants/{name}/keys"), json!({ "name": "first" })).await;
         let key = key["key"].as_str().expect("a key is shown once").to_owned();
-        Tenant { api: Api { key, ..host.api.clone() }, name: name.to_owned() }
+        Tenant { api: Api { key, ..operator.clone() }, name: name.to_owned() }
+    }
+
+    /// The same tenant over the API of a process that was started again.
+    pub(crate) fn over(&self, operator: &Api) -> Tenant {
+        Tenant { api: Api { key: self.api.key.clone(), ..operator.clone() }, name: self.name.clone() }
     }
 
     /// The same tenant at a host that was opened again.
