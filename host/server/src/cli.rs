@@ -110,8 +110,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Init(file) => init(&globals, file.config.as_deref()).await,
         Command::Apply(wanted) => apply(&globals, &wanted).await,
         Command::Deploy(wanted) => deploy(&globals, &wanted).await,
-        Command::Build { dir } => {
-            let built = build::build(&dir, &mut progress)?;
+        Command::Build { dir, build_dir } => {
+            let built = build::build(&dir, build_dir.as_deref(), &mut progress)?;
             say(&globals, &serde_json::json!({ "component": built }), || built.display().to_string())
         }
         Command::New { name } => {
@@ -299,7 +299,7 @@ fn confirmed() -> anyhow::Result<bool> {
 
 async fn deploy(globals: &Globals, wanted: &args::Deploy) -> anyhow::Result<()> {
     let tenant = tenant(globals).await?;
-    let component = build::component_of(&wanted.path, &mut progress)?;
+    let component = build::component_of(&wanted.path, wanted.build_dir.as_deref(), &mut progress)?;
     let put = deploy::deploy(&tenant, &component, wanted).await?;
     say(globals, &put, || {
         let state = if put.resource.active { "runs" } else { "waits; `creel rollback` activates it" };

@@ -19,7 +19,8 @@
 //!
 //! **Guarantees.** Two processes never build into one target directory at once (a file lock). An unchanged tree returns
 //! without running cargo (a fingerprint over the bytes of all sources and the kind of toolchain). The files returned are
-//! copies that the next build of *another* workspace leaves alone.
+//! copies that the next build of *another* workspace leaves alone, and nothing of one workspace is taken for a part of
+//! another (`forget_other_workspace`), though both share the standard library and the crates of registries.
 //!
 //! It never makes a component out of a core module (the host does that to every upload), never edits sources, and never
 //! builds in a `build.rs`.
@@ -115,6 +116,7 @@ pub fn build(job: &Build, progress: Progress<'_>) -> Result<Vec<Guest>> {
     progress(&format!("building {} with {}", job.workspace.display(), toolchain.describe()));
     let output = job.target.join(toolchain.target()).join("release");
     remove_modules(&output)?;
+    forget_other_workspace(job, toolchain)?;
     run(&mut toolchain.build_command(job), progress)?;
     kept.replace(&output, &fingerprint)
 }
@@ -382,6 +384,43 @@ fn remove_modules(directory: &Path) -> Result<()> {
     modules(directory)?.into_iter().try_for_each(|path| Ok(fs::remove_file(path)?))
 }
 
+/// Makes cargo compile a workspace's own crates anew, when another workspace was built into the directory before.
+///
+/// Cargo knows a crate of a path by name, version and place *within* its workspace. To it, `hello` of one workspace and
+/// `hello` of another, and two ages of the SDK, are one crate, which is up to date when its files are older than what
+/// was compiled last. The standard library and crates of a registry are what they are called; they are kept.
+fn forget_other_workspace(job: &Build, toolchain: Toolchain) -> Result<()> {
+    let mark = job.target.join("guests/last-workspace");
+    let own = job.workspace.as_os_str().as_encoded_bytes();
+    if fs::read(&mark).is_ok_and(|last| last == own) {
+        return Ok(());
+    }
+    let names = local_crates(&fs::read_to_string(job.workspace.join("Cargo.lock"))?)?;
+    for built in [job.target.join(toolchain.target()), job.target.clone()] {
+        let fingerprints = built.join("release/.fingerprint");
+        if !fingerprints.exists() {
+            continue;
+        }
+        for entry in fs::read_dir(fingerprints)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.rsplit_once('-').is_some_and(|(name, _)| names.iter().any(|own| own == name)) {
+                fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+    }
+    fs::create_dir_all(job.target.join("guests"))?;
+    fs::write(&mark, own).with_context(|| format!("cannot write {}", mark.display()))
+}
+
+/// The crates of a lock file that come from no registry.
+fn local_crates(lock: &str) -> Result<Vec<String>> {
+    let lock: toml::Table = lock.parse().context("Cargo.lock is not what cargo writes; remove it")?;
+    let packages = lock.get("package").and_then(toml::Value::as_array).cloned().unwrap_or_default();
+    let local = packages.iter().filter(|package| package.get("source").is_none());
+    Ok(local.filter_map(|package| Some(package.get("name")?.as_str()?.to_owned())).collect())
+}
+
 /// The modules in a directory, sorted; none when there is no directory.
 fn modules(directory: &Path) -> Result<Vec<PathBuf>> {
     if !directory.exists() {
@@ -587,6 +626,29 @@ mod tests {
         assert_eq!(kept.guests_if("f2"), None);
         fs::remove_file(&guests[0].wasm).unwrap();
         assert_eq!(kept.guests_if("f1"), None, "a module is gone");
+        fs::remove_dir_all(&job.root).unwrap();
+    }
+
+    #[test]
+    fn crates_of_paths_are_compiled_anew_after_another_workspace_and_only_then() {
+        let job = workspace("other");
+        let lock = "[[package]]\nname = \"hello\"\n[[package]]\nname = \"creel-guest\"\n\
+                    [[package]]\nname = \"serde\"\nsource = \"registry\"\n";
+        fs::write(job.workspace.join("Cargo.lock"), lock).unwrap();
+        let compiled = job.target.join("wasm32-unknown-unknown/release/.fingerprint");
+        let all = ["hello-1f", "creel-guest-2f", "serde-3f"];
+        let compile = || all.iter().for_each(|name| fs::create_dir_all(compiled.join(name)).unwrap());
+        let left = || fs::read_dir(&compiled).unwrap().count();
+        compile();
+        forget_other_workspace(&job, Toolchain::Debian).unwrap();
+        assert_eq!((left(), compiled.join("serde-3f").exists()), (1, true));
+        compile();
+        forget_other_workspace(&job, Toolchain::Debian).unwrap();
+        assert_eq!(left(), 3, "the last workspace was this one");
+        let other = Build { workspace: job.root.clone(), ..job.clone() };
+        fs::write(other.workspace.join("Cargo.lock"), lock).unwrap();
+        forget_other_workspace(&other, Toolchain::Debian).unwrap();
+        assert_eq!(left(), 1);
         fs::remove_dir_all(&job.root).unwrap();
     }
 

@@ -80,6 +80,9 @@ pub enum Command {
         /// The plugin's directory
         #[arg(default_value = ".")]
         dir: PathBuf,
+        /// Where the compiler's results are kept, for all plugins together; by default in the user's cache
+        #[arg(long, env = "CREEL_BUILD_DIR", value_name = "DIR")]
+        build_dir: Option<PathBuf>,
     },
     /// Make a new plugin
     New {
@@ -187,6 +190,9 @@ pub struct Deploy {
     pub name: String,
     /// A .wasm file, or a directory to build
     pub path: PathBuf,
+    /// Where the compiler's results are kept, as for `creel build`
+    #[arg(long, env = "CREEL_BUILD_DIR", value_name = "DIR")]
+    pub build_dir: Option<PathBuf>,
     /// A setting, KEY=VALUE; without any, the active deployment's are kept
     #[arg(long = "config", value_name = "KEY=VALUE", value_parser = setting)]
     pub config: Vec<(String, String)>,
