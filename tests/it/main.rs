@@ -63,3 +63,6 @@ mod urls;
 
 /// `creel apply` through the client over a real socket: plan, carry out, plan again.
 mod apply;
+
+/// The files in the plugins' pages, applied.
+mod recipes;
