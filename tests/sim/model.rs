@@ -4,7 +4,7 @@
 //! (a commit may or may not have happened), and is learned from what the store says next. Every promise that the store
 //! can break in front of an observer is a sentence here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use creel_store::contract::{
     Accept, Accepted, DeliveryClaim, DeliveryCommit, FirstAnswer, NewDelivery, RunCommit, RunCommitted, RunTicket,
@@ -134,6 +134,7 @@ pub(crate) struct Run {
     pub(crate) waits: bool,
     /// What keeps it in line: the route and the key.
     pub(crate) line: Option<(RouteId, u8)>,
+    route: RouteId,
 }
 
 /// A call that is known.
@@ -173,7 +174,13 @@ pub(crate) struct Model {
     pub(crate) calls: BTreeMap<DeliveryId, Call>,
     /// Keys that receivers took, with the destination's place.
     pub(crate) taken: BTreeMap<String, (usize, usize)>,
+    /// Runs that people asked for once more.
+    pub(crate) replays: BTreeSet<RunId>,
     paused: BTreeMap<(usize, usize), bool>,
+    /// Routes that are paused, or perhaps are.
+    paused_routes: BTreeMap<RouteId, Option<bool>>,
+    /// Destinations that are disabled, or perhaps are: calls to them may end at once.
+    disabled: BTreeSet<(usize, usize)>,
     /// Full claims in a row that left out a tenant that had something due.
     passed: BTreeMap<usize, u32>,
     turned_at: Timestamp,
@@ -256,10 +263,10 @@ impl Model {
     }
 
     fn queued(&mut self, item: Item, run: RunId, route: RouteId, at: Moment) {
-        let waits = route == self.shops[item.shop].routes[2];
-        let line = item.order.filter(|_| !waits).map(|key| (route, key));
+        let waits = route == self.shops[item.shop].routes[2] && !self.replays.contains(&run);
+        let line = item.order.filter(|_| !waits && !self.replays.contains(&run)).map(|key| (route, key));
         let state = Claimable::new(at.now, at.now);
-        self.runs.entry(run).or_insert(Run { state, shop: item.shop, waits, line });
+        self.runs.entry(run).or_insert(Run { state, shop: item.shop, waits, line, route });
     }
 
     /// A sender who waits was told something.
@@ -272,6 +279,10 @@ impl Model {
     /// A run was claimed, by a worker or with its accept.
     pub(crate) fn run_claimed(&mut self, ticket: &RunTicket, item: Item, at: Moment) -> Check {
         let what = format!("run {} of {}", ticket.run, item.name());
+        hold!(
+            self.paused_routes.get(&ticket.route) != Some(&Some(true)),
+            "{what} was claimed though its route is paused"
+        );
         self.queued(item, ticket.run, ticket.route, at);
         let run = &self.runs[&ticket.run];
         hold!(run.waits == (ticket.mode == Mode::Reply), "{what} changed its mode");
@@ -332,8 +343,12 @@ impl Model {
         hold!(must, "{what} took a commit with a claim that is not its own: {:?}", before.state);
         let kept = commit.next == RunNext::End && (*verdict != Verdict::Late || commit.keep_late);
         for call in &commit.calls {
-            let state = &mut self.calls.get_mut(&call.id).expect("it was noted").state;
-            state.over = if kept { Over::No } else { Over::Yes };
+            let call = self.calls.get_mut(&call.id).expect("it was noted");
+            call.state.over = match kept {
+                true if self.disabled.contains(&call.place()) => Over::Perhaps,
+                true => Over::No,
+                false => Over::Yes,
+            };
         }
         let run = self.runs.get_mut(&commit.run).expect("it was noted");
         run.state.token = None;
@@ -387,9 +402,14 @@ impl Model {
         if matches!(commit.next, Next::Delivered | Next::Dead { .. }) {
             call.state.over = Over::Perhaps;
         }
-        if commit.destination.is_some() {
-            let place = call.place();
-            self.paused.remove(&place);
+        let place = call.place();
+        match &commit.destination {
+            Some(DestinationChange::Disable { .. }) => {
+                self.disabled.insert(place);
+                self.paused.remove(&place);
+            }
+            Some(_) => drop(self.paused.remove(&place)),
+            None => {}
         }
     }
 
@@ -450,6 +470,38 @@ impl Model {
         };
     }
 
+    /// Whoever resumes a destination enables it too.
+    pub(crate) fn enabled(&mut self, place: (usize, usize)) {
+        self.disabled.remove(&place);
+    }
+
+    /// A person paused or resumed a route; `None` is "perhaps".
+    pub(crate) fn route_paused(&mut self, route: RouteId, paused: Option<bool>) {
+        self.paused_routes.insert(route, paused);
+    }
+
+    /// Whether a route certainly is not paused.
+    fn goes(&self, run: &Run) -> bool {
+        matches!(self.paused_routes.get(&run.route), None | Some(Some(false)))
+    }
+
+    /// A person asks for a run once more: from here on there may be another.
+    pub(crate) fn replaying(&mut self, new: RunId) {
+        self.replays.insert(new);
+    }
+
+    /// And there is.
+    pub(crate) fn replayed(&mut self, run: RunId, new: RunId, at: Moment) {
+        let (shop, route) = (self.runs[&run].shop, self.runs[&run].route);
+        let state = Claimable::new(at.now, at.now);
+        self.runs.entry(new).or_insert(Run { state, shop, waits: false, line: None, route });
+    }
+
+    /// Runs that are over.
+    pub(crate) fn over(&self) -> Vec<RunId> {
+        self.runs.iter().filter(|(_, run)| run.state.over == Over::Yes).map(|(id, _)| *id).collect()
+    }
+
     /// A receiver took a call.
     pub(crate) fn took(&mut self, claim: &DeliveryClaim) -> Check {
         let place = self.calls[&claim.id].place();
@@ -460,15 +512,15 @@ impl Model {
 
     /// Runs that a killed host held and that nobody can have ended: the next boot has to give them out at once.
     pub(crate) fn lost(&self, boot: u32, now: Timestamp) -> Vec<RunId> {
-        let lost = self.runs.iter().filter(|(_, run)| {
-            run.state.is_held(boot, now) && run.state.over == Over::No && !run.waits && !run.state.is_given_up()
-        });
+        let lost =
+            self.runs.iter().filter(|(_, run)| run.state.is_held(boot, now) && run.is_undecided() && self.goes(run));
         lost.map(|(id, _)| *id).collect()
     }
 
     /// Tenants with a run that could be claimed now, whatever else there is.
     pub(crate) fn claimable(&self, at: Moment) -> Vec<usize> {
-        let due = |run: &&Run| run.is_plain() && run.state.due_at <= at.now && !run.state.is_held(at.boot, at.now);
+        let is_due = |run: &Run| run.state.due_at <= at.now && !run.state.is_held(at.boot, at.now);
+        let due = |run: &&Run| run.is_plain() && is_due(run) && self.goes(run);
         let mut shops: Vec<usize> = self.runs.values().filter(due).map(|run| run.shop).collect();
         shops.sort_unstable();
         shops.dedup();
@@ -515,7 +567,12 @@ impl Claimable {
 impl Run {
     /// Whether it certainly waits, and for nothing but its time.
     pub(crate) fn is_plain(&self) -> bool {
-        self.line.is_none() && !self.waits && self.state.over == Over::No && !self.state.is_given_up()
+        self.line.is_none() && self.is_undecided()
+    }
+
+    /// Whether it is to be decided by a worker, and certainly is not yet.
+    fn is_undecided(&self) -> bool {
+        !self.waits && self.state.over == Over::No && !self.state.is_given_up()
     }
 }
 

@@ -120,11 +120,13 @@ pub(crate) enum Mood {
     Refusing,
     /// It answers 401.
     Forbidding,
+    /// It answers 410.
+    Gone,
 }
 
 impl Mood {
     /// All of them; most receivers are well.
-    pub(crate) const ALL: [Mood; 10] = [
+    pub(crate) const ALL: [Mood; 11] = [
         Mood::Well,
         Mood::Well,
         Mood::Well,
@@ -135,6 +137,7 @@ impl Mood {
         Mood::Busy,
         Mood::Refusing,
         Mood::Forbidding,
+        Mood::Gone,
     ];
 
     /// What a call meets: whether it was taken, and what the sender hears.
@@ -148,6 +151,7 @@ impl Mood {
             Mood::Busy => (false, status(429, Some(3_000))),
             Mood::Refusing => (false, status(400, None)),
             Mood::Forbidding => (false, status(401, None)),
+            Mood::Gone => (false, status(410, None)),
         }
     }
 }

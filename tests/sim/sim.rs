@@ -82,7 +82,7 @@ impl Sim {
     pub(crate) async fn begin(world: &'static World, seed: u64) -> Check<Sim> {
         let mut dice = Dice::new(seed);
         let (mounted, store) = boot(&world.image, &mut dice)?;
-        let mut model = Model::default();
+        let (mut model, mut moods) = (Model::default(), dice.fork());
         model.shops.clone_from(&world.shops);
         let sim = Sim {
             world,
@@ -99,7 +99,7 @@ impl Sim {
             jobs: Vec::new(),
             held: Vec::new(),
             sent: Vec::new(),
-            moods: [[Mood::Well; 2]; TENANTS],
+            moods: std::array::from_fn(|_| std::array::from_fn(|_| moods.of(&Mood::ALL))),
             woken: [true; 2],
             looked: [Timestamp::default(); 2],
             story: String::new(),
@@ -189,7 +189,7 @@ impl Sim {
     }
 
     async fn step(&mut self) -> Check {
-        match self.dice.below(40) {
+        match self.dice.below(43) {
             0..=3 => self.send_new().await,
             4..=7 => self.send_again().await,
             8..=11 => self.burst().await,
@@ -199,10 +199,11 @@ impl Sim {
             26..=29 => self.call(),
             30..=32 => self.finish_call().await,
             33 => self.give_back().await,
-            34 => self.person().await,
-            35 => self.maintain().await,
-            36 | 37 => self.advance().await,
-            38 => self.fail(),
+            34..=36 => self.person().await,
+            37 => self.replay().await,
+            38 => self.maintain().await,
+            39 | 40 => self.advance().await,
+            41 => self.fail(),
             _ => self.restart().await,
         }
     }
@@ -216,7 +217,40 @@ impl Sim {
             return Ok(());
         }
         let paused = self.dice.one_in(2);
+        if self.dice.one_in(3) {
+            let route = self.dice.below(3) as usize;
+            return self.pause_route(place.0, route, paused).await;
+        }
         self.pause(place, paused).await
+    }
+
+    async fn pause_route(&mut self, shop: usize, number: usize, paused: bool) -> Check {
+        let mut route = self.world.shops[shop].route(number);
+        route.paused = paused;
+        let id = route.id;
+        self.model.route_paused(id, None);
+        let done = self.store.route_put(route).await;
+        let known = self.known("pause of a route", done)?;
+        self.model.route_paused(id, known.map(|()| paused));
+        Ok(())
+    }
+
+    /// A person wants a run once more.
+    async fn replay(&mut self) -> Check {
+        let over = self.model.over();
+        if over.is_empty() {
+            return Ok(());
+        }
+        let place = self.dice.below(over.len() as u64) as usize;
+        let (run, new, at) = (over[place], self.id(), self.at());
+        let tenant = self.world.shops[self.model.runs[&run].shop].tenant;
+        self.model.replaying(new);
+        let replayed = self.store.run_replay(tenant, run, new, self.now).await;
+        if self.known("replay", replayed)?.is_some() {
+            self.note(format_args!("replayed {run} as {new}"));
+            self.model.replayed(run, new, at);
+        }
+        Ok(())
     }
 
     async fn pause(&mut self, (shop, destination): (usize, usize), paused: bool) -> Check {
@@ -226,6 +260,9 @@ impl Sim {
         let done = self.store.destination_pause(own.tenant, own.destinations[destination], reason, self.now).await;
         let known = self.known("pause", done)?;
         self.model.paused((shop, destination), known.map(|()| paused));
+        if known.is_some() && !paused {
+            self.model.enabled((shop, destination));
+        }
         Ok(())
     }
 
@@ -235,6 +272,9 @@ impl Sim {
         for shop in 0..TENANTS {
             for destination in 0..2 {
                 self.pause((shop, destination), false).await?;
+            }
+            for route in 0..3 {
+                self.pause_route(shop, route, false).await?;
             }
         }
         Ok(())

@@ -39,7 +39,8 @@ pub(crate) async fn judge(sim: &mut Sim) -> Check {
 fn judge_event(sim: &Sim, item: Item, story: &Story, keys: &mut BTreeSet<String>) -> Check {
     let (name, shop) = (item.name(), sim.model.shops[item.shop]);
     let mut expected: Vec<_> = item.routes().map(|route| shop.routes[route]).into();
-    let mut decided: Vec<_> = story.runs.iter().map(|run| run.route).collect();
+    let first = |run: &&RunRow| !sim.model.replays.contains(&run.id);
+    let mut decided: Vec<_> = story.runs.iter().filter(first).map(|run| run.route).collect();
     expected.sort();
     decided.sort();
     hold!(decided == expected, "{name} has runs on {decided:?} and takes {expected:?}");
@@ -51,30 +52,31 @@ fn judge_event(sim: &Sim, item: Item, story: &Story, keys: &mut BTreeSet<String>
     for run in &story.runs {
         let route = shop.routes.iter().position(|route| *route == run.route).unwrap_or_default();
         let calls: Vec<&DeliveryRow> = story.deliveries.iter().filter(|call| call.run == run.id).collect();
-        judge_run(item, route, run, &calls)?;
+        judge_run(item, route, run, &calls, first(&run))?;
         for call in calls {
             hold!(
                 call.key == outward_key(story.event.id, run.route, call.index),
                 "{name}: {} has another key",
                 call.id
             );
-            hold!(keys.insert(call.key.clone()), "{name}: two calls have the key {}", call.key);
+            let is_new = keys.insert(call.key.clone());
+            hold!(is_new || !first(&run), "{name}: two calls have the key {}", call.key);
             judge_call(sim, call)?;
         }
     }
     Ok(())
 }
 
-fn judge_run(item: Item, route: usize, run: &RunRow, calls: &[&DeliveryRow]) -> Check {
+fn judge_run(item: Item, route: usize, run: &RunRow, calls: &[&DeliveryRow], is_first: bool) -> Check {
     let what = format!("run {} of {} on route {route}", run.id, item.name());
     let verdict = run.verdict.filter(|_| run.ended_at.is_some()).ok_or_else(|| format!("{what} is not decided"))?;
     let given_up = run.reason.as_deref().is_some_and(|reason| reason.contains("claims were lost"));
     let right = match verdict {
         Verdict::Host => given_up,
-        Verdict::Late => route == 2,
-        Verdict::Unanswered => item.waits,
+        Verdict::Late => route == 2 && is_first,
+        Verdict::Unanswered => item.waits && is_first,
         // A sender that waits is answered once: nothing is tried again for it.
-        verdict if route == 2 => verdict == item.verdict(route, 0),
+        verdict if route == 2 && is_first => verdict == item.verdict(route, 0),
         verdict => verdict == item.last_verdict(route),
     };
     hold!(right, "{what} ended {verdict:?}: {:?}", run.reason);

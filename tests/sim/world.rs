@@ -46,6 +46,23 @@ pub(crate) struct Shop {
     pub(crate) destinations: [DestinationId; 2],
 }
 
+impl Shop {
+    /// One of its routes, as it is configured first.
+    pub(crate) fn route(self, number: usize) -> Route {
+        Route {
+            id: self.routes[number],
+            tenant: self.tenant,
+            name: format!("r{number}"),
+            source: self.source,
+            pattern: "*".parse().expect("a pattern"),
+            plugin: self.plugin,
+            mode: if number == 2 { Mode::Reply } else { Mode::Ack },
+            late: Late::Drop,
+            paused: false,
+        }
+    }
+}
+
 /// What all simulations begin with.
 pub(crate) struct World {
     /// The tenants.
@@ -100,19 +117,8 @@ async fn fill(store: &SqliteStore, shop: Shop, name: &str) {
     store.source_put(source).await.expect("a source");
     let plugin = Plugin { id: shop.plugin, tenant, name: "p".to_owned(), active: None };
     store.plugin_put(plugin).await.expect("a plugin");
-    for (number, route) in shop.routes.into_iter().enumerate() {
-        let row = Route {
-            id: route,
-            tenant,
-            name: format!("r{number}"),
-            source: shop.source,
-            pattern: "*".parse().expect("a pattern"),
-            plugin: shop.plugin,
-            mode: if number == 2 { Mode::Reply } else { Mode::Ack },
-            late: Late::Drop,
-            paused: false,
-        };
-        store.route_put(row).await.expect("a route");
+    for number in 0..shop.routes.len() {
+        store.route_put(shop.route(number)).await.expect("a route");
     }
     for (number, destination) in shop.destinations.into_iter().enumerate() {
         let spec = serde_json::json!({
