@@ -16,9 +16,14 @@ use crate::dice::Dice;
 /// What a device writes as a whole.
 const SECTOR: usize = 512;
 
-/// The power is off.
+/// Why an operation did not happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Dead;
+pub(crate) enum Trouble {
+    /// The power is off.
+    Dead,
+    /// The disk refused this one; the next may succeed.
+    Refused,
+}
 
 /// The bytes of all files, as a boot finds them.
 pub(crate) type Image = BTreeMap<String, Vec<u8>>;
@@ -34,6 +39,10 @@ struct State {
     files: BTreeMap<String, File>,
     /// Operations until the power is cut.
     fuse: Option<u64>,
+    /// Operations until the disk refuses one.
+    refusal: Option<u64>,
+    /// Whether it refused one.
+    refused: bool,
     /// What decides what a cut keeps.
     dice: Dice,
     dead: bool,
@@ -121,6 +130,11 @@ impl File {
         self.since.push(change);
     }
 
+    /// A sync failed: a kernel takes what it could not write for written, so that no later sync makes it safe.
+    fn forget(&mut self) {
+        self.since.clear();
+    }
+
     fn sync(&mut self) {
         for change in self.since.drain(..) {
             change.apply(&mut self.safe);
@@ -162,9 +176,25 @@ impl Disk {
         self.lock().fuse = Some(operations);
     }
 
-    /// Puts the fuse out.
+    /// Refuses the operation after `operations` more, once, as a disk that is full or failing.
+    pub(crate) fn refuse_after(&self, operations: u64) {
+        self.lock().refusal = Some(operations);
+    }
+
+    /// Whether an operation was refused since that was last forgiven.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.lock().refused
+    }
+
+    /// What was refused so far excuses nothing from here on.
+    pub(crate) fn forgive(&self) {
+        self.lock().refused = false;
+    }
+
+    /// From here on the disk is well and the power stays.
     pub(crate) fn mend(&self) {
-        self.lock().fuse = None;
+        let mut state = self.lock();
+        (state.fuse, state.refusal) = (None, None);
     }
 
     /// Cuts the power now.
@@ -206,7 +236,7 @@ impl Disk {
     }
 
     /// Counts an operation that changes something; the power may be cut instead.
-    fn operation(&self) -> Result<MutexGuard<'_, State>, Dead> {
+    fn operation(&self) -> Result<MutexGuard<'_, State>, Trouble> {
         let mut state = self.lock();
         if state.hold == Hold::Wanted {
             state.hold = Hold::Waiting;
@@ -222,14 +252,22 @@ impl Disk {
         }
         if state.dead {
             self.changed.notify_all();
-            return Err(Dead);
+            return Err(Trouble::Dead);
+        }
+        match &mut state.refusal {
+            Some(0) => {
+                (state.refusal, state.refused) = (None, true);
+                return Err(Trouble::Refused);
+            }
+            Some(left) => *left -= 1,
+            None => {}
         }
         Ok(state)
     }
 
-    fn look(&self) -> Result<MutexGuard<'_, State>, Dead> {
+    fn look(&self) -> Result<MutexGuard<'_, State>, Trouble> {
         let state = self.lock();
-        if state.dead { Err(Dead) } else { Ok(state) }
+        if state.dead { Err(Trouble::Dead) } else { Ok(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -237,24 +275,24 @@ impl Disk {
     }
 
     /// Makes a file unless it is there. A new name is safe at once: SQLite syncs the folder, and no bug hides there.
-    pub(crate) fn open(&self, name: &str) -> Result<(), Dead> {
+    pub(crate) fn open(&self, name: &str) -> Result<(), Trouble> {
         self.look()?.files.entry(name.to_owned()).or_default();
         Ok(())
     }
 
     /// Whether a file is there.
-    pub(crate) fn exists(&self, name: &str) -> Result<bool, Dead> {
+    pub(crate) fn exists(&self, name: &str) -> Result<bool, Trouble> {
         Ok(self.look()?.files.contains_key(name))
     }
 
     /// Removes a file.
-    pub(crate) fn remove(&self, name: &str) -> Result<(), Dead> {
+    pub(crate) fn remove(&self, name: &str) -> Result<(), Trouble> {
         self.operation()?.files.remove(name);
         Ok(())
     }
 
     /// Reads; says how many bytes were there.
-    pub(crate) fn read(&self, name: &str, at: usize, into: &mut [u8]) -> Result<usize, Dead> {
+    pub(crate) fn read(&self, name: &str, at: usize, into: &mut [u8]) -> Result<usize, Trouble> {
         let state = self.look()?;
         let bytes = state.files.get(name).map(|file| file.now.as_slice()).unwrap_or_default();
         let there = bytes.len().saturating_sub(at).min(into.len());
@@ -264,26 +302,29 @@ impl Disk {
     }
 
     /// Writes.
-    pub(crate) fn write(&self, name: &str, at: usize, bytes: &[u8]) -> Result<(), Dead> {
+    pub(crate) fn write(&self, name: &str, at: usize, bytes: &[u8]) -> Result<(), Trouble> {
         let change = Change::Write { at, bytes: bytes.to_vec() };
         self.operation()?.files.entry(name.to_owned()).or_default().change(change);
         Ok(())
     }
 
     /// Cuts a file short.
-    pub(crate) fn truncate(&self, name: &str, len: usize) -> Result<(), Dead> {
+    pub(crate) fn truncate(&self, name: &str, len: usize) -> Result<(), Trouble> {
         self.operation()?.files.entry(name.to_owned()).or_default().change(Change::Cut { len });
         Ok(())
     }
 
     /// Makes everything written safe.
-    pub(crate) fn sync(&self, name: &str) -> Result<(), Dead> {
-        self.operation()?.files.entry(name.to_owned()).or_default().sync();
-        Ok(())
+    pub(crate) fn sync(&self, name: &str) -> Result<(), Trouble> {
+        let synced = self.operation().map(|mut state| state.files.entry(name.to_owned()).or_default().sync());
+        if synced == Err(Trouble::Refused) {
+            self.lock().files.entry(name.to_owned()).or_default().forget();
+        }
+        synced
     }
 
     /// A file's length.
-    pub(crate) fn len(&self, name: &str) -> Result<usize, Dead> {
+    pub(crate) fn len(&self, name: &str) -> Result<usize, Trouble> {
         Ok(self.look()?.files.get(name).map_or(0, |file| file.now.len()))
     }
 
@@ -298,7 +339,13 @@ impl Disk {
     }
 
     /// A region of a file's shared memory; it stays where it is for as long as the disk lives.
-    pub(crate) fn region(&self, name: &str, number: usize, bytes: usize, make: bool) -> Result<Option<*mut u8>, Dead> {
+    pub(crate) fn region(
+        &self,
+        name: &str,
+        number: usize,
+        bytes: usize,
+        make: bool,
+    ) -> Result<Option<*mut u8>, Trouble> {
         let mut state = self.look()?;
         let regions = &mut state.files.entry(name.to_owned()).or_default().regions;
         while make && regions.len() <= number {

@@ -124,6 +124,8 @@ const SEEN: &[&[&str]] = &[
     &["commit of run_", "the power went"],
     &["commit of dlv_", "the power went"],
     &["claim of runs", "the power went"],
+    &["accept of", "the disk refused"],
+    &["commit of run_", "the disk refused"],
     &["boot 5"],
     &["Duplicate(Told"],
     &["Duplicate(Pending"],

@@ -195,6 +195,13 @@ impl Model {
         self.passed.clear();
     }
 
+    /// The disk refused a verb: it did not happen, but it may be there after the next cut.
+    pub(crate) fn refused(&mut self) {
+        let runs = self.runs.values_mut().map(|run| &mut run.state);
+        let calls = self.calls.values_mut().map(|call| &mut call.state);
+        runs.chain(calls).for_each(|state| state.claims += 1);
+    }
+
     /// The item of an event, by its provider's id.
     pub(crate) fn item(&self, provider_id: &Option<String>) -> Item {
         let number =

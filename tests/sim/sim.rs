@@ -166,13 +166,18 @@ impl Sim {
         id(self.numbers)
     }
 
-    /// What a verb gave; `None` when the power went meanwhile, so that nobody knows.
+    /// What a verb gave; `None` when the power went meanwhile or the disk refused, so that nobody knows.
     pub(crate) fn known<T>(&mut self, what: &str, result: StoreResult<T>) -> Check<Option<T>> {
         self.listen();
         match result {
             Ok(value) => Ok(Some(value)),
             Err(_) if self.mounted.disk.is_dead() => {
                 self.note(format_args!("{what}: the power went"));
+                Ok(None)
+            }
+            Err(_) if self.mounted.disk.has_refused() => {
+                self.note(format_args!("{what}: the disk refused"));
+                self.model.refused();
                 Ok(None)
             }
             Err(error) => Err(format!("{what} failed: {error}")),
@@ -189,7 +194,8 @@ impl Sim {
     }
 
     async fn step(&mut self) -> Check {
-        match self.dice.below(43) {
+        self.mounted.disk.forgive();
+        match self.dice.below(45) {
             0..=3 => self.send_new().await,
             4..=7 => self.send_again().await,
             8..=11 => self.burst().await,
@@ -197,13 +203,14 @@ impl Sim {
             16..=21 => self.finish_run().await,
             22..=25 => self.claim_calls().await,
             26..=29 => self.call(),
-            30..=32 => self.finish_call().await,
+            30..=32 => self.finish_call_or_repeat().await,
             33 => self.give_back().await,
             34..=36 => self.person().await,
             37 => self.replay().await,
             38 => self.maintain().await,
             39 | 40 => self.advance().await,
-            41 => self.fail(),
+            41 | 42 => self.fail(),
+            43 => self.refuse(),
             _ => self.restart().await,
         }
     }
@@ -310,6 +317,12 @@ impl Sim {
             0..=3 => self.mounted.disk.cut(),
             operations => self.mounted.disk.cut_after(operations - 3),
         }
+        Ok(())
+    }
+
+    /// The disk is to refuse an operation of one of the next verbs.
+    fn refuse(&mut self) -> Check {
+        self.mounted.disk.refuse_after(self.dice.below(12));
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use rusqlite::ffi;
 
-use crate::disk::{Dead, Disk};
+use crate::disk::{Disk, Trouble};
 
 /// What the file layer is called.
 const NAME: &CStr = c"creel-sim";
@@ -132,8 +132,12 @@ static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xUnfetch: None,
 };
 
-fn code(result: Result<(), Dead>) -> c_int {
-    result.map_or(ffi::SQLITE_IOERR, |()| ffi::SQLITE_OK)
+fn code(result: Result<(), Trouble>, refused: c_int) -> c_int {
+    match result {
+        Ok(()) => ffi::SQLITE_OK,
+        Err(Trouble::Refused) => refused,
+        Err(Trouble::Dead) => ffi::SQLITE_IOERR,
+    }
 }
 
 /// # Safety
@@ -191,26 +195,26 @@ unsafe extern "C" fn read(file: *mut ffi::sqlite3_file, into: *mut c_void, bytes
     match own.disk.read(&own.name, at as usize, into) {
         Ok(there) if there == into.len() => ffi::SQLITE_OK,
         Ok(_) => ffi::SQLITE_IOERR_SHORT_READ,
-        Err(Dead) => ffi::SQLITE_IOERR,
+        Err(_) => ffi::SQLITE_IOERR,
     }
 }
 
 unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, from: *const c_void, bytes: c_int, at: i64) -> c_int {
     // SAFETY: SQLite gives so many bytes.
     let (own, from) = unsafe { (handle(file), std::slice::from_raw_parts(from.cast::<u8>(), bytes as usize)) };
-    code(own.disk.write(&own.name, at as usize, from))
+    code(own.disk.write(&own.name, at as usize, from), ffi::SQLITE_FULL)
 }
 
 unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, len: i64) -> c_int {
     // SAFETY: an open file.
     let own = unsafe { handle(file) };
-    code(own.disk.truncate(&own.name, len as usize))
+    code(own.disk.truncate(&own.name, len as usize), ffi::SQLITE_IOERR_TRUNCATE)
 }
 
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _: c_int) -> c_int {
     // SAFETY: an open file.
     let own = unsafe { handle(file) };
-    code(own.disk.sync(&own.name))
+    code(own.disk.sync(&own.name), ffi::SQLITE_IOERR_FSYNC)
 }
 
 unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, out: *mut i64) -> c_int {
@@ -370,7 +374,7 @@ unsafe extern "C" fn shm_unmap(_: *mut ffi::sqlite3_file, _: c_int) -> c_int {
 unsafe extern "C" fn delete(_: *mut ffi::sqlite3_vfs, path: *const c_char, _: c_int) -> c_int {
     // SAFETY: a path is a C string.
     let path = unsafe { CStr::from_ptr(path) }.to_string_lossy();
-    parse(&path).map_or(ffi::SQLITE_IOERR, |(disk, name)| code(disk.remove(&name)))
+    parse(&path).map_or(ffi::SQLITE_IOERR, |(disk, name)| code(disk.remove(&name), ffi::SQLITE_IOERR_DELETE))
 }
 
 unsafe extern "C" fn access(_: *mut ffi::sqlite3_vfs, path: *const c_char, flags: c_int, out: *mut c_int) -> c_int {
@@ -380,7 +384,7 @@ unsafe extern "C" fn access(_: *mut ffi::sqlite3_vfs, path: *const c_char, flags
     let there = match disk.exists(&name) {
         // An empty log or journal is none.
         Ok(there) => there && (flags != ffi::SQLITE_ACCESS_EXISTS || disk.len(&name).is_ok_and(|len| len > 0)),
-        Err(Dead) => return ffi::SQLITE_IOERR,
+        Err(_) => return ffi::SQLITE_IOERR,
     };
     // SAFETY: room for the answer.
     unsafe { *out = c_int::from(there) };

@@ -79,6 +79,14 @@ impl Sim {
         self.ask(asked).await
     }
 
+    /// The same; some store again what they have stored.
+    pub(super) async fn finish_call_or_repeat(&mut self) -> Check {
+        let again = self.sent.first().cloned().filter(|_| self.dice.one_in(6));
+        self.finish_call().await?;
+        self.sent.extend(again.filter(|_| !self.mounted.disk.has_refused()));
+        Ok(())
+    }
+
     /// Calls and commits everything in hand.
     pub(crate) async fn finish_calls(&mut self) -> Check {
         while !self.held.is_empty() {

@@ -114,7 +114,13 @@ impl Sim {
             Asked::Run(commit, ..) => format!("commit of {} as {:?}", commit.run, commit.verdict),
             Asked::Call(commit, _) => format!("commit of {} as {:?}", commit.id, commit.next),
         };
-        let Some(told) = self.known(&what, told)? else { return Ok(()) };
+        let Some(told) = self.known(&what, told)? else {
+            if let Asked::Run(commit, ..) = &asked {
+                // Who does not know whether it committed lets its claim go.
+                self.jobs.retain(|ticket| ticket.claim != commit.claim);
+            }
+            return Ok(());
+        };
         match (asked, told) {
             (Asked::Accept(message, accept), Told::Accept(accepted)) => {
                 self.note(format_args!("{what}: {accepted:?}"));
