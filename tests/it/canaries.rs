@@ -1,5 +1,6 @@
-//! Secrets that must not be found: each scheme and each kind of credential once with a canary, then a search through
-//! everything that the host keeps, says and logs, in every form in which a secret could stand there.
+//! Secrets that must not be found: each kind of scheme, and every preset whose credential travels with its requests, once
+//! with a canary; then a search through everything that the host keeps, says and logs, in every form in which a secret
+//! could stand there.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,6 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use creel_server::system::SystemClock;
+use creel_webhook::clock::Clock as _;
+use creel_webhook::preset::{Preset, preset, presets};
+use creel_webhook::signature::hash::{Algorithm, mac};
+use creel_webhook::signature::model::Method as Kind;
+use creel_webhook::signature::redact::Credential;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::json;
@@ -17,7 +24,7 @@ use crate::harness::sender::Webhook;
 use crate::harness::tenant::Tenant;
 use crate::harness::wait::until;
 
-/// The demo's schemes, each with a secret that looks like its provider's and has characters that encodings change.
+/// Schemes whose secret stays at home, and the demo's, each with a secret that looks like its provider's and has characters that encodings change.
 const SOURCES: &[(&str, &str)] = &[
     ("vapi-hmac", "canary/vapi+hmac=4f1c9d7be2a86035"),
     ("vapi-secret", "canary/vapi+secret=8a2de07c15b94f63"),
@@ -26,11 +33,55 @@ const SOURCES: &[(&str, &str)] = &[
     ("twilio", "canary/twilio+token=92b8e04fd61c7a35"),
     ("github", "canary/github+secret=e61f3a80b7d2c594"),
     ("standard-webhooks", "whsec_Y2FuYXJ5L3N0YW5kYXJkK3dlYmhvb2tzPTVlMDFjYTdm"),
-    ("bearer", "canary/bearer+token=7d40c8e59a1fb263"),
-    ("header-token", "canary/header+token=3e9a5c17f0b8d246"),
-    ("query-token", "canary/query+token=b5c20f8e6d97a143"),
-    ("http-basic", "canary-user:canary/basic+password=60fa2d9c8be71543"),
 ];
+
+/// A request of a preset, with what is secret in it.
+struct Canary {
+    webhook: Webhook,
+    secret: String,
+    /// Tokens made of the secret, which speak for the provider as well as it does.
+    tokens: Vec<String>,
+}
+
+impl Canary {
+    fn new(name: &str, secret: &str) -> Canary {
+        let required = preset(name).unwrap().params.iter().filter(|spec| spec.default.is_none() && !spec.optional);
+        let params = required.map(|spec| (spec.name.clone(), format!("x-{}", spec.name))).collect();
+        let body = match name {
+            "microsoft-graph" => json!({ "value": [{ "clientState": secret, "changeType": "updated" }] }).to_string(),
+            _ => format!("{{\"type\":\"{name}\"}}"),
+        };
+        let event = Webhook::json(name, secret, &format!("id-{name}"), body);
+        let event =
+            if name == "twilio" { event.form(&[("CallSid", "CA1"), ("CallStatus", "completed")]) } else { event };
+        let webhook = Webhook { params, at: Some(SystemClock::new().now()), ..event };
+        let is_jwt = |method: &Kind| matches!(method, Kind::Jwt(_));
+        let scheme = preset(name).unwrap().scheme(&webhook.params).unwrap();
+        let sent = webhook.credentials("http://127.0.0.1/in/x").headers.into_iter().map(|(_, value)| value);
+        let parts = |token: String| {
+            token.split(['.', ' ']).filter(|part| part.len() > 40).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let tokens = if scheme.methods().iter().any(is_jwt) { sent.flat_map(parts).collect() } else { Vec::new() };
+        Canary { webhook, secret: secret.to_owned(), tokens }
+    }
+
+    /// One for each of the list above, and for each preset whose credential is part of its requests.
+    fn all() -> Vec<Canary> {
+        let travels = |method: &Kind| matches!(method, Kind::Token(_) | Kind::Basic(_) | Kind::Jwt(_));
+        let listed = |name: &str| SOURCES.iter().any(|(known, _)| *known == name);
+        let mut all: Vec<Canary> = SOURCES.iter().map(|(name, secret)| Canary::new(name, secret)).collect();
+        for preset in presets().filter(|preset| !listed(&preset.name)) {
+            let required = preset.params.iter().filter(|spec| spec.default.is_none() && !spec.optional);
+            let params = required.map(|spec| (spec.name.clone(), "x-given".to_owned())).collect();
+            if preset.scheme(&params).unwrap().methods().iter().any(travels) {
+                let number = hex::encode(mac(Algorithm::HmacSha256, b"canary", preset.name.as_bytes()));
+                // A name before a colon, for HTTP Basic; the others take it as it is.
+                all.push(Canary::new(&preset.name, &format!("canary:{}/secret+part={}", preset.name, &number[..16])));
+            }
+        }
+        all
+    }
+}
 
 /// Credentials of destinations.
 const BEARER: &str = "canary/outgoing+bearer=d4e7029cb1f5a863";
@@ -151,23 +202,31 @@ async fn destinations(host: &Host, tenant: &Tenant) {
     }
 }
 
-/// Sends one genuine and one forged request by each scheme, to three destinations each.
-async fn traffic(host: &Host, tenant: &Tenant) {
-    for (preset, secret) in SOURCES {
-        let source = tenant.source(preset, preset, secret).await;
+/// Sends one genuine and one forged request by each, to three destinations each; gives how many were genuine.
+async fn traffic(host: &Host, tenant: &Tenant, canaries: &[Canary]) -> usize {
+    let mut sent = 0;
+    for Canary { webhook, secret, .. } in canaries {
+        let name = webhook.preset.as_str();
+        let source = tenant.source_with(name, name, secret, json!({ "params": webhook.params })).await;
         for plugin in ["to-receiver", "to-by-header", "to-by-basic"] {
-            tenant.route(preset, plugin).await;
+            tenant.route(name, plugin).await;
         }
-        let event = Webhook::json(preset, secret, &format!("id-{preset}"), format!("{{\"type\":\"{preset}\"}}"));
-        let event =
-            if *preset == "twilio" { event.form(&[("CallSid", "CA1"), ("CallStatus", "completed")]) } else { event };
-        let told = host.send(&source, &event).await;
-        assert_eq!(told.status / 100, 2, "{preset}: {told:?} {:?}", tenant.refusals().await);
+        let told = host.send(&source, webhook).await;
+        assert_eq!(told.status / 100, 2, "{name}: {told:?} {:?}", tenant.refusals().await);
+        sent += 1;
         // Credentials that stand where no scheme looks for them are still credentials.
-        let forged = Webhook { id: "forged".to_owned(), body: "{\"type\":\"forged\"}".into(), ..event };
+        let forged = Webhook { id: "forged".to_owned(), body: "{\"type\":\"forged\"}".into(), ..webhook.clone() };
         let forged = forged.request(host.http(), &host.url(&source)).body("{\"type\":\"changed\"}");
         forged.send().await.unwrap();
+        if name == "cloudevents" {
+            // Its other alternative: the token in the query.
+            let mut url = url::Url::parse(&host.url(&source)).unwrap();
+            url.query_pairs_mut().append_pair("access_token", secret);
+            assert_eq!(host.http().post(url).body("{}").send().await.unwrap().status(), 204);
+            sent += 1;
+        }
     }
+    sent
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,9 +241,10 @@ async fn no_secret_is_found_anywhere() {
     host.receiver.answer("/by-basic", 500, &[], &format!("{{\"authorization\":\"Basic {pair}\"}}"));
     host.receiver.answer("/by-header", 500, &[], &format!("x-api-key: {HEADER}"));
     host.receiver.answer("/receiver", 500, &[], &format!("unexpected header authorization: Bearer {BEARER}"));
-    traffic(&host, &tenant).await;
+    let canaries = Canary::all();
+    assert!(canaries.len() > 20, "{}", canaries.len());
+    let count = 3 * traffic(&host, &tenant, &canaries).await;
     let pending = || tenant.api.list("/v1/tenants/acme/deliveries?state=pending");
-    let count = 3 * SOURCES.len();
     let made = || tenant.api.list("/v1/tenants/acme/deliveries?limit=200");
     until("all calls", made, |calls| calls.len() >= count).await;
     until("their ends", pending, Vec::is_empty).await;
@@ -199,9 +259,9 @@ async fn no_secret_is_found_anywhere() {
     host.finish().await;
     places.push(("the log".to_owned(), text(&log.0.lock().unwrap_or_else(PoisonError::into_inner))));
 
-    let secrets: Vec<&str> =
-        SOURCES.iter().map(|(_, secret)| *secret).chain([BEARER, HEADER, PASSWORD, SIGNING]).collect();
-    let secrets = secrets.into_iter().chain(keys.iter().map(String::as_str));
+    let of_senders =
+        canaries.iter().flat_map(|canary| canary.tokens.iter().chain([&canary.secret]).map(String::as_str));
+    let secrets = of_senders.chain([BEARER, HEADER, PASSWORD, SIGNING]).chain(keys.iter().map(String::as_str));
     let mut found = Vec::new();
     for secret in secrets {
         for (form, needle) in forms(secret) {
@@ -220,17 +280,24 @@ async fn no_secret_is_found_anywhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_url_that_is_a_credential_is_not_part_of_the_story() {
+    let by_path = |preset: &&Preset| {
+        preset.scheme(&Default::default()).is_ok_and(|scheme| scheme.credentials() == [Credential::Path])
+    };
+    let names: Vec<&str> = presets().filter(by_path).map(|preset| preset.name.as_str()).collect();
+    assert_eq!(names, ["voiceflow", "zapier", "url-token"]);
     let host = Host::open().await;
     let tenant = host.tenant("acme").await;
-    let source = tenant.source("anyone", "url-token", "").await;
     tenant.receiver(&host).await;
     tenant.deploy("echo", "echo", json!({ "reply": "true" })).await;
-    tenant.reply_route("anyone", "echo").await;
-    let told = host.send(&source, &Webhook::json("url-token", "", "1", r#"{"a":1}"#)).await;
-    let token = source.strip_prefix("/in/").expect("the last part is the token");
-    let story = tenant.settled().await;
-    assert!(!told.body.contains(token), "the guest saw it: {}", told.body);
-    assert!(!serde_json::to_string(&story).unwrap().contains(token), "{story:#?}");
-    assert!(!format!("{:?}", host.receiver.only()).contains(token));
+    for name in names {
+        let source = tenant.source(name, name, "").await;
+        tenant.reply_route(name, "echo").await;
+        let told = host.send(&source, &Webhook::json(name, "", "1", r#"{"a":1}"#)).await;
+        let token = source.strip_prefix("/in/").expect("the last part is the token");
+        let story = tenant.settled().await;
+        assert!(!told.body.contains(token), "the guest saw it: {}", told.body);
+        assert!(!serde_json::to_string(&story).unwrap().contains(token), "{story:#?}");
+        assert!(!format!("{:?}", host.receiver.arrived()).contains(token));
+    }
     host.finish().await;
 }

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use creel_server::system::SystemClock;
 use creel_webhook::clock::{Clock as _, Timestamp};
+use creel_webhook::pointer::Params;
 use creel_webhook::preset::preset;
 use creel_webhook::signature::sign;
-use creel_webhook::signature::sign::Outgoing;
+use creel_webhook::signature::sign::{Credentials, Outgoing, SignError};
 
 /// What a sender was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub(crate) struct Webhook {
     pub(crate) body: Bytes,
     /// Further headers.
     pub(crate) headers: Vec<(String, String)>,
+    /// Parameters of its source.
+    pub(crate) params: Params,
 }
 
 impl Webhook {
@@ -61,6 +64,7 @@ impl Webhook {
             content_type: "application/json".to_owned(),
             body: body.into(),
             headers,
+            params: Params::new(),
         }
     }
 
@@ -76,6 +80,17 @@ impl Webhook {
         self
     }
 
+    /// What proves it for a URL; nothing where a credential of the body is all there is.
+    pub(crate) fn credentials(&self, url: &str) -> Credentials {
+        let scheme = preset(&self.preset).expect("a known preset").scheme(&self.params).unwrap();
+        let out = Outgoing { method: "POST", url, content_type: &self.content_type, body: &self.body, id: &self.id };
+        let at = self.at.unwrap_or_else(|| SystemClock::new().now());
+        match sign(&scheme, &out, self.secret.as_bytes(), at) {
+            Err(SignError::Unsupported) => Credentials::default(),
+            signed => signed.expect("a secret that fits the scheme"),
+        }
+    }
+
     /// The same, signed so many seconds ago.
     pub(crate) fn aged(self, seconds: i64) -> Self {
         let now = SystemClock::new().now();
@@ -84,10 +99,7 @@ impl Webhook {
 
     /// The signed request for a URL.
     pub(crate) fn request(&self, http: &reqwest::Client, url: &str) -> reqwest::RequestBuilder {
-        let scheme = preset(&self.preset).expect("a known preset").scheme(&Default::default()).unwrap();
-        let out = Outgoing { method: "POST", url, content_type: &self.content_type, body: &self.body, id: &self.id };
-        let at = self.at.unwrap_or_else(|| SystemClock::new().now());
-        let signed = sign(&scheme, &out, self.secret.as_bytes(), at).expect("a secret that fits the scheme");
+        let signed = self.credentials(url);
         let mut whole = url::Url::parse(url).expect("an absolute URL");
         if !signed.query.is_empty() {
             whole.query_pairs_mut().extend_pairs(&signed.query);
