@@ -577,9 +577,11 @@ impl Run {
         self.line.is_none() && self.is_undecided()
     }
 
-    /// Whether it is to be decided by a worker, and certainly is not yet.
+    /// Whether it is to be decided by a worker, and certainly is not yet; and no commit that nobody heard of may have
+    /// put it off.
     fn is_undecided(&self) -> bool {
-        !self.waits && self.state.over == Over::No && !self.state.is_given_up()
+        let is_known = self.state.attempts.0 == self.state.attempts.1;
+        !self.waits && self.state.over == Over::No && is_known && !self.state.is_given_up()
     }
 }
 
