@@ -246,27 +246,13 @@ impl Runner {
             usage: ending.usage,
             log: ending.log,
             next,
-            calls: ending.calls.into_iter().map(|call| self.delivery_of(call, now)).collect(),
+            calls: ending
+                .calls
+                .into_iter()
+                .map(|call| NewDelivery { id: DeliveryId::new(now, self.entropy.id_bytes()), call })
+                .collect(),
             reply: ending.reply,
             keep_late: picture.route(ticket.route).is_some_and(|route| route.late == Late::Keep),
-        }
-    }
-
-    fn delivery_of(&self, call: DecidedCall, now: Timestamp) -> NewDelivery {
-        NewDelivery {
-            id: DeliveryId::new(now, self.entropy.id_bytes()),
-            index: call.index,
-            destination: call.destination,
-            key: call.key,
-            method: call.method,
-            path: call.path,
-            headers: call.headers,
-            body: call.body,
-            order_key: call.order_key,
-            due_at: call.due_at,
-            expires_at: call.expires_at,
-            on_result: call.on_result,
-            attributes: call.attributes,
         }
     }
 }

@@ -27,12 +27,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use creel_webhook::clock::Timestamp;
+use creel_webhook::decision::DecidedCall;
 use creel_webhook::delivery::{DestinationChange, Next};
 use creel_webhook::destination::Destination;
 use creel_webhook::id::{
     DeliveryId, DestinationId, EventId, KeyId, PluginId, RequestId, RouteId, RunId, SecretId, SourceId, TenantId,
 };
-use creel_webhook::outcome::{OnResult, Pair};
+use creel_webhook::outcome::Pair;
 use creel_webhook::plugin::{Deployment, Digest, Plugin};
 use creel_webhook::route::{Mode, Route};
 use creel_webhook::run::{LogLine, RunNext, Usage, Verdict};
@@ -393,30 +394,8 @@ pub struct RunCommit {
 pub struct NewDelivery {
     /// Its id.
     pub id: DeliveryId,
-    /// Position in its outcome, from 0.
-    pub index: u32,
-    /// Where it goes.
-    pub destination: DestinationId,
-    /// `webhook-id` and idempotency key: the same on every attempt and on every re-run of the event.
-    pub key: String,
-    /// HTTP method.
-    pub method: String,
-    /// Path and query under the destination's base path.
-    pub path: String,
-    /// Headers to add.
-    pub headers: Vec<Pair>,
-    /// What to send.
-    pub body: Option<Bytes>,
-    /// Calls of the same destination and order key are delivered one after the other.
-    pub order_key: Option<String>,
-    /// Not before.
-    pub due_at: Timestamp,
-    /// Not after.
-    pub expires_at: Option<Timestamp>,
-    /// Report the end as an event.
-    pub on_result: Option<OnResult>,
-    /// Hints and notes, shown to people.
-    pub attributes: Vec<Pair>,
+    /// What was decided.
+    pub call: DecidedCall,
 }
 
 /// What became of a run's commit.

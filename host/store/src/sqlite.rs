@@ -261,7 +261,7 @@ impl Store for SqliteStore {
     }
 
     async fn run_commit(&self, commit: RunCommit) -> StoreResult<RunCommitted> {
-        let bytes = commit.calls.iter().map(|call| call.body.as_ref().map_or(0, Bytes::len) + 512).sum();
+        let bytes = commit.calls.iter().map(|call| call.call.body.as_ref().map_or(0, Bytes::len) + 512).sum();
         self.writer.call(bytes, move |tx| runs::commit(tx, &commit)).await
     }
 

@@ -19,7 +19,7 @@ pub(super) async fn calls_become_deliveries_with_the_decision(world: &World) {
     let claims = world.send(START, 10).await;
     assert_eq!(claims.len(), 2);
     let claim = &claims[0];
-    assert_eq!((claim.id, &claim.body, &claim.headers), (call.id, &call.body, &call.headers));
+    assert_eq!((claim.id, &claim.body, &claim.headers), (call.id, &call.call.body, &call.call.headers));
     assert_eq!((claim.attempts, claim.claims), (0, 1));
     let again = world.sent(claim, START, 503, Next::Again { at: START.plus_ms(5_000) });
     assert_eq!(world.store.delivery_commit(again.clone()).await.unwrap(), DeliveryCommitted::Stored);
@@ -133,9 +133,9 @@ pub(super) async fn a_disabled_destination_gets_dead_letters(world: &World) {
 
 pub(super) async fn an_expired_call_is_not_sent(world: &World) {
     let mut call = world.call(Some("k"));
-    call.expires_at = Some(START.plus_ms(1_000));
+    call.call.expires_at = Some(START.plus_ms(1_000));
     let mut next = world.call(Some("k"));
-    next.due_at = START.plus_ms(9_000);
+    next.call.due_at = START.plus_ms(9_000);
     world.decide(vec![call.clone(), next.clone()]).await;
     assert!(world.send(START.plus_ms(1_000), 10).await.is_empty());
     assert_eq!(listed(world, DeliveryState::Dead).await[0].id, call.id);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use creel_webhook::clock::Timestamp;
+use creel_webhook::decision::DecidedCall;
 use creel_webhook::delivery::{Answer, Next};
 use creel_webhook::destination::Destination;
 use creel_webhook::id::{DestinationId, Id, Kind, PluginId, RouteId, SourceId, TenantId};
@@ -168,8 +169,7 @@ impl World {
 
     /// A call to the home destination.
     pub fn call(&self, order_key: Option<&str>) -> NewDelivery {
-        NewDelivery {
-            id: self.id(),
+        let call = DecidedCall {
             index: 0,
             destination: self.home.destination,
             key: "key".into(),
@@ -182,7 +182,8 @@ impl World {
             expires_at: None,
             on_result: None,
             attributes: vec![],
-        }
+        };
+        NewDelivery { id: self.id(), call }
     }
 
     /// Runs one event whose decision is these calls.

@@ -41,10 +41,10 @@ struct Place {
 pub(super) fn insert(tx: &mut Tx<'_>, origin: Origin, calls: &[NewDelivery], now: Timestamp) -> Sql<Vec<u8>> {
     let mut numbers = Vec::with_capacity(calls.len() * 8);
     let mut pending = 0;
-    for call in calls {
-        let place = place(tx, origin.tenant, call.destination)?;
+    for new in calls {
+        let place = place(tx, origin.tenant, new.call.destination)?;
         pending += i64::from(place.dead.is_none());
-        numbers.extend_from_slice(&insert_one(tx, origin, call, &place, now)?.to_be_bytes());
+        numbers.extend_from_slice(&insert_one(tx, origin, new, &place, now)?.to_be_bytes());
     }
     if pending > 0 {
         lanes::pending(tx, origin.tenant, Work::Deliveries, pending, None)?;
@@ -66,8 +66,8 @@ fn place(tx: &Tx<'_>, tenant: TenantId, destination: DestinationId) -> Sql<Place
     })
 }
 
-fn insert_one(tx: &mut Tx<'_>, origin: Origin, call: &NewDelivery, place: &Place, now: Timestamp) -> Sql<i64> {
-    let tenant = origin.tenant;
+fn insert_one(tx: &mut Tx<'_>, origin: Origin, new: &NewDelivery, place: &Place, now: Timestamp) -> Sql<i64> {
+    let (tenant, call) = (origin.tenant, &new.call);
     let start_at = call.due_at.max(now);
     let dead = place.dead.is_some();
     let blocked = !dead && lanes::is_blocked(tx.conn, Work::Deliveries, place.lane, call.order_key.as_deref())?;
@@ -77,7 +77,7 @@ fn insert_one(tx: &mut Tx<'_>, origin: Origin, call: &NewDelivery, place: &Place
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
     let values = params![
         tenant.as_bytes(),
-        call.id.as_bytes(),
+        new.id.as_bytes(),
         place.lane,
         call.destination.as_bytes(),
         origin.run.as_bytes(),

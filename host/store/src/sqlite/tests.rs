@@ -156,7 +156,7 @@ async fn ends_while_claiming_do_not_hide_what_is_behind_them() {
     let world = World::new(Arc::new(open(&dir))).await;
     let mut calls: Vec<_> = (0..6).map(|_| world.call(None)).collect();
     for call in &mut calls[..4] {
-        call.expires_at = Some(conformance::START);
+        call.call.expires_at = Some(conformance::START);
     }
     world.decide(calls).await;
     let deliveries = world.store.wakeups().deliveries;
