@@ -1,6 +1,6 @@
 //! The event as an author reads it. Nothing is parsed before it is asked for, and nothing is copied on the way in.
 
-use crate::{Body, Form, Malformed};
+use crate::{Body, CallResult, Form, Malformed};
 use serde::de::DeserializeOwned;
 
 /// One thing that happened, taken from a verified request.
@@ -208,6 +208,17 @@ impl Event {
     /// ```
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         borrowed(&self.attributes)
+    }
+
+    /// How an earlier call ended, when this event reports that; see [`Call::on_result`](crate::Call::on_result).
+    ///
+    /// ```
+    /// # use creel_guest::testing::EventBuilder;
+    /// assert!(EventBuilder::new("ping").build().result().is_none());
+    /// assert_eq!(EventBuilder::result("book", 201).build().result().unwrap().tag(), "book");
+    /// ```
+    pub fn result(&self) -> Option<CallResult<'_>> {
+        CallResult::of(self)
     }
 
     /// The event's own bytes: the request's body, or one item of a batch.

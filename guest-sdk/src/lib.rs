@@ -26,6 +26,7 @@
 //! | read what happened | [`Event`], [`Form`] |
 //! | decide | [`Outcome`], [`Call`], [`Reply`] |
 //! | answer as a provider wants it | [`twiml`] (Twilio), [`vapi`], [`retell`], [`elevenlabs`], [`plivo`], [`vonage`], [`slack`], [`discord`] |
+//! | go on when a call has ended | [`Call::on_result`], [`Event::result`] |
 //! | decline | [`Failure`]; `?` on a parse error rejects the event with a reason |
 //! | explain | [`log`] |
 //! | read the deployment's settings | [`config`] |
@@ -68,6 +69,7 @@ mod host;
 mod object;
 mod outcome;
 mod reply;
+mod result;
 
 #[doc(hidden)]
 #[allow(missing_docs, unreachable_pub, clippy::all)]
@@ -83,6 +85,7 @@ pub use failure::{Failure, Malformed};
 pub use form::Form;
 pub use outcome::Outcome;
 pub use reply::Reply;
+pub use result::CallResult;
 pub use serde_json;
 
 /// Bytes of an event, a call or a reply: text when they are valid UTF-8.

@@ -37,6 +37,9 @@ mod hostile;
 /// Calls on their way out: again, given up, held, denied.
 mod delivery;
 
+/// What comes of a call comes back to its plugin.
+mod followups;
+
 /// The host ends in the middle of things and is opened again.
 mod restarts;
 

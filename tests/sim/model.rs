@@ -325,14 +325,15 @@ impl Model {
         }
     }
 
-    fn decided(&mut self, run: RunId, shop: usize, call: &NewDelivery, over: Over, at: Moment) {
+    fn decided(&mut self, run: RunId, shop: usize, new: &NewDelivery, over: Over, at: Moment) {
+        let call = &new.call;
         let destinations = self.shops[shop].destinations;
         let destination =
             destinations.iter().position(|id| *id == call.destination).expect("a destination of the shop");
         let mut state = Claimable::new(call.due_at, at.now);
         state.over = over;
         let (line, key, expires_at) = (call.order_key.clone(), call.key.clone(), call.expires_at);
-        self.calls.insert(call.id, Call { state, shop, destination, line, key, run, expires_at });
+        self.calls.insert(new.id, Call { state, shop, destination, line, key, run, expires_at });
     }
 
     /// A run's commit was answered. `before` is the run as it was when that was asked for.

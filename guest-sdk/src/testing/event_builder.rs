@@ -44,6 +44,25 @@ impl EventBuilder {
         }
     }
 
+    /// The report of a call that ended with this status: delivered when it is a 2xx, else dead. The body is what the
+    /// receiver answered.
+    ///
+    /// ```
+    /// # use creel_guest::testing::EventBuilder;
+    /// let event = EventBuilder::result("book", 409).text("taken").build();
+    /// assert_eq!((event.kind(), event.scheme()), ("call.dead", "internal"));
+    /// ```
+    pub fn result(tag: impl Into<String>, status: u16) -> EventBuilder {
+        let delivered = (200..300).contains(&status);
+        let (kind, result) = if delivered { ("call.delivered", "delivered") } else { ("call.dead", "dead") };
+        EventBuilder::new(kind)
+            .scheme("internal")
+            .attribute("tag", tag)
+            .attribute("result", result)
+            .attribute("status", status.to_string())
+            .attribute("depth", "1")
+    }
+
     /// Sets [`Event::id`].
     ///
     /// ```

@@ -13,7 +13,7 @@ use creel_webhook::destination::DestinationSpec;
 use creel_webhook::id::{
     DeliveryId, DestinationId, EventId, KeyId, PluginId, RequestId, RouteId, RunId, SecretId, SourceId, TenantId,
 };
-use creel_webhook::outcome::Pair;
+use creel_webhook::outcome::{OnResult, Pair};
 use creel_webhook::plugin::{Digest, Grants};
 use creel_webhook::route::Mode;
 use creel_webhook::run::{LogLine, Usage, Verdict};
@@ -319,6 +319,20 @@ pub struct EventView {
     pub body_bytes: u64,
     /// Whether the body has been erased.
     pub erased: bool,
+    /// For an event that reports how a call ended: which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<OriginView>,
+}
+
+/// The call whose end an event reports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginView {
+    /// The event whose run decided it.
+    pub event: EventId,
+    /// Its delivery.
+    pub delivery: DeliveryId,
+    /// Results in a row, this one included.
+    pub depth: u32,
 }
 
 /// What a sender was told.
@@ -403,6 +417,12 @@ pub struct DeliveryView {
     pub created_at: Moment,
     /// When it ended.
     pub ended_at: Option<Moment>,
+    /// Which of its ends are reported to the plugin, and under which tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_result: Option<OnResult>,
+    /// The event that reports its end; absent in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<EventId>,
     /// Its attempts in order; empty in lists.
     pub history: Vec<AttemptView>,
 }

@@ -20,7 +20,7 @@ use creel_store::contract::{
 };
 use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::decision::{DecidedCall, Ground, OutcomeLimits, decide};
-use creel_webhook::id::DeliveryId;
+use creel_webhook::id::{DeliveryId, EventId};
 use creel_webhook::outcome::{GuestEvent, Outcome};
 use creel_webhook::plugin::{Deployment, Digest};
 use creel_webhook::route::{Late, Mode};
@@ -62,6 +62,18 @@ struct Ending {
     asked_ms: u64,
     calls: Vec<DecidedCall>,
     reply: Option<StoredAnswer>,
+}
+
+/// What a run's outcome is judged by.
+struct Scene<'a> {
+    ticket: &'a RunTicket,
+    /// What keys outward are made from.
+    identity: EventId,
+    /// Results in a row that led to the event.
+    depth: u32,
+    deployment: &'a Deployment,
+    picture: &'a Picture,
+    limits: Limits,
 }
 
 impl Ending {
@@ -124,16 +136,17 @@ impl Runner {
             Err(reason) => return Ending::without_outcome(Verdict::Host, reason),
         };
         let limits = self.limits_of(ticket, picture);
+        let scene = Scene { ticket, identity: event.identity(), depth: event.depth(), deployment, picture, limits };
         let input = RunInput {
             seed: seed_of(ticket),
             event: guest_event(event, picture),
-            limits: limits.clone(),
+            limits: scene.limits.clone(),
             capabilities: Box::new(Granted { config: deployment.config.clone() }),
         };
         let runtime = self.runtime.clone();
         let report = self.threads.spawn(async move { runtime.run(prepared, input).await }).await;
         match report {
-            Ok(report) => self.ending_of(ticket, report, deployment, picture, &limits),
+            Ok(report) => self.ending_of(&scene, report),
             Err(_) => Ending::without_outcome(Verdict::Host, "the run's thread ended; this is a fault of the host"),
         }
     }
@@ -162,14 +175,7 @@ impl Runner {
         limits.within(&self.limits)
     }
 
-    fn ending_of(
-        &self,
-        ticket: &RunTicket,
-        report: RunReport,
-        deployment: &Deployment,
-        picture: &Picture,
-        limits: &Limits,
-    ) -> Ending {
+    fn ending_of(&self, scene: &Scene<'_>, report: RunReport) -> Ending {
         let mut ending = Ending {
             verdict: report.verdict,
             reason: report.reason,
@@ -180,26 +186,20 @@ impl Runner {
             reply: None,
         };
         if let Some(outcome) = report.outcome.filter(|_| report.verdict == Verdict::Done) {
-            self.decide(ticket, outcome, deployment, picture, limits, &mut ending);
+            self.decide(scene, outcome, &mut ending);
         }
         ending
     }
 
-    fn decide(
-        &self,
-        ticket: &RunTicket,
-        outcome: Outcome,
-        deployment: &Deployment,
-        picture: &Picture,
-        limits: &Limits,
-        ending: &mut Ending,
-    ) {
-        let tenant = picture.tenant(ticket.tenant);
+    fn decide(&self, scene: &Scene<'_>, outcome: Outcome, ending: &mut Ending) {
+        let Scene { ticket, limits, .. } = scene;
+        let tenant = scene.picture.tenant(ticket.tenant);
         let ground = Ground {
-            event: ticket.event,
+            event: scene.identity,
+            depth: scene.depth,
             route: ticket.route,
             now: self.clock.now(),
-            granted: &deployment.grants.destinations,
+            granted: &scene.deployment.grants.destinations,
             destination: &|name| tenant.and_then(|entry| entry.destination_named(name)),
             limits: OutcomeLimits {
                 calls_max: limits.calls_max as usize,

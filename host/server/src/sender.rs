@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use creel_store::contract::{Attempt, DeliveryClaim, DeliveryCommit, Store, StoreResult};
+use creel_store::contract::{Attempt, DeliveryClaim, DeliveryCommit, Response, Store, StoreResult};
 use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::delivery::{Answer, Next, Progress, after_attempt, classify};
 use creel_webhook::destination::{Auth, DestinationSpec, Signing};
@@ -96,12 +96,18 @@ impl Work for Sending {
 struct Tried {
     answer: Answer,
     detail: Option<String>,
-    head: String,
+    response: Option<Response>,
 }
 
 impl Tried {
     fn refused(reason: impl Into<String>) -> Self {
-        Tried { answer: Answer::Refused { reason: reason.into() }, detail: None, head: String::new() }
+        Tried { answer: Answer::Refused { reason: reason.into() }, detail: None, response: None }
+    }
+
+    /// The head of what was answered, as text.
+    fn head(&self) -> String {
+        let body = self.response.as_ref().map(|response| response.body.as_ref()).unwrap_or_default();
+        String::from_utf8_lossy(&body[..body.len().min(RESPONSE_HEAD_BYTES_MAX)]).into_owned()
     }
 }
 
@@ -140,11 +146,12 @@ impl Sender {
         let attempt = Attempt {
             started_at,
             duration_ms: now.since_ms(started_at),
+            response_head: tried.head(),
             answer: tried.answer,
             detail: tried.detail,
-            response_head: tried.head,
         };
-        let commit = DeliveryCommit { id: claim.id, claim: claim.claim, now, attempt, next, destination };
+        let response = tried.response.filter(|_| claim.on_result.is_some());
+        let commit = DeliveryCommit { id: claim.id, claim: claim.claim, now, attempt, response, next, destination };
         self.store.delivery_commit(commit).await.map(|_| ())
     }
 
@@ -169,7 +176,11 @@ fn tried(response: IncomingResponse, entry: &DestinationEntry, now: Timestamp) -
     Tried {
         answer: Answer::Status { status: response.status.as_u16(), retry_after_ms },
         detail: response.truncated.then(|| "the response was longer than is read".to_owned()),
-        head: echo::kept(&response.body, entry, RESPONSE_HEAD_BYTES_MAX),
+        response: Some(Response {
+            content_type: response.headers.get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned),
+            body: echo::masked(&response.body, entry).into(),
+            truncated: response.truncated,
+        }),
     }
 }
 
@@ -180,7 +191,7 @@ fn failed(error: EgressError) -> Tried {
         EgressError::Timeout { .. } => Answer::Timeout,
         EgressError::Connect(_) | EgressError::Transport(_) => Answer::Transport,
     };
-    Tried { answer, detail, head: String::new() }
+    Tried { answer, detail, response: None }
 }
 
 /// The request that a delivery is, or why it can't be one.

@@ -6,6 +6,7 @@
 
 mod accepting;
 mod delivering;
+mod following;
 mod racing;
 mod running;
 mod world;
@@ -84,4 +85,9 @@ stories! {
     racing::a_lease_that_expires_during_a_deliverys_commit_has_one_winner,
     racing::a_stale_delivery_commit_changes_nothing,
     racing::a_clock_that_goes_back_neither_sends_early_nor_shortens_a_lease,
+    following::the_end_of_a_call_is_an_event_for_its_plugin,
+    following::only_the_wanted_end_is_reported,
+    following::a_call_that_dies_unsent_is_reported_too,
+    following::keys_of_a_follow_up_outlive_a_replay,
+    following::a_report_stands_in_the_line_of_its_run,
 }

@@ -30,10 +30,11 @@ use creel_webhook::clock::Timestamp;
 use creel_webhook::decision::DecidedCall;
 use creel_webhook::delivery::{DestinationChange, Next};
 use creel_webhook::destination::Destination;
+use creel_webhook::followup::Origin;
 use creel_webhook::id::{
     DeliveryId, DestinationId, EventId, KeyId, PluginId, RequestId, RouteId, RunId, SecretId, SourceId, TenantId,
 };
-use creel_webhook::outcome::Pair;
+use creel_webhook::outcome::{OnResult, Pair};
 use creel_webhook::plugin::{Deployment, Digest, Plugin};
 use creel_webhook::route::{Mode, Route};
 use creel_webhook::run::{LogLine, RunNext, Usage, Verdict};
@@ -358,6 +359,20 @@ pub struct StoredEvent {
     pub body: Bytes,
     /// Whether retention or a person has erased the body.
     pub erased: bool,
+    /// For an event that reports how a call ended: which, and after how many such events.
+    pub origin: Option<Origin>,
+}
+
+impl StoredEvent {
+    /// What keys outward of its calls are made from: the event itself, or what stands for it.
+    pub fn identity(&self) -> EventId {
+        self.origin.as_ref().map_or(self.id, |origin| origin.identity)
+    }
+
+    /// Results in a row that led here; 0 for an event from outside.
+    pub fn depth(&self) -> u32 {
+        self.origin.as_ref().map_or(0, |origin| origin.depth)
+    }
 }
 
 /// How a run ended, to be stored with everything that follows in one transaction.
@@ -445,6 +460,19 @@ pub struct DeliveryClaim {
     pub created_at: Timestamp,
     /// Not after.
     pub expires_at: Option<Timestamp>,
+    /// Its end is to be reported; whoever sends it keeps the answer for that.
+    pub on_result: Option<OnResult>,
+}
+
+/// What a receiver answered, for the event that reports a call's end. No secret of the destination may be in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// Its `content-type`.
+    pub content_type: Option<String>,
+    /// The head of its body.
+    pub body: Bytes,
+    /// The body was longer.
+    pub truncated: bool,
 }
 
 /// How an attempt ended, to be stored with what follows in one transaction.
@@ -458,6 +486,8 @@ pub struct DeliveryCommit {
     pub now: Timestamp,
     /// The attempt.
     pub attempt: Attempt,
+    /// What was answered; stored only if the delivery ends and its end is reported.
+    pub response: Option<Response>,
     /// What becomes of the delivery.
     pub next: Next,
     /// What becomes of the destination.
@@ -581,7 +611,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Claims at most `max` due deliveries, tenants in turn, within rate and concurrency of their lanes.
     async fn delivery_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<DeliveryClaim>>;
-    /// Stores an attempt and what follows; moves the lane's breaker on.
+    /// Stores an attempt and what follows; moves the lane's breaker on. A delivery whose end is to be reported brings the
+    /// report with its end, in one transaction: an event for the same route and plugin ([`creel_webhook::followup`]),
+    /// which no quota refuses. The same holds wherever else a delivery ends: expired, given up, dead from the start.
     async fn delivery_commit(&self, commit: DeliveryCommit) -> StoreResult<DeliveryCommitted>;
     /// Gives a claim back untouched.
     async fn delivery_release(&self, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<()>;

@@ -14,6 +14,7 @@ mod control;
 mod deliveries;
 mod deploy;
 mod events;
+mod followups;
 mod lanes;
 mod readers;
 mod reading;
@@ -278,7 +279,8 @@ impl Store for SqliteStore {
     }
 
     async fn delivery_commit(&self, commit: DeliveryCommit) -> StoreResult<DeliveryCommitted> {
-        self.writer.call(commit.attempt.response_head.len(), move |tx| deliveries::commit(tx, &commit)).await
+        let bytes = commit.response.as_ref().map_or(0, |response| response.body.len());
+        self.writer.call(bytes + commit.attempt.response_head.len(), move |tx| deliveries::commit(tx, &commit)).await
     }
 
     async fn delivery_release(&self, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<()> {

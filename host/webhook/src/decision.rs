@@ -7,12 +7,14 @@
 //! # Identity outward
 //!
 //! A call's key, which is sent as `webhook-id` and `idempotency-key`, is a hash of event, route and the call's index.
-//! So it is the same on every attempt and on every re-run of the same event, and a receiver can drop doubles.
+//! So it is the same on every attempt and on every re-run of the same event, and a receiver can drop doubles. For a
+//! follow-up its identity stands for the event ([`crate::followup`]), so that a re-run of what it follows keeps the keys.
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::Timestamp;
+use crate::followup::DEPTH_MAX;
 use crate::id::{DestinationId, EventId, RouteId};
 use crate::outcome::{Call, OnResult, Outcome, Pair, Reply};
 
@@ -52,8 +54,10 @@ pub const DELAY_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1_000;
 
 /// What a decision stands on.
 pub struct Ground<'a> {
-    /// The event.
+    /// The event, or what stands for it in keys ([`crate::followup::Origin::identity`]).
     pub event: EventId,
+    /// Results in a row that led here; 0 for an event from outside.
+    pub depth: u32,
     /// The route.
     pub route: RouteId,
     /// When the run ended.
@@ -164,6 +168,13 @@ fn decide_call(index: usize, call: Call, ground: &Ground<'_>) -> Result<DecidedC
     let destination = (ground.destination)(&call.destination)
         .ok_or("there is no such destination in this tenant; make one of this name, or correct the plugin")?;
     check_call(&call, ground.limits)?;
+    if call.on_result.is_some() && ground.depth >= DEPTH_MAX {
+        return Err(format!(
+            "it asks for its result (`on-result`), but this event is already result number {} in a row and {DEPTH_MAX} are \
+             allowed; let the last call of the chain end without one",
+            ground.depth
+        ));
+    }
     let index = u32::try_from(index).map_err(|_| "too many calls")?;
     Ok(DecidedCall {
         index,
@@ -362,9 +373,14 @@ mod tests {
     }
 
     fn decide_calls(calls: Vec<Call>) -> Result<Decision, OutcomeError> {
+        decide_at(0, calls)
+    }
+
+    fn decide_at(depth: u32, calls: Vec<Call>) -> Result<Decision, OutcomeError> {
         let granted = ["crm".to_owned(), "gone".to_owned()];
         let ground = Ground {
             event: EventId::new(NOW, [1; 10]),
+            depth,
             route: RouteId::new(NOW, [2; 10]),
             now: NOW,
             granted: &granted,
@@ -400,6 +416,16 @@ mod tests {
         assert!(problem_of(|call| call.destination = "gone".into()).contains("no such destination"));
         assert!(problem_of(|call| call.method = "TRACE".into()).contains("TRACE"));
         assert!(problem_of(|call| call.expires_ms = Some(0)).contains("expires before"));
+    }
+
+    #[test]
+    fn results_of_results_come_to_an_end() {
+        let mut asking = call("crm");
+        asking.on_result = Some(OnResult { tag: "t".into(), on_delivered: true, on_dead: false });
+        assert!(decide_at(DEPTH_MAX - 1, vec![asking.clone()]).is_ok());
+        assert!(decide_at(DEPTH_MAX, vec![call("crm")]).is_ok(), "the last one may call, and ask no more");
+        let refusal = decide_at(DEPTH_MAX, vec![call("crm"), asking]).unwrap_err().to_string();
+        assert!(refusal.contains("call 1 to `crm`") && refusal.contains("`on-result`"), "{refusal}");
     }
 
     #[test]

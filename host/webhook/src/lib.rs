@@ -16,6 +16,7 @@
 //! | [`catalogue`] | the same facts for people |
 //! | [`outcome`], [`decision`], [`reply`] | what a handler said, and what follows from it |
 //! | [`delivery`], [`retry`], [`breaker`] | how calls leave, and when they wait |
+//! | [`followup`] | how the end of a call comes back |
 //! | [`bucket`] | how much of something is too much |
 
 pub mod answer;
@@ -27,6 +28,7 @@ pub mod decision;
 pub mod delivery;
 pub mod destination;
 pub mod event;
+pub mod followup;
 pub mod handshake;
 pub mod id;
 pub mod identity;

@@ -65,7 +65,8 @@ impl Sim {
         let attempt =
             Attempt { started_at: self.now, duration_ms: 1, answer, detail: None, response_head: String::new() };
         let now = self.told_time();
-        let commit = DeliveryCommit { id: claim.id, claim: claim.claim, now, attempt, next, destination };
+        let commit =
+            DeliveryCommit { id: claim.id, claim: claim.claim, now, attempt, response: None, next, destination };
         Asked::Call(Box::new(commit), before)
     }
 

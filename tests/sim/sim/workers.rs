@@ -104,6 +104,7 @@ impl Sim {
         let shop = self.world.shops[item.shop];
         let ground = Ground {
             event: ticket.event,
+            depth: 0,
             route: ticket.route,
             now: self.now,
             granted: &["d0".to_owned(), "d1".to_owned()],
@@ -114,20 +115,6 @@ impl Sim {
     }
 
     pub(super) fn delivery_of(&mut self, call: DecidedCall) -> NewDelivery {
-        NewDelivery {
-            id: self.id(),
-            index: call.index,
-            destination: call.destination,
-            key: call.key,
-            method: call.method,
-            path: call.path,
-            headers: call.headers,
-            body: call.body,
-            order_key: call.order_key,
-            due_at: call.due_at,
-            expires_at: call.expires_at,
-            on_result: call.on_result,
-            attributes: call.attributes,
-        }
+        NewDelivery { id: self.id(), call }
     }
 }

@@ -12,7 +12,7 @@ use creel_webhook::tenant::{ApiKey, Tenant};
 
 use crate::api::{
     AnswerView, AttemptView, DeliveryView, DeploymentView, DestinationView, EventLine, EventView, KeyView, Moment,
-    PluginView, RefusalView, RouteView, RunView, SecretView, SourceView, StoryView, TenantView,
+    OriginView, PluginView, RefusalView, RouteView, RunView, SecretView, SourceView, StoryView, TenantView,
 };
 use crate::spec::route::RouteSpec;
 
@@ -186,6 +186,11 @@ fn event(event: StoredEvent, names: Names<'_>) -> EventView {
         attributes: event.attributes,
         body_bytes: event.body.len() as u64,
         erased: event.erased,
+        origin: event.origin.map(|origin| OriginView {
+            event: origin.event,
+            delivery: origin.delivery,
+            depth: origin.depth,
+        }),
     }
 }
 
@@ -231,6 +236,8 @@ pub fn delivery(row: DeliveryRow, names: Names<'_>) -> DeliveryView {
         due_at: row.due_at.map(Moment),
         created_at: Moment(row.created_at),
         ended_at: row.ended_at.map(Moment),
+        on_result: row.on_result,
+        result: row.result,
         history: row.history.into_iter().map(attempt).collect(),
     }
 }

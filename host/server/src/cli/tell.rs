@@ -254,11 +254,11 @@ pub fn story(story: &StoryView) -> String {
         let _ =
             writeln!(text, "  {DIM}{:<12}{DIM:#}{} came later and were recognised", "repetitions", story.duplicates);
     }
-    let told = story.answer.as_ref().map_or("undecided".to_owned(), |answer| {
-        let body: String = answer.body.chars().take(120).collect();
-        if body.is_empty() { answer.status.to_string() } else { format!("{} {}", answer.status, body.trim()) }
-    });
-    let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{}", "answered", plain(&told));
+    if let Some(origin) = &event.origin {
+        let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{} of {}", "result of", origin.delivery, origin.event);
+    } else {
+        let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{}", "answered", plain(&told(story)));
+    }
     if story.runs.is_empty() {
         let _ = writeln!(text, "  no route of this source takes its type; `creel apply` adds one");
     }
@@ -270,6 +270,14 @@ pub fn story(story: &StoryView) -> String {
     }
     text.pop();
     text
+}
+
+/// What the sender was told, on one line.
+fn told(story: &StoryView) -> String {
+    story.answer.as_ref().map_or("undecided".to_owned(), |answer| {
+        let body: String = answer.body.chars().take(120).collect();
+        if body.is_empty() { answer.status.to_string() } else { format!("{} {}", answer.status, body.trim()) }
+    })
 }
 
 fn tell_run(text: &mut String, run: &RunView, from: Timestamp) {
@@ -331,6 +339,9 @@ fn tell_delivery(text: &mut String, call: &DeliveryView, from: Timestamp) {
         if let Some(detail) = &attempt.detail {
             let _ = writeln!(text, "{:>14}{}", "", plain(detail));
         }
+    }
+    if let (Some(result), Some(wanted)) = (&call.result, &call.on_result) {
+        let _ = writeln!(text, "{:>12}reported as {result} ({})", "", plain(&wanted.tag));
     }
     if let (DeliveryState::Pending, Some(due)) = (call.state, call.due_at) {
         let _ = writeln!(text, "{:>12}next attempt at {due}", "");

@@ -179,6 +179,7 @@ pub(super) fn first_event(accept: &Accept) -> Option<StoredEvent> {
         attributes: request.attributes.clone(),
         body,
         erased: false,
+        origin: None,
     })
 }
 

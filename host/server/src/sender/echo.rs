@@ -1,7 +1,7 @@
 //! What a receiver says is kept for people, but never our own credentials said back to us.
 //!
 //! Error pages and debugging proxies like to show the request that they got. The head of a response is kept with its
-//! attempt, so each secret of the destination is taken out of it first, in the forms in which it was sent or is
+//! attempt and may be handed to a plugin, so each secret of the destination is taken out of it first, in the forms in which it was sent or is
 //! usually shown: plain, escaped for URL and JSON, and base64, alone or as the pair of basic authentication.
 
 use base64::Engine as _;
@@ -17,13 +17,12 @@ const MASK: &[u8] = b"[secret]";
 /// Shorter ones are words that stand in any text; masking them would only show where they are.
 const SECRET_BYTES_MIN: usize = 4;
 
-/// The text of a response without the destination's secrets, cut to `bytes_max`.
-pub(super) fn kept(body: &[u8], entry: &DestinationEntry, bytes_max: usize) -> String {
+/// The bytes of a response without the destination's secrets.
+pub(super) fn masked(body: &[u8], entry: &DestinationEntry) -> Vec<u8> {
     let mut needles = needles(entry);
     // The longest first: a pair in base64 may hold what a shorter form begins with.
     needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
-    let masked = mask(body, &needles);
-    String::from_utf8_lossy(&masked[..masked.len().min(bytes_max)]).into_owned()
+    mask(body, &needles)
 }
 
 fn needles(entry: &DestinationEntry) -> Vec<Vec<u8>> {

@@ -208,7 +208,7 @@ impl World {
             detail: None,
             response_head: "head".into(),
         };
-        DeliveryCommit { id: claim.id, claim: claim.claim, now, attempt, next, destination: None }
+        DeliveryCommit { id: claim.id, claim: claim.claim, now, attempt, response: None, next, destination: None }
     }
 
     /// Changes the home destination.

@@ -3,6 +3,7 @@
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::Answer;
 use creel_webhook::id::{DeliveryId, DestinationId, EventId, PluginId, RequestId, RouteId, RunId, SourceId};
+use creel_webhook::outcome::OnResult;
 use creel_webhook::route::Mode;
 use creel_webhook::run::{LogLine, Usage, Verdict};
 use serde::{Deserialize, Serialize};
@@ -152,6 +153,10 @@ pub struct DeliveryRow {
     pub created_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// When its end is reported, and under which tag.
+    pub on_result: Option<OnResult>,
+    /// The event that reports its end; left out of lists.
+    pub result: Option<EventId>,
     /// Its attempts in order.
     pub history: Vec<Attempt>,
 }

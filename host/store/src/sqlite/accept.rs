@@ -53,12 +53,7 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> Sql<Accepted> {
         }
     }
     check_space(tx)?;
-    let seq = insert_request(tx, accept)?;
-    let mut batch = Batch { accept, seq, now, room, next_run: 0, pending: 0, reply: None };
-    for (number, event) in &new {
-        batch.insert_event(tx, *number, event)?;
-    }
-    lanes::pending(tx, accept.tenant, Work::Runs, batch.pending, None)?;
+    let reply = store(tx, accept, &new, now, room)?;
     count_duplicates(tx, accept.tenant, &firsts)?;
     let first = match firsts.first() {
         Some(Some(event)) => Some(first_answer(tx, accept, std::iter::once(event))?),
@@ -68,8 +63,33 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> Sql<Accepted> {
         events: new.iter().map(|(_, event)| event.id).collect(),
         duplicates: (firsts.len() - new.len()) as u32,
         first,
-        reply: batch.reply,
+        reply,
     })
+}
+
+/// Stores an event that the store makes itself. It belongs to what has happened already, so neither quota nor space
+/// refuse it.
+pub(super) fn internal(tx: &mut Tx<'_>, accept: &Accept, now: Timestamp) -> Sql<()> {
+    let events: Vec<(u32, &NewEvent)> = (0..).zip(&accept.events).collect();
+    store(tx, accept, &events, now, None)?;
+    Ok(())
+}
+
+/// Stores a request with these of its events; gives the claim of the run that its sender waits for.
+fn store(
+    tx: &mut Tx<'_>,
+    accept: &Accept,
+    events: &[(u32, &NewEvent)],
+    now: Timestamp,
+    room: Option<u64>,
+) -> Sql<Option<RunTicket>> {
+    let seq = insert_request(tx, accept)?;
+    let mut batch = Batch { accept, seq, now, room, next_run: 0, pending: 0, reply: None };
+    for (number, event) in events {
+        batch.insert_event(tx, *number, event)?;
+    }
+    lanes::pending(tx, accept.tenant, Work::Runs, batch.pending, None)?;
+    Ok(batch.reply)
 }
 
 /// For each event the one that it repeats.

@@ -6,15 +6,17 @@
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::Next;
 use creel_webhook::id::{DeliveryId, DestinationId, EventId, RunId, TenantId};
+use creel_webhook::outcome::OnResult;
 use creel_webhook::run::CLAIMS_MAX;
 use rusqlite::{Row, params};
 
 use crate::codec;
-use crate::contract::{ClaimToken, DeliveryClaim, DeliveryCommit, DeliveryCommitted, NewDelivery};
+use crate::contract::{ClaimToken, DeliveryClaim, DeliveryCommit, DeliveryCommitted, NewDelivery, Response};
 use crate::planted::{self, Bug};
 use crate::sqlite::control;
+use crate::sqlite::followups::{self, Ended};
 use crate::sqlite::lanes::{self, Lane, Work};
-use crate::sqlite::statement::{Sql, all, exec, first, id, int, packed, time, time_opt, to_json};
+use crate::sqlite::statement::{Sql, all, exec, first, id, int, json_opt, packed, time, time_opt, to_json};
 use crate::sqlite::transaction::Tx;
 
 const DELIVERED: i64 = 1;
@@ -104,6 +106,21 @@ fn insert_one(tx: &mut Tx<'_>, origin: Origin, new: &NewDelivery, place: &Place,
     if let Some(at) = due_at {
         lanes::touch(tx, place.lane, tenant, Work::Deliveries, at)?;
     }
+    if let (Some(on_result), Some(dead)) = (&call.on_result, place.dead.as_deref()) {
+        let ended = Ended {
+            seq,
+            tenant,
+            delivery: new.id,
+            run: origin.run,
+            event: origin.event,
+            index: call.index,
+            destination: call.destination,
+            on_result,
+            dead: Some(dead),
+            response: None,
+        };
+        followups::report(tx, &ended, now)?;
+    }
     Ok(seq)
 }
 
@@ -111,19 +128,25 @@ fn insert_one(tx: &mut Tx<'_>, origin: Origin, new: &NewDelivery, place: &Place,
 struct Live {
     seq: i64,
     tenant: TenantId,
+    id: DeliveryId,
     lane: i64,
     destination: DestinationId,
+    run: RunId,
+    event: EventId,
+    index: u32,
     order_key: Option<String>,
+    on_result: Option<OnResult>,
     claims: u32,
     attempts: u32,
     expires_at: Option<Timestamp>,
 }
 
-pub(super) const DUE: &str = "SELECT seq, tenant, lane, destination, order_key, claims, attempts, expires_at
-    FROM delivery WHERE lane = ?1 AND claimed = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4";
+pub(super) const DUE: &str =
+    "SELECT seq, tenant, id, lane, destination, run, event, number, order_key, on_result, claims,
+    attempts, expires_at FROM delivery WHERE lane = ?1 AND claimed = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4";
 
-const BY_CLAIM: &str = "SELECT seq, tenant, lane, destination, order_key, claims, attempts, expires_at
-    FROM delivery WHERE claim = ?1 AND id = ?2";
+const BY_CLAIM: &str = "SELECT seq, tenant, id, lane, destination, run, event, number, order_key, on_result, claims,
+    attempts, expires_at FROM delivery WHERE claim = ?1 AND id = ?2";
 
 const PROMOTE: &str =
     "UPDATE delivery SET due_at = max(start_at, ?3) WHERE due_at IS NULL AND seq = (SELECT seq FROM delivery
@@ -138,12 +161,17 @@ fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
     Ok(Live {
         seq: row.get(0)?,
         tenant: id(row, 1)?,
-        lane: row.get(2)?,
-        destination: id(row, 3)?,
-        order_key: row.get(4)?,
-        claims: row.get(5)?,
-        attempts: row.get(6)?,
-        expires_at: time_opt(row, 7)?,
+        id: id(row, 2)?,
+        lane: row.get(3)?,
+        destination: id(row, 4)?,
+        run: id(row, 5)?,
+        event: id(row, 6)?,
+        index: row.get(7)?,
+        order_key: row.get(8)?,
+        on_result: json_opt(row, 9)?,
+        claims: row.get(10)?,
+        attempts: row.get(11)?,
+        expires_at: time_opt(row, 12)?,
     })
 }
 
@@ -176,9 +204,9 @@ fn claim_lane(
     let due = all(tx.conn, DUE, params![lane.id, claimed, now.as_millis(), want], live)?;
     for delivery in due {
         if delivery.claims.saturating_sub(delivery.attempts) >= CLAIMS_MAX {
-            end(tx, &delivery, DEAD, Some(&format!("{CLAIMS_MAX} claims were lost without an answer")), now)?;
+            end(tx, &delivery, Some(&format!("{CLAIMS_MAX} claims were lost without an answer")), None, now)?;
         } else if delivery.expires_at.is_some_and(|at| at <= now) {
-            end(tx, &delivery, DEAD, Some("it expired before it could be sent"), now)?;
+            end(tx, &delivery, Some("it expired before it could be sent"), None, now)?;
         } else {
             claims.extend(claim_one(tx, delivery.seq, now, lease_ms)?);
         }
@@ -195,7 +223,7 @@ fn claim_one(tx: &mut Tx<'_>, seq: i64, now: Timestamp, lease_ms: u64) -> Sql<Op
         exec(tx.conn, "UPDATE delivery SET attempts = attempts + 1 WHERE seq = ?1", [seq])?;
     }
     let sql = "SELECT d.id, d.tenant, d.destination, d.run, d.event, d.key, d.method, d.path, c.head, c.body,
-            d.attempts, d.claims, d.created_at, d.expires_at
+            d.attempts, d.claims, d.created_at, d.expires_at, d.on_result
         FROM delivery d JOIN call c ON c.seq = d.seq WHERE d.seq = ?1";
     first(tx.conn, sql, [seq], |row| {
         Ok(DeliveryClaim {
@@ -214,18 +242,36 @@ fn claim_one(tx: &mut Tx<'_>, seq: i64, now: Timestamp, lease_ms: u64) -> Sql<Op
             claims: row.get(11)?,
             created_at: time(row, 12)?,
             expires_at: time_opt(row, 13)?,
+            on_result: json_opt(row, 14)?,
         })
     })
 }
 
-/// Ends a delivery and promotes the next of its order key.
-fn end(tx: &mut Tx<'_>, delivery: &Live, state: i64, reason: Option<&str>, now: Timestamp) -> Sql<()> {
+/// Ends a delivery, dead with a reason or else delivered; reports that where it is wanted, and promotes the next of its
+/// order key.
+fn end(tx: &mut Tx<'_>, delivery: &Live, dead: Option<&str>, response: Option<&Response>, now: Timestamp) -> Sql<()> {
     // There is room in the lane; and an end while claiming took a claim's place without being one.
     tx.effects.deliveries = true;
     let sql = "UPDATE delivery SET claimed = 0, claim = NULL, due_at = NULL, ended_at = ?2, state = ?3, reason = ?4
         WHERE seq = ?1";
-    exec(tx.conn, sql, params![delivery.seq, now.as_millis(), state, reason])?;
+    let state = if dead.is_some() { DEAD } else { DELIVERED };
+    exec(tx.conn, sql, params![delivery.seq, now.as_millis(), state, dead])?;
     lanes::pending(tx, delivery.tenant, Work::Deliveries, -1, None)?;
+    if let Some(on_result) = &delivery.on_result {
+        let ended = Ended {
+            seq: delivery.seq,
+            tenant: delivery.tenant,
+            delivery: delivery.id,
+            run: delivery.run,
+            event: delivery.event,
+            index: delivery.index,
+            destination: delivery.destination,
+            on_result,
+            dead,
+            response,
+        };
+        followups::report(tx, &ended, now)?;
+    }
     if planted::is(Bug::DeadHeadHolds) && state == DEAD {
         return Ok(());
     }
@@ -249,8 +295,8 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &DeliveryCommit) -> Sql<DeliveryCo
         exec(tx.conn, "UPDATE delivery SET attempts = attempts + 1 WHERE seq = ?1", [delivery.seq])?;
     }
     match &commit.next {
-        Next::Delivered => end(tx, &delivery, DELIVERED, None, now)?,
-        Next::Dead { reason } => end(tx, &delivery, DEAD, Some(reason), now)?,
+        Next::Delivered => end(tx, &delivery, None, commit.response.as_ref(), now)?,
+        Next::Dead { reason } => end(tx, &delivery, Some(reason), commit.response.as_ref(), now)?,
         Next::Again { .. } if planted::is(Bug::ScheduleIgnored) => back_in_line(tx, &delivery, 0, now)?,
         Next::Again { at } => back_in_line(tx, &delivery, 0, (*at).max(now))?,
         // A held attempt was neither a try nor a lost claim.

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use creel_webhook::followup::{self, Origin};
 use creel_webhook::id::{EventId, TenantId};
 use rusqlite::{Connection, Row, params};
 
@@ -51,7 +52,18 @@ pub(super) fn load(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<O
     if !event.erased {
         event.body = body(conn, head.body, head.item)?;
     }
+    if event.scheme == followup::SCHEME {
+        event.origin = origin(conn, tenant, event.id)?;
+    }
     Ok(Some(event))
+}
+
+/// Which call's end an event reports.
+pub(super) fn origin(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<Option<Origin>> {
+    let sql = "SELECT parent, delivery, depth, identity FROM followup WHERE tenant = ?1 AND event = ?2";
+    first(conn, sql, params![tenant.as_bytes(), event.as_bytes()], |row| {
+        Ok(Origin { event: id(row, 0)?, delivery: id(row, 1)?, depth: row.get(2)?, identity: id(row, 3)? })
+    })
 }
 
 /// The bytes of a body, or of one item of it.
@@ -88,6 +100,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Head> {
         attributes: head.attributes,
         erased: row.get(12)?,
         body: Bytes::new(),
+        origin: None,
     };
     Ok(Head { event, body: row.get(13)?, item: place(14)?.zip(place(15)?) })
 }

@@ -4,6 +4,7 @@
 //! walk far; the readers' budget of steps ends it then, with [`StoreError::TooWide`](crate::contract::StoreError::TooWide)
 //! instead of a pinned log.
 
+use creel_webhook::followup;
 use creel_webhook::id::{DeliveryId, EventId, RunId, TenantId};
 use creel_webhook::route::Mode;
 use creel_webhook::run::{Usage, Verdict};
@@ -13,7 +14,7 @@ use crate::contract::{
     Attempt, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventSummary, RefusalRow, RunFilter, RunRow,
     Stats, Story,
 };
-use crate::sqlite::statement::{Sql, all, count, first, id, json, time, time_opt, word};
+use crate::sqlite::statement::{Sql, all, count, first, id, json, json_opt, time, time_opt, word};
 use crate::sqlite::{events, reply};
 
 /// Rows that one page may have.
@@ -80,13 +81,9 @@ pub(super) fn story(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<
         Ok((count(row, 0)?, row.get::<_, Vec<u8>>(1)?))
     })?;
     let (duplicates, runs) = found.unwrap_or_default();
-    let mut story = Story {
-        event: stored,
-        answer: reply::told(conn, tenant, event)?,
-        duplicates,
-        runs: Vec::new(),
-        deliveries: Vec::new(),
-    };
+    // Nobody waits for the answer to a report.
+    let answer = if stored.origin.is_some() { None } else { reply::told(conn, tenant, event)? };
+    let mut story = Story { event: stored, answer, duplicates, runs: Vec::new(), deliveries: Vec::new() };
     for run in ids(&runs) {
         let sql = format!("{RUN} WHERE r.tenant = ?1 AND r.id = ?2");
         let Some((row, numbers)) = first(conn, &sql, params![tenant.as_bytes(), run.as_bytes()], run_row)? else {
@@ -143,7 +140,7 @@ pub(super) fn run_list(conn: &Connection, tenant: TenantId, filter: &RunFilter) 
 }
 
 const DELIVERY: &str = "SELECT id, event, run, number, destination, key, method, path, state, reason, attempts, due_at,
-    created_at, ended_at FROM delivery";
+    created_at, ended_at, on_result FROM delivery";
 
 fn delivery_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
     let state = match row.get::<_, i64>(8)? {
@@ -166,6 +163,8 @@ fn delivery_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
         due_at: time_opt(row, 11)?,
         created_at: time(row, 12)?,
         ended_at: time_opt(row, 13)?,
+        on_result: json_opt(row, 14)?,
+        result: None,
         history: Vec::new(),
     })
 }
@@ -175,6 +174,10 @@ fn delivery(conn: &Connection, tenant: TenantId, seq: i64) -> Sql<Option<Deliver
     let Some(mut row) = first(conn, &sql, params![seq, tenant.as_bytes()], delivery_row)? else { return Ok(None) };
     let sql = "SELECT attempt FROM attempt WHERE delivery = ?1 ORDER BY claim";
     row.history = all(conn, sql, [seq], |row| json::<Attempt>(row, 0))?;
+    if let (Some(_), Some(ended_at)) = (&row.on_result, row.ended_at) {
+        let report = followup::ids(row.id, ended_at).event;
+        row.result = events::exists(conn, tenant, report)?.then_some(report);
+    }
     Ok(Some(row))
 }
 

@@ -136,6 +136,14 @@ pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlit
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 
+/// A JSON column that may be empty.
+pub(super) fn json_opt<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
+    match row.get_ref(column)?.data_type() {
+        Type::Null => Ok(None),
+        _ => json(row, column).map(Some),
+    }
+}
+
 /// A value for a JSON column.
 pub(super) fn to_json(value: &impl Serialize) -> Sql<String> {
     Ok(serde_json::to_string(value)?)

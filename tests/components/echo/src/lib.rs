@@ -1,15 +1,25 @@
 //! Calls the destination `receiver` with the event's body and, when config `reply` is `true`, answers with what it saw.
 //!
 //! Config: `destination`, `method`, `path`, `calls` (how many; default 1), `order-key`, `idempotency-key`, `delay-ms`,
-//! `expires-ms`, `on-result` (a tag; the results that come back are logged and not called about), `reply`.
+//! `expires-ms`, `on-result` (a tag), `reply`. Results that come back are logged; with `confirm`, a path, they are
+//! called about as well, and with `chain` = `true` that call asks for its own result too.
 
 use creel_guest::prelude::*;
 
 #[creel_guest::plugin]
 fn handle(event: Event) -> Result<Outcome, Failure> {
-    if event.scheme() == "internal" {
-        log::info!("result of {:?}: {:?}", event.attribute("tag"), event.attribute("status"));
-        return Ok(Outcome::new());
+    if let Some(result) = event.result() {
+        log::info!("result of {:?}: {:?}", result.tag(), result.status());
+        let Some(path) = config::get("confirm") else { return Ok(Outcome::new()) };
+        let seen = json!({
+            "tag": result.tag(), "delivered": result.is_delivered(), "status": result.status(), "depth": result.depth(),
+            "reason": result.reason(), "destination": result.destination(), "text": result.text()?,
+        });
+        let mut call = Call::to("receiver").path(path).json(&seen)?;
+        if config::get("chain").as_deref() == Some("true") {
+            call = call.on_result("chained");
+        }
+        return Ok(Outcome::new().call(call));
     }
     let mut outcome = Outcome::new();
     for index in 0..config::parse::<u32>("calls")?.unwrap_or(1) {
