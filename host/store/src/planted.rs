@@ -1,7 +1,7 @@
 //! Bugs on purpose: what the simulation must find.
 //!
 //! A test that never fails proves nothing, so `tests/sim` plants each of these in the real store and asserts that it is
-//! found. Only the feature `planted` brings them in, and only test targets ask for it: without it [`is`] is a constant
+//! found. Only the feature `planted` brings them in, and only test targets ask for it: without it `is` is a constant
 //! and the compiler removes every place that asks.
 #![cfg_attr(not(feature = "planted"), allow(unreachable_pub, reason = "the product keeps these names to itself"))]
 
