@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`call`] | scenario: one plugin call, fresh instance against a reused one and native code |
 //! | [`ingest`] | scenario: durable verified accepts against a handler that only verifies |
+//! | [`verify`] | scenario: believing one request, by scheme, against the hash alone |
 //! | [`guest`] | the plugin of `call`: built, on bare wasmtime, and by hand in native Rust |
 //! | [`host`] | a whole Creel host in a process of its own |
 //! | [`yardstick`] | the bare axum handler in a process of its own |
@@ -32,6 +33,7 @@ mod load;
 mod machine;
 mod stats;
 mod verdict;
+mod verify;
 mod yardstick;
 
 /// Measures Creel against yardsticks.
@@ -48,6 +50,8 @@ enum Scenario {
     Call(call::Options),
     /// Durable verified accepts per second against a handler that only verifies.
     Ingest(ingest::Options),
+    /// Believing one request, by scheme, on 2 KB and 1 MB.
+    Verify(verify::Options),
     /// A host, until standard input ends.
     #[command(hide = true)]
     ServeHost(host::Options),
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().scenario {
         Scenario::Call(options) => call::run(&options),
         Scenario::Ingest(options) => ingest::run(&options),
+        Scenario::Verify(options) => verify::run(&options),
         Scenario::ServeHost(options) => host::serve(&options).map(|()| true),
         Scenario::ServeYardstick(options) => yardstick::serve(&options).map(|()| true),
         Scenario::Send(options) => load::run(&options).map(|()| true),
