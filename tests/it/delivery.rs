@@ -146,10 +146,12 @@ async fn nothing_reaches_an_address_that_is_not_allowed() {
     let host = strict.serve(receiver).await;
     let tenant = tenant.at(&host);
     order(&host, &source, "msg_1").await;
-    let call = tenant.delivered().await;
-    assert_eq!(call.state, DeliveryState::Dead);
-    let reason = call.reason.unwrap_or_default();
+    let view = || tenant.api.get::<Value>("/v1/tenants/shop/destinations/receiver");
+    let paused = until("the pause", view, |view| !view["paused"].is_null()).await;
+    let reason = paused["paused"].as_str().unwrap_or_default();
     assert!(reason.contains("loopback") && reason.contains("egress.allow"), "{reason}");
+    let call = tenant.story().await.deliveries.remove(0);
+    assert_eq!((call.state, call.attempts), (DeliveryState::Pending, 0), "kept, for whoever mends it");
     let connection = futures_util::FutureExt::now_or_never(private.accept());
     assert!(connection.is_none(), "somebody called: {connection:?}");
 
@@ -161,6 +163,11 @@ async fn nothing_reaches_an_address_that_is_not_allowed() {
         assert_eq!((problem.status, problem.errors[0].pointer.as_str()), (422, "/url"), "{place}");
         assert!(problem.errors[0].detail.contains("egress.allow"), "{problem:?}");
     }
+
+    // Mended and resumed, the call arrives.
+    tenant.destination("receiver", json!({ "url": host.receiver.url(""), "retry_ms": [0] })).await;
+    tenant.api.post("/v1/tenants/shop/destinations/receiver/resume", json!({})).await;
+    assert_eq!(tenant.delivered().await.state, DeliveryState::Delivered);
     host.finish().await;
 }
 

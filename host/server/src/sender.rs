@@ -187,7 +187,8 @@ fn tried(response: IncomingResponse, entry: &DestinationEntry, now: Timestamp) -
 fn failed(error: EgressError) -> Tried {
     let detail = Some(error.to_string());
     let answer = match error {
-        EgressError::Denied(reason) | EgressError::Unsendable(reason) => Answer::Refused { reason },
+        EgressError::Denied(reason) => Answer::Denied { reason },
+        EgressError::Unsendable(reason) => Answer::Refused { reason },
         EgressError::Timeout { .. } => Answer::Timeout,
         EgressError::Connect(_) | EgressError::Transport(_) => Answer::Transport,
     };

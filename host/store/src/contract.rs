@@ -570,7 +570,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> StoreResult<()>;
     /// Makes a plugin. Conflict: the name is taken.
     async fn plugin_put(&self, plugin: Plugin) -> StoreResult<()>;
-    /// Keeps a component's bytes under its digest; the same digest again changes nothing.
+    /// Keeps a component's bytes under its digest; the same digest again changes nothing. Full: there is no room for it.
     async fn component_put(&self, tenant: TenantId, digest: Digest, bytes: Bytes, now: Timestamp) -> StoreResult<()>;
     /// A component's bytes.
     async fn component_read(&self, tenant: TenantId, digest: Digest) -> StoreResult<Option<Bytes>>;

@@ -48,7 +48,7 @@ impl Breaker {
         let failed = match answer {
             Answer::Status { status, .. } => *status >= 500,
             Answer::Timeout | Answer::Transport => true,
-            Answer::Refused { .. } => return self,
+            Answer::Denied { .. } | Answer::Refused { .. } => return self,
         };
         if !failed {
             return Breaker::default();

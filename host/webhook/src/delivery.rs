@@ -8,7 +8,8 @@
 //! | 408, 425, 429, 5xx | again | again |
 //! | 3xx, any other 4xx | dead | dead |
 //! | no connection, no answer in time | again | again |
-//! | an address that the guard denies | dead | dead |
+//! | an address that the guard denies | the destination pauses, the call waits | the same |
+//! | what the host can't send | dead | dead |
 //!
 //! A redirect is never followed: the credentials belong to the address that was configured.
 
@@ -33,7 +34,12 @@ pub enum Answer {
     Timeout,
     /// No connection, or it broke.
     Transport,
-    /// The host refused to send: a denied address, a secret bound elsewhere, a missing secret.
+    /// The guard lets nothing go to the destination's address. Its permission can be mended, so no call is lost by it.
+    Denied {
+        /// What to mend.
+        reason: String,
+    },
+    /// The host refused to send: a secret bound elsewhere, a missing secret, a header that HTTP does not carry.
     Refused {
         /// What to mend.
         reason: String,
@@ -49,7 +55,7 @@ pub enum Class {
     Again,
     /// Final.
     Dead,
-    /// The credential is refused: everything to this destination waits for a person.
+    /// The credential is refused or the address denied: everything to this destination waits for a person.
     Pause,
     /// The receiver does not want any more.
     Disable,
@@ -59,6 +65,7 @@ pub enum Class {
 pub fn classify(kind: Kind, answer: &Answer) -> Class {
     let status = match answer {
         Answer::Timeout | Answer::Transport => return Class::Again,
+        Answer::Denied { .. } => return Class::Pause,
         Answer::Refused { .. } => return Class::Dead,
         Answer::Status { status, .. } => *status,
     };
@@ -166,7 +173,7 @@ pub fn describe(answer: &Answer) -> String {
         },
         Answer::Timeout => "the receiver did not answer in time".to_owned(),
         Answer::Transport => "the receiver could not be reached".to_owned(),
-        Answer::Refused { reason } => reason.clone(),
+        Answer::Denied { reason } | Answer::Refused { reason } => reason.clone(),
     }
 }
 
@@ -224,6 +231,18 @@ mod tests {
         let progress =
             Progress { kind: Kind::Api, schedule: &schedule, attempts: 0, expires_at: Some(now.plus_ms(1_000)) };
         assert!(matches!(after_attempt(progress, &Answer::Transport, now, 0).0, Next::Dead { .. }));
+    }
+
+    #[test]
+    fn a_denied_address_holds_the_call() {
+        let schedule = Schedule::new(vec![0]).unwrap();
+        let denied = Answer::Denied { reason: "a loopback address".to_owned() };
+        for kind in [Kind::Webhook, Kind::Api] {
+            let progress = Progress { kind, schedule: &schedule, attempts: 0, expires_at: None };
+            let (next, change) = after_attempt(progress, &denied, Timestamp::from_millis(0), 0);
+            assert_eq!(next, Next::Held);
+            assert_eq!(change, Some(DestinationChange::Pause { reason: "a loopback address".to_owned() }));
+        }
     }
 
     #[test]

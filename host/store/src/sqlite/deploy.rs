@@ -10,7 +10,7 @@ use creel_webhook::plugin::{Deployment, Digest, Plugin};
 use creel_webhook::route::{Late, Route};
 use rusqlite::params;
 
-use crate::contract::NewDeployment;
+use crate::contract::{NewDeployment, StoreError};
 use crate::sqlite::lanes::{self, Limits, Work};
 use crate::sqlite::statement::{Sql, conflict, exec, first, must_exist, to_json};
 use crate::sqlite::transaction::Tx;
@@ -27,7 +27,7 @@ pub(super) fn plugin_put(tx: &mut Tx<'_>, plugin: &Plugin) -> Sql<()> {
     Ok(())
 }
 
-/// Keeps a component.
+/// Keeps a component, if there is room for all of it.
 pub(super) fn component_put(
     tx: &mut Tx<'_>,
     tenant: TenantId,
@@ -35,6 +35,14 @@ pub(super) fn component_put(
     bytes: &Bytes,
     now: Timestamp,
 ) -> Sql<()> {
+    let known = "SELECT 1 FROM component WHERE tenant = ?1 AND digest = ?2";
+    if first(tx.conn, known, params![tenant.as_bytes(), digest.as_bytes()], |_| Ok(()))?.is_some() {
+        return Ok(());
+    }
+    let (used, max) = (tx.used()?, tx.memory.bytes_max);
+    if used.saturating_add(bytes.len() as u64) > max {
+        return Err(StoreError::Full { used, max }.into());
+    }
     let sql = "INSERT INTO component (tenant, digest, created_at, bytes) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT (tenant, digest) DO NOTHING";
     let values = params![tenant.as_bytes(), digest.as_bytes(), now.as_millis(), bytes.as_ref()];

@@ -4,6 +4,7 @@ mod steps;
 
 use std::sync::Arc;
 
+use creel_webhook::plugin::Digest;
 use creel_webhook::run::{CLAIMS_MAX, Verdict};
 use rusqlite::{Connection, StatementStatus, params};
 
@@ -104,8 +105,16 @@ async fn a_full_store_refuses_and_takes_again() {
     };
     assert!(matches!(error, Err(StoreError::Full { .. })), "{error:?} after {stored}");
     assert!((5..12).contains(&stored), "{stored}");
+    let put = |bytes: &'static [u8]| {
+        let digest = Digest::from_bytes([1; 32]);
+        world.store.component_put(world.home.tenant, digest, bytes.into(), conformance::START)
+    };
+    let refused = put(&[0; 100_000]).await;
+    assert!(matches!(refused, Err(StoreError::Full { .. })), "a component is no exception: {refused:?}");
     Connection::open(&path).unwrap().execute("DELETE FROM body", []).unwrap();
     assert!(accept().await.is_ok());
+    put(&[0; 100_000]).await.unwrap();
+    put(&[0; 100_000]).await.unwrap();
 }
 
 #[test]
