@@ -40,5 +40,10 @@ pub mod telemetry;
 pub mod toolchain;
 pub mod worker;
 
+/// Memory is allocated by the threads that read requests and freed by the store's writer; glibc's allocator takes locks
+/// and consolidates for that pattern, this one hands pages over.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The hidden command by which the program compiles one component, in a process of its own.
 pub const COMPILE_COMMAND: &str = "compile-component";

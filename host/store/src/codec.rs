@@ -96,6 +96,33 @@ pub(crate) fn read_answer(bytes: &[u8]) -> Result<StoredAnswer, Damaged> {
     })
 }
 
+/// A dedup key's hash, its event, and until when it counts in milliseconds since 1970.
+pub(crate) type PackedKey = ([u8; 16], [u8; 16], i64);
+
+/// Packs dedup keys, forty bytes each.
+pub(crate) fn keys(keys: &[PackedKey]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + 40 * keys.len());
+    out.push(VERSION);
+    for (hash, event, until) in keys {
+        out.extend_from_slice(hash);
+        out.extend_from_slice(event);
+        out.extend_from_slice(&until.to_be_bytes());
+    }
+    out
+}
+
+/// Unpacks dedup keys.
+pub(crate) fn read_keys(bytes: &[u8]) -> Result<Vec<PackedKey>, Damaged> {
+    let (keys, rest) = Reader::open(bytes)?.rest.as_chunks::<40>();
+    let part = |key: &[u8; 40], from: usize| *key[from..].first_chunk::<16>().unwrap_or(&[0; 16]);
+    let until = |key: &[u8; 40]| i64::from_be_bytes(*key.last_chunk::<8>().unwrap_or(&[0; 8]));
+    if rest.is_empty() {
+        Ok(keys.iter().map(|key| (part(key, 0), part(key, 16), until(key))).collect())
+    } else {
+        Err(Damaged)
+    }
+}
+
 fn number(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value as u8) | 0x80);
@@ -185,6 +212,9 @@ mod tests {
         let told = StoredAnswer { status: 503, headers: list(&["x"]), body: Bytes::from_static(&[0, 255]) };
         assert_eq!(read_answer(&answer(&told)), Ok(told));
         assert_eq!(read_call_head(&call_head(&list(&["h"]), &[])), Ok((list(&["h"]), vec![])));
+        let some = [([1; 16], [2; 16], -3), ([4; 16], [5; 16], i64::MAX)];
+        assert_eq!(read_keys(&keys(&some)), Ok(some.to_vec()));
+        assert_eq!(read_keys(&keys(&some)[..80]), Err(Damaged));
     }
 
     #[test]

@@ -9,8 +9,10 @@
 //! holds the data directory's lock; opening releases every claim of an earlier boot.
 
 mod accept;
+mod arrivals;
 mod configuration;
 mod control;
+mod dedup;
 mod deliveries;
 mod deploy;
 mod events;
@@ -87,6 +89,7 @@ impl SqliteStore {
         let new = schema::inspect(path)?;
         let mut conn = schema::writer(path, new).map_err(StoreError::from)?;
         let next_claim = upkeep::boot(&mut conn).map_err(StoreError::from)? + 1;
+        let memory = Memory::load(&conn, next_claim, &options).map_err(StoreError::from)?;
         let checkpoints = schema::checkpointer(path).map_err(StoreError::from)?;
         let (poke, poked) = sync_channel(1);
         std::thread::Builder::new()
@@ -95,7 +98,6 @@ impl SqliteStore {
             .map_err(|error| StoreError::Failed(error.to_string()))?;
         let shared =
             Arc::new(Shared { clock: AtomicI64::new(0), control: AtomicU64::new(1), wakeups: Wakeups::default() });
-        let memory = Memory { next_claim, used: None, bytes_max: options.bytes_max, stopping: false };
         let readers = Readers::open(path)?;
         let writer = Writer::start(conn, memory, shared.clone(), poke)?;
         Ok(SqliteStore { shared, writer, readers })
@@ -204,7 +206,7 @@ impl Store for SqliteStore {
     }
 
     async fn deployment_create(&self, new: NewDeployment) -> StoreResult<Deployment> {
-        self.writer.call(0, move |tx| deploy::deployment_create(tx, new)).await
+        self.writer.call(0, move |tx| deploy::deployment_create(tx, &new)).await
     }
 
     async fn deployment_list(&self, tenant: TenantId, plugin: PluginId) -> StoreResult<Vec<Deployment>> {
@@ -224,7 +226,7 @@ impl Store for SqliteStore {
     }
 
     async fn accept(&self, accept: Accept) -> StoreResult<Accepted> {
-        self.writer.call(weight(&accept), move |tx| accept::accept(tx, &accept)).await
+        self.writer.arrive(weight(&accept), move |tx| accept::accept(tx, &accept)).await
     }
 
     async fn reply_read(&self, tenant: TenantId, event: EventId) -> StoreResult<Option<StoredAnswer>> {

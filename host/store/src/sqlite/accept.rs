@@ -2,14 +2,14 @@
 //!
 //! First every event is looked up in the dedup table, repetitions within the request included. If none is new, the
 //! first answer is given and only a counter moves. Otherwise quota and space are checked, and what is new is inserted:
-//! the dedup row first, by an `INSERT … ON CONFLICT` that only an expired row gives way to. All of it is one item of
-//! the writer's batch, so parallel repetitions find each other's rows, committed or not yet.
+//! its keys are remembered last, when nothing can fail any more. All of it is one item of the writer's batch, so
+//! parallel repetitions find each other's keys, committed or not yet.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use creel_webhook::clock::Timestamp;
-use creel_webhook::id::{EventId, RouteId, SourceId, TenantId};
+use creel_webhook::id::{EventId, RouteId, TenantId};
 use creel_webhook::route::Mode;
 use creel_webhook::run::Verdict;
 use rusqlite::params;
@@ -19,9 +19,11 @@ use crate::contract::{
     Accept, Accepted, ClaimToken, FirstAnswer, NewEvent, NewRun, RefusalRow, RunTicket, StoreError, StoredAnswer,
 };
 use crate::planted::Bug;
+use crate::sqlite::arrivals::Place;
+use crate::sqlite::dedup::{self, Key};
 use crate::sqlite::lanes::{self, Work};
 use crate::sqlite::reply;
-use crate::sqlite::statement::{Sql, exec, first, id};
+use crate::sqlite::statement::{Sql, exec, first};
 use crate::sqlite::transaction::Tx;
 
 /// Refusals kept per tenant: enough to see what goes on, few enough that a flood of forgeries fills nothing.
@@ -43,7 +45,7 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> Sql<Accepted> {
     let runs: u64 = new.iter().map(|(_, event)| event.runs.len() as u64).sum();
     let mut room = None;
     if runs > 0 {
-        let pending = lanes::pending_count(tx.conn, accept.tenant, Work::Runs)?;
+        let pending = tx.memory.arrivals.pending(tx.conn, accept.tenant)?;
         if pending + runs > accept.pending_runs_max {
             // A sender that waits is told the fallback and does not come back: what it sent must be kept.
             if !new.iter().any(|(_, event)| event.runs.iter().any(|run| run.reply.is_some())) {
@@ -53,17 +55,24 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> Sql<Accepted> {
         }
     }
     check_space(tx)?;
-    let reply = store(tx, accept, &new, now, room)?;
+    let batch = store(tx, accept, &new, now, room)?;
     count_duplicates(tx, accept.tenant, &firsts)?;
     let first = match firsts.first() {
         Some(Some(event)) => Some(first_answer(tx, accept, std::iter::once(event))?),
         _ => None,
     };
+    // From here on nothing fails: what is kept in memory is never ahead of the tables.
+    batch.arrive(tx);
+    for (_, event) in &new {
+        for hash in &event.dedup_keys {
+            tx.memory.dedup.remember(Key::new(accept.tenant, accept.source, hash), event.id, event.dedup_until);
+        }
+    }
     Ok(Accepted::Stored {
         events: new.iter().map(|(_, event)| event.id).collect(),
         duplicates: (firsts.len() - new.len()) as u32,
         first,
-        reply,
+        reply: batch.reply,
     })
 }
 
@@ -71,25 +80,26 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> Sql<Accepted> {
 /// refuse it.
 pub(super) fn internal(tx: &mut Tx<'_>, accept: &Accept, now: Timestamp) -> Sql<()> {
     let events: Vec<(u32, &NewEvent)> = (0..).zip(&accept.events).collect();
-    store(tx, accept, &events, now, None)?;
-    Ok(())
+    store(tx, accept, &events, now, None)?.arrive(tx);
+    // Its verb goes on with lanes and turns.
+    lanes::write_arrivals(tx)
 }
 
-/// Stores a request with these of its events; gives the claim of the run that its sender waits for.
-fn store(
+/// Stores a request with these of its events. Lanes and turns don't know of it before the batch arrives.
+fn store<'a>(
     tx: &mut Tx<'_>,
-    accept: &Accept,
+    accept: &'a Accept,
     events: &[(u32, &NewEvent)],
     now: Timestamp,
     room: Option<u64>,
-) -> Sql<Option<RunTicket>> {
-    let seq = insert_request(tx, accept)?;
-    let mut batch = Batch { accept, seq, now, room, next_run: 0, pending: 0, reply: None };
+) -> Sql<Batch<'a>> {
+    let seq = insert_request(tx, accept, events)?;
+    tx.split(Bug::DedupApart)?;
+    let mut batch = Batch { accept, seq, now, room, next_run: 0, pending: 0, due: Vec::new(), reply: None };
     for (number, event) in events {
         batch.insert_event(tx, *number, event)?;
     }
-    lanes::pending(tx, accept.tenant, Work::Runs, batch.pending, None)?;
-    Ok(batch.reply)
+    Ok(batch)
 }
 
 /// For each event the one that it repeats.
@@ -101,7 +111,7 @@ fn recognise(tx: &Tx<'_>, accept: &Accept, now: Timestamp) -> Sql<Vec<Option<Eve
         for hash in &event.dedup_keys {
             known = match here.get(hash) {
                 Some(first) => Some(*first),
-                None => dedup_find(tx, accept.tenant, accept.source, hash, now)?,
+                None => tx.memory.dedup.find(tx.conn, &Key::new(accept.tenant, accept.source, hash), now)?,
             };
             if known.is_some() {
                 break;
@@ -113,17 +123,6 @@ fn recognise(tx: &Tx<'_>, accept: &Accept, now: Timestamp) -> Sql<Vec<Option<Eve
         firsts.push(known);
     }
     Ok(firsts)
-}
-
-fn dedup_find(
-    tx: &Tx<'_>,
-    tenant: TenantId,
-    source: SourceId,
-    hash: &[u8; 32],
-    now: Timestamp,
-) -> Sql<Option<EventId>> {
-    let sql = "SELECT event FROM dedup WHERE tenant = ?1 AND source = ?2 AND hash = ?3 AND expires_at > ?4";
-    first(tx.conn, sql, params![tenant.as_bytes(), source.as_bytes(), hash, now.as_millis()], |row| id(row, 0))
 }
 
 fn count_duplicates(tx: &Tx<'_>, tenant: TenantId, firsts: &[Option<EventId>]) -> Sql<()> {
@@ -157,24 +156,37 @@ fn check_space(tx: &mut Tx<'_>) -> Sql<()> {
     if used >= max { Err(StoreError::Full { used, max }.into()) } else { Ok(()) }
 }
 
-fn insert_request(tx: &Tx<'_>, accept: &Accept) -> Sql<i64> {
+fn insert_request(tx: &mut Tx<'_>, accept: &Accept, new: &[(u32, &NewEvent)]) -> Sql<i64> {
     let request = &accept.request;
     let head =
         codec::request_head(&request.method, &request.scheme, &request.query, &request.headers, &request.attributes);
-    let sql = "INSERT INTO request (tenant, id, source, received_at, head, answer) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let sql = "INSERT INTO request (seq, tenant, id, source, received_at, head, answer, dedup)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let seq = tx.next_request();
     let values = params![
+        seq,
         accept.tenant.as_bytes(),
         request.id.as_bytes(),
         accept.source.as_bytes(),
         request.received_at.as_millis(),
         head,
-        codec::answer(&accept.answer)
+        codec::answer(&accept.answer),
+        packed_keys(new)
     ];
     exec(tx.conn, sql, values)?;
-    let seq = tx.conn.last_insert_rowid();
     let sql = "INSERT INTO body (seq, tenant, bytes) VALUES (?1, ?2, ?3)";
     exec(tx.conn, sql, params![seq, accept.tenant.as_bytes(), request.body.as_ref()])?;
     Ok(seq)
+}
+
+/// The keys of these events, for the request's row.
+fn packed_keys(new: &[(u32, &NewEvent)]) -> Option<Vec<u8>> {
+    let keys: Vec<_> = new
+        .iter()
+        .flat_map(|(_, event)| event.dedup_keys.iter().map(move |hash| (event, hash)))
+        .map(|(event, hash)| (dedup::half(hash), *event.id.as_bytes(), event.dedup_until.as_millis()))
+        .collect();
+    if keys.is_empty() { None } else { Some(codec::keys(&keys)) }
 }
 
 /// The inserts of one accept.
@@ -185,25 +197,14 @@ struct Batch<'a> {
     /// Runs that may still become pending, once the tenant is over its limit.
     room: Option<u64>,
     next_run: i64,
-    pending: i64,
+    pending: u64,
+    due: Vec<(Place, Timestamp)>,
     reply: Option<RunTicket>,
 }
 
 impl Batch<'_> {
     fn insert_event(&mut self, tx: &mut Tx<'_>, number: u32, event: &NewEvent) -> Sql<()> {
         let (tenant, source) = (self.accept.tenant.as_bytes(), self.accept.source.as_bytes());
-        for hash in &event.dedup_keys {
-            let sql = "INSERT INTO dedup (tenant, source, hash, event, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                ON CONFLICT (tenant, source, hash) DO UPDATE
-                    SET event = excluded.event, expires_at = excluded.expires_at WHERE expires_at <= ?6
-                    OR event = excluded.event";
-            let until = event.dedup_until.as_millis();
-            let values = params![tenant, source, hash, event.id.as_bytes(), until, self.now.as_millis()];
-            if exec(tx.conn, sql, values)? == 0 {
-                return Err(StoreError::Failed("a repetition was not recognised".to_owned()).into());
-            }
-        }
-        tx.split(Bug::DedupApart)?;
         let runs: Vec<u8> = event.runs.iter().flat_map(|run| *run.id.as_bytes()).collect();
         let sql = "INSERT INTO event (tenant, id, request, number, count, source, kind, provider_id, subject,
                 occurred_at, item_from, item_to, runs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
@@ -233,10 +234,11 @@ impl Batch<'_> {
         if let Some(reply) = &run.reply {
             reply::insert(tx, tenant, event.id, run.id, reply)?;
         }
-        let Some(lane) = lanes::find(tx.conn, tenant, Work::Runs, run.route.as_bytes())? else {
+        let Some(place) = tx.memory.arrivals.place(tx.conn, tenant, run.route)? else {
             let end = Start::Ended(Verdict::Host, "its route was removed".into());
             return self.insert_row(tx, event, run, Row { seq, lane: 0, start: end });
         };
+        let lane = place.lane;
         let start = match &run.reply {
             reply if self.has_no_room(reply.is_some()) => {
                 let max = self.accept.pending_runs_max;
@@ -258,12 +260,22 @@ impl Batch<'_> {
             Start::Blocked | Start::Ended(..) => None,
         };
         self.insert_row(tx, event, run, Row { seq, lane, start })?;
-        due_at.map_or(Ok(()), |at| lanes::touch(tx, lane, tenant, Work::Runs, at))
+        self.due.extend(due_at.map(|at| (place, at)));
+        Ok(())
+    }
+
+    /// Hands over what lanes and turns have to know.
+    fn arrive(&self, tx: &mut Tx<'_>) {
+        let (tenant, arrivals) = (self.accept.tenant, &mut tx.memory.arrivals);
+        arrivals.add(tenant, self.pending);
+        for (place, at) in &self.due {
+            arrivals.due(tenant, *place, *at);
+        }
     }
 
     /// Whether a run cannot become pending. A reply run's place could only be that of another run of its request.
     fn has_no_room(&self, is_reply: bool) -> bool {
-        self.room.is_some_and(|room| is_reply || self.pending as u64 >= room)
+        self.room.is_some_and(|room| is_reply || self.pending >= room)
     }
 
     fn insert_row(&mut self, tx: &mut Tx<'_>, event: &NewEvent, run: &NewRun, row: Row) -> Sql<()> {

@@ -51,8 +51,8 @@ pub(super) fn component_put(
 }
 
 /// Makes a deployment with the next number.
-pub(super) fn deployment_create(tx: &mut Tx<'_>, new: NewDeployment) -> Sql<Deployment> {
-    let mut deployment = new.deployment;
+pub(super) fn deployment_create(tx: &mut Tx<'_>, new: &NewDeployment) -> Sql<Deployment> {
+    let mut deployment = new.deployment.clone();
     let (tenant, plugin) = (deployment.tenant, deployment.plugin);
     let sql = "SELECT coalesce(max(number), 0) + 1 FROM deployment WHERE tenant = ?1 AND plugin = ?2";
     let number: Option<u32> = first(tx.conn, sql, params![tenant.as_bytes(), plugin.as_bytes()], |row| row.get(0))?;

@@ -21,8 +21,11 @@ use crate::sqlite::statement::Sql;
 const APPLICATION_ID: i32 = 0x4352_454c;
 
 /// Migrations in order; the file's version is how many have run.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_first.sql"), include_str!("../migrations/0002_followups.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_first.sql"),
+    include_str!("../migrations/0002_followups.sql"),
+    include_str!("../migrations/0003_young_keys.sql"),
+];
 
 /// Statements that each connection keeps prepared.
 const STATEMENTS_MAX: usize = 256;

@@ -11,7 +11,9 @@ use rusqlite::Connection;
 
 use crate::contract::Wakeups;
 use crate::planted::{self, Bug};
-use crate::sqlite::statement::Sql;
+use crate::sqlite::arrivals::Arrivals;
+use crate::sqlite::dedup::Dedup;
+use crate::sqlite::statement::{Sql, first};
 
 /// What is to be raised after the commit.
 #[derive(Debug, Clone, Copy, Default)]
@@ -96,6 +98,39 @@ pub(super) struct Memory {
     pub(super) bytes_max: u64,
     /// Set by the last item.
     pub(super) stopping: bool,
+    /// The last request's number; it grows even if the newest requests are removed.
+    pub(super) last_request: i64,
+    /// What accepts added in this batch and what is not in the tables yet.
+    pub(super) arrivals: Arrivals,
+    /// The youngest dedup keys.
+    pub(super) dedup: Dedup,
+}
+
+impl Memory {
+    /// What a process begins with.
+    pub(super) fn load(conn: &Connection, next_claim: i64, options: &Options) -> Sql<Memory> {
+        let sql = "SELECT max(dedup_seq, coalesce((SELECT max(seq) FROM request), 0)) FROM host";
+        Ok(Memory {
+            next_claim,
+            used: None,
+            bytes_max: options.bytes_max,
+            stopping: false,
+            last_request: first(conn, sql, [], |row| row.get(0))?.unwrap_or(0),
+            arrivals: Arrivals::default(),
+            dedup: Dedup::load(conn, options.young_keys_max)?,
+        })
+    }
+
+    /// The batch is on disk.
+    pub(super) fn committed(&mut self) {
+        self.dedup.committed(self.last_request);
+    }
+
+    /// The batch was rolled back.
+    pub(super) fn rolled_back(&mut self) {
+        self.arrivals = Arrivals::default();
+        self.dedup.rolled_back();
+    }
 }
 
 /// One item of a batch.
@@ -129,6 +164,12 @@ impl Tx<'_> {
             self.conn.execute_batch("COMMIT; BEGIN IMMEDIATE; SAVEPOINT item")?;
         }
         Ok(())
+    }
+
+    /// The next request's number.
+    pub(super) fn next_request(&mut self) -> i64 {
+        self.memory.last_request += 1;
+        self.memory.last_request
     }
 
     /// Bytes in use: pages of the file without the free ones.

@@ -26,15 +26,12 @@ const RELEASE_DELIVERIES: &str = "UPDATE delivery INDEXED BY delivery_claim
 /// One step. Says whether there is more.
 pub(super) fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Sql<bool> {
     let now = tx.now(now);
-    let sql = "DELETE FROM dedup WHERE (tenant, source, hash) IN
-        (SELECT tenant, source, hash FROM dedup WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
-    let forgotten_ms = if planted::is(Bug::DedupForgotten) { i64::MAX / 2 } else { 0 };
-    let keys = exec(tx.conn, sql, params![now.as_millis() + forgotten_ms, STEP_ROWS])?;
+    let keys = tx.memory.dedup.sweep(tx.conn, now)?;
     let sql = "UPDATE secret SET previous = NULL, previous_until = NULL WHERE previous_until <= ?1";
     let secrets = exec(tx.conn, sql, [now.as_millis()])?;
     tx.effects.control |= secrets > 0;
     let replies = overdue_replies(tx, now)?;
-    Ok(keys as i64 == STEP_ROWS || replies as i64 == STEP_ROWS)
+    Ok(keys || replies as i64 == STEP_ROWS)
 }
 
 /// Decides replies that nobody decided in time; what nobody runs ends `unanswered`, what somebody runs will be late.

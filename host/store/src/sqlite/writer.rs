@@ -12,8 +12,10 @@
 //!
 //! # What can fail
 //!
-//! An item that fails is rolled back to its savepoint and gets its own error; the others never notice. A commit that
-//! fails, or an error after which SQLite has ended the transaction by itself (a full disk), fails every item.
+//! An item that fails gets its own error; the others never notice. Nearly every item that fails has written nothing, and
+//! then there is nothing to undo. If one has, the whole batch is rolled back and its items run once more, each in a
+//! savepoint of its own: a savepoint copies every page that an item changes, so it is for the bad day only. A commit
+//! that fails, or an error after which SQLite has ended the transaction by itself (a full disk), fails every item.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::contract::{StoreError, StoreResult};
 use crate::planted::{self, Bug};
+use crate::sqlite::arrivals::{self, Arrivals};
 use crate::sqlite::statement::{Fault, Sql, exec};
 use crate::sqlite::transaction::{Effects, Memory, Shared, Tx};
 
@@ -52,23 +55,29 @@ struct Committed(());
 
 /// A verb on its way.
 trait Item: Send {
-    /// Runs it; says whether its savepoint may be released.
+    /// Whether it only adds to what lanes and turns hold.
+    fn arrives(&self) -> bool;
+    /// Runs it, for the second time when the first was rolled back; says whether what it wrote may stay.
     fn run(&mut self, tx: &mut Tx<'_>) -> bool;
     /// Answers the caller.
     fn finish(self: Box<Self>, batch: Result<Committed, &str>);
 }
 
 struct Verb<T, F> {
-    work: Option<F>,
+    work: F,
+    arrives: bool,
     result: Option<StoreResult<T>>,
     caller: oneshot::Sender<StoreResult<T>>,
     _bytes: OwnedSemaphorePermit,
 }
 
-impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Sql<T> + Send> Item for Verb<T, F> {
+impl<T: Send, F: Fn(&mut Tx<'_>) -> Sql<T> + Send> Item for Verb<T, F> {
+    fn arrives(&self) -> bool {
+        self.arrives
+    }
+
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        let Some(work) = self.work.take() else { return false };
-        let result = catch_unwind(AssertUnwindSafe(|| work(tx)))
+        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
             .unwrap_or_else(|_| Err(Fault::Store(StoreError::Failed("a verb panicked".to_owned()))));
         let good = result.is_ok();
         self.result = Some(result.map_err(StoreError::from));
@@ -133,7 +142,24 @@ impl Writer {
     pub(super) async fn call<T, F>(&self, bytes: usize, work: F) -> StoreResult<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tx<'_>) -> Sql<T> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Sql<T> + Send + 'static,
+    {
+        self.queue(bytes, false, work).await
+    }
+
+    /// The same for a verb that only adds to what lanes and turns hold, and does so by way of the arrivals.
+    pub(super) async fn arrive<T, F>(&self, bytes: usize, work: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Sql<T> + Send + 'static,
+    {
+        self.queue(bytes, true, work).await
+    }
+
+    async fn queue<T, F>(&self, bytes: usize, arrives: bool, work: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Sql<T> + Send + 'static,
     {
         if self.closing.load(Ordering::SeqCst) {
             return Err(StoreError::Closed);
@@ -141,7 +167,7 @@ impl Writer {
         let kib = u32::try_from(bytes / 1_024 + 1).unwrap_or(QUEUE_KIB_MAX).min(QUEUE_KIB_MAX);
         let permit = self.bytes.clone().acquire_many_owned(kib).await.map_err(|_| StoreError::Closed)?;
         let (caller, answer) = oneshot::channel();
-        let verb = Verb { work: Some(work), result: None, caller, _bytes: permit };
+        let verb = Verb { work, arrives, result: None, caller, _bytes: permit };
         self.queue.send(Box::new(verb)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
@@ -169,6 +195,10 @@ struct Stop {
 }
 
 impl Item for Stop {
+    fn arrives(&self) -> bool {
+        true
+    }
+
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
         tx.memory.stopping = true;
         true
@@ -209,6 +239,7 @@ impl Thread {
         self.memory.used = None;
         match self.transaction(batch) {
             Ok((committed, effects)) => {
+                self.memory.committed();
                 // Before the callers hear of it, so that whoever was answered reads the new version.
                 self.shared.advance(effects);
                 batch.drain(..).for_each(|item| item.finish(Ok(committed)));
@@ -217,9 +248,7 @@ impl Thread {
             Err(fault) => {
                 let why = StoreError::from(fault).to_string();
                 tracing::error!(error = %why, items = batch.len(), "a batch was not committed");
-                if !self.conn.is_autocommit() {
-                    let _ = self.conn.execute_batch("ROLLBACK");
-                }
+                self.roll_back();
                 batch.drain(..).for_each(|item| item.finish(Err(&why)));
             }
         }
@@ -227,25 +256,88 @@ impl Thread {
 
     fn transaction(&mut self, batch: &mut Vec<Box<dyn Item>>) -> Sql<(Committed, Effects)> {
         exec(&self.conn, "BEGIN IMMEDIATE", [])?;
-        let mut effects = Effects::default();
-        for item in batch.iter_mut() {
-            exec(&self.conn, "SAVEPOINT item", [])?;
-            let mut tx =
-                Tx { conn: &self.conn, memory: &mut self.memory, shared: &self.shared, effects: Effects::default() };
-            if item.run(&mut tx) {
-                effects = effects.and(tx.effects);
-            } else if self.conn.is_autocommit() {
-                return Err(StoreError::Failed("the database ended the transaction".to_owned()).into());
-            } else if !planted::is(Bug::SavepointKept) {
-                exec(&self.conn, "ROLLBACK TO item", [])?;
+        let effects = match self.together(batch)? {
+            Some(effects) => effects,
+            None => {
+                self.roll_back();
+                exec(&self.conn, "BEGIN IMMEDIATE", [])?;
+                self.apart(batch)?
             }
-            exec(&self.conn, "RELEASE item", [])?;
-        }
+        };
+        let effects = effects.and(self.write_arrivals()?);
+        self.memory.dedup.merge(&self.conn, self.shared.latest())?;
         if planted::is(Bug::AnswerBeforeCommit) {
             batch.drain(..).for_each(|item| item.finish(Ok(Committed(()))));
         }
         exec(&self.conn, "COMMIT", [])?;
         Ok((Committed(()), effects))
+    }
+
+    /// Runs all items; nothing if one of them failed after it had written.
+    fn together(&mut self, batch: &mut [Box<dyn Item>]) -> Sql<Option<Effects>> {
+        let mut effects = Effects::default();
+        for item in batch {
+            if !item.arrives() {
+                effects = effects.and(self.write_arrivals()?);
+            }
+            let written = self.conn.total_changes();
+            let (good, raised) = self.run_item(item.as_mut())?;
+            if good {
+                effects = effects.and(raised);
+            } else if self.conn.total_changes() != written && !planted::is(Bug::SavepointKept) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(effects))
+    }
+
+    /// Runs each item in a savepoint of its own.
+    fn apart(&mut self, batch: &mut [Box<dyn Item>]) -> Sql<Effects> {
+        let mut effects = Effects::default();
+        for item in batch {
+            exec(&self.conn, "SAVEPOINT item", [])?;
+            let mark = self.memory.dedup.mark();
+            let (good, raised) = self.run_item(item.as_mut())?;
+            if good {
+                effects = effects.and(raised).and(self.write_arrivals()?);
+            } else {
+                self.memory.dedup.undo_to(mark);
+                self.memory.arrivals = Arrivals::default();
+                exec(&self.conn, "ROLLBACK TO item", [])?;
+            }
+            exec(&self.conn, "RELEASE item", [])?;
+        }
+        Ok(effects)
+    }
+
+    fn run_item(&mut self, item: &mut dyn Item) -> Sql<(bool, Effects)> {
+        let mut tx = self.tx();
+        let good = item.run(&mut tx);
+        let effects = tx.effects;
+        if !good && self.conn.is_autocommit() {
+            return Err(StoreError::Failed("the database ended the transaction".to_owned()).into());
+        }
+        if effects.control {
+            self.memory.arrivals.forget_places();
+        }
+        Ok((good, effects))
+    }
+
+    fn write_arrivals(&mut self) -> Sql<Effects> {
+        let mut tx = self.tx();
+        arrivals::write(&mut tx)?;
+        Ok(tx.effects)
+    }
+
+    fn tx(&mut self) -> Tx<'_> {
+        Tx { conn: &self.conn, memory: &mut self.memory, shared: &self.shared, effects: Effects::default() }
+    }
+
+    fn roll_back(&mut self) {
+        if !self.conn.is_autocommit() {
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
+        self.memory.rolled_back();
     }
 
     fn checkpoint(&mut self) {

@@ -1,0 +1,220 @@
+//! Which events are known already: a table, and before it the young.
+//!
+//! A key is a hash, so its place in a table is random: stored one by one, each accept would write a page of its own for
+//! a row of a hundred bytes. Therefore a new key is kept in memory and, for a crash, in the row of its request. Once
+//! there are [`Options::young_keys_max`](crate::sqlite::Options) of them they are *frozen*: sorted, and merged into the table a slice per batch, so that
+//! neighbours share a page and no batch waits for all. When the last slice is in, `host.dedup_seq` moves on in the
+//! same transaction; opening reads back the keys of the requests behind it.
+//!
+//! What a batch adds here is undone when the batch is rolled back.
+
+use std::collections::HashMap;
+
+use creel_webhook::clock::Timestamp;
+use creel_webhook::id::{EventId, SourceId, TenantId};
+use rusqlite::{Connection, params};
+
+use crate::codec;
+use crate::planted::{self, Bug};
+use crate::sqlite::statement::{Sql, exec, first, id};
+
+/// Keys that a batch merges at least.
+const SLICE_MIN: usize = 64;
+
+/// Keys merged per key that a batch added: the frozen are gone long before the young are full again.
+const SLICE_PER_KEY: usize = 4;
+
+/// Rows that one step of the sweep looks at.
+const SWEEP_ROWS: i64 = 2_000;
+
+/// Milliseconds between two sweeps (an hour). An expired key counts no more; the sweep only gives its space back.
+const SWEEP_EVERY_MS: i64 = 3_600_000;
+
+/// What an event is recognised by, within its source. Half of the hash is kept: 128 bits don't collide by accident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Key {
+    tenant: [u8; 16],
+    source: [u8; 16],
+    hash: [u8; 16],
+}
+
+impl Key {
+    /// The key of an event's hash.
+    pub(super) fn new(tenant: TenantId, source: SourceId, hash: &[u8; 32]) -> Key {
+        Key { tenant: *tenant.as_bytes(), source: *source.as_bytes(), hash: half(hash) }
+    }
+}
+
+/// What is kept of a hash.
+pub(super) fn half(hash: &[u8; 32]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash[..16]);
+    half
+}
+
+/// Who was first, and until when that counts.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    event: EventId,
+    until: Timestamp,
+}
+
+/// The keys that are not in the table yet, and where merge and sweep stand.
+#[derive(Debug)]
+pub(super) struct Dedup {
+    young_max: usize,
+    young: HashMap<Key, Known>,
+    /// Sorted; the first `merged` are in the table.
+    frozen: Vec<(Key, Known)>,
+    merged: usize,
+    /// The last request whose keys are frozen or merged.
+    frozen_seq: i64,
+    /// What this batch added over what.
+    added: Vec<(Key, Option<Known>)>,
+    merged_before: usize,
+    sweep: Sweep,
+}
+
+/// Where the search for expired rows stands.
+#[derive(Debug, Default)]
+struct Sweep {
+    /// Behind this row it goes on; `None` between two sweeps.
+    behind: Option<Key>,
+    began_at: Option<i64>,
+}
+
+impl Dedup {
+    /// Reads back what was not merged.
+    pub(super) fn load(conn: &Connection, young_max: usize) -> Sql<Dedup> {
+        let mut young = HashMap::new();
+        let sql = "SELECT tenant, source, dedup FROM request
+            WHERE seq > (SELECT dedup_seq FROM host) AND dedup IS NOT NULL ORDER BY seq";
+        let mut statement = conn.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (tenant, source) = (row.get(0)?, row.get(1)?);
+            for (hash, event, until) in codec::read_keys(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)? {
+                let known = Known { event: EventId::from_bytes(event), until: Timestamp::from_millis(until) };
+                young.insert(Key { tenant, source, hash }, known);
+            }
+        }
+        let frozen_seq = first(conn, "SELECT dedup_seq FROM host", [], |row| row.get(0))?.unwrap_or(0);
+        Ok(Dedup {
+            young_max,
+            young,
+            frozen: Vec::new(),
+            merged: 0,
+            frozen_seq,
+            added: Vec::new(),
+            merged_before: 0,
+            sweep: Sweep::default(),
+        })
+    }
+
+    /// The event that was first with this key, while that counts.
+    pub(super) fn find(&self, conn: &Connection, key: &Key, now: Timestamp) -> Sql<Option<EventId>> {
+        let frozen = || {
+            let place = self.frozen.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
+            Some(&self.frozen[place].1)
+        };
+        if let Some(known) = self.young.get(key).or_else(frozen) {
+            // The table can only know older ones.
+            return Ok((known.until > now).then_some(known.event));
+        }
+        let sql = "SELECT event FROM dedup WHERE tenant = ?1 AND source = ?2 AND hash = ?3 AND expires_at > ?4";
+        first(conn, sql, params![key.tenant, key.source, key.hash, now.as_millis()], |row| id(row, 0))
+    }
+
+    /// Notes a key whose request's row holds it too.
+    pub(super) fn remember(&mut self, key: Key, event: EventId, until: Timestamp) {
+        let before = self.young.insert(key, Known { event, until });
+        self.added.push((key, before));
+    }
+
+    /// Merges this batch's slice of the frozen keys.
+    pub(super) fn merge(&mut self, conn: &Connection, now: Timestamp) -> Sql<()> {
+        if self.frozen.is_empty() {
+            return Ok(());
+        }
+        let slice = SLICE_MIN.max(SLICE_PER_KEY * self.added.len());
+        let end = (self.merged + slice).min(self.frozen.len());
+        for (key, known) in self.frozen[self.merged..end].iter().filter(|(_, known)| known.until > now) {
+            let sql = "INSERT INTO dedup (tenant, source, hash, event, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                ON CONFLICT (tenant, source, hash) DO UPDATE
+                    SET event = excluded.event, expires_at = excluded.expires_at";
+            let values =
+                params![key.tenant, key.source, key.hash, known.event.as_bytes(), known.until.as_millis()];
+            exec(conn, sql, values)?;
+        }
+        self.merged = end;
+        if end == self.frozen.len() {
+            exec(conn, "UPDATE host SET dedup_seq = ?1", [self.frozen_seq])?;
+        }
+        Ok(())
+    }
+
+    /// One step of the sweep, if it is time for one; says whether there is more.
+    pub(super) fn sweep(&mut self, conn: &Connection, now: Timestamp) -> Sql<bool> {
+        let at = if planted::is(Bug::DedupForgotten) { i64::MAX } else { now.as_millis() };
+        if planted::is(Bug::DedupForgotten) {
+            self.young.clear();
+        }
+        let behind = match (self.sweep.behind, self.sweep.began_at) {
+            (Some(behind), _) => behind,
+            (None, Some(began_at)) if at < began_at.saturating_add(SWEEP_EVERY_MS) => return Ok(false),
+            (None, _) => Key { tenant: [0; 16], source: [0; 16], hash: [0; 16] },
+        };
+        if self.sweep.behind.is_none() {
+            self.sweep.began_at = Some(at);
+        }
+        let sql = "SELECT tenant, source, hash FROM dedup WHERE (tenant, source, hash) > (?1, ?2, ?3)
+            ORDER BY tenant, source, hash LIMIT 1 OFFSET ?4";
+        let values = params![behind.tenant, behind.source, behind.hash, SWEEP_ROWS - 1];
+        let read = |row: &rusqlite::Row<'_>| Ok(Key { tenant: row.get(0)?, source: row.get(1)?, hash: row.get(2)? });
+        let end = first(conn, sql, values, read)?;
+        let last = end.unwrap_or(Key { tenant: [0xff; 16], source: [0xff; 16], hash: [0xff; 16] });
+        let sql = "DELETE FROM dedup WHERE (tenant, source, hash) > (?1, ?2, ?3)
+            AND (tenant, source, hash) <= (?4, ?5, ?6) AND expires_at <= ?7";
+        let values =
+            params![behind.tenant, behind.source, behind.hash, last.tenant, last.source, last.hash, at];
+        exec(conn, sql, values)?;
+        self.sweep.behind = end;
+        Ok(end.is_some())
+    }
+
+    /// Where this batch's additions stand, for [`Dedup::undo_to`].
+    pub(super) fn mark(&self) -> usize {
+        self.added.len()
+    }
+
+    /// Forgets what was added since the mark.
+    pub(super) fn undo_to(&mut self, mark: usize) {
+        for (key, before) in self.added.drain(mark..).rev() {
+            match before {
+                Some(known) => self.young.insert(key, known),
+                None => self.young.remove(&key),
+            };
+        }
+    }
+
+    /// The batch is on disk; `last_seq` is the last request's number.
+    pub(super) fn committed(&mut self, last_seq: i64) {
+        self.added.clear();
+        if self.merged == self.frozen.len() {
+            self.frozen = Vec::new();
+            self.merged = 0;
+            if self.young.len() >= self.young_max {
+                self.frozen = self.young.drain().collect();
+                self.frozen.sort_unstable_by_key(|(key, _)| *key);
+                self.frozen_seq = last_seq;
+            }
+        }
+        self.merged_before = self.merged;
+    }
+
+    /// The batch was rolled back.
+    pub(super) fn rolled_back(&mut self) {
+        self.undo_to(0);
+        self.merged = self.merged_before;
+    }
+}
