@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use creel_store::contract::{DeliveryClaim, RunTicket, Store, StoreResult};
-use creel_store::sqlite::{Options, SqliteStore};
+use creel_store::sqlite::SqliteStore;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::Answer;
 use creel_webhook::id::{EventId, Id, Kind, RunId, TenantId};
@@ -27,7 +27,7 @@ use crate::disk::{Disk, Image};
 use crate::model::{Check, Model, Moment, hold};
 use crate::script::{Item, Mood};
 use crate::vfs::Mounted;
-use crate::world::{START, TENANTS, World, id};
+use crate::world::{START, TENANTS, World, id, options};
 
 /// How long a worker may hold a run, milliseconds.
 const RUN_LEASE_MS: u64 = 10_000;
@@ -389,7 +389,7 @@ fn boot(image: &Image, dice: &mut Dice) -> Check<(Mounted, SqliteStore)> {
         if dice.one_in(8) {
             mounted.disk.cut_after(dice.below(12));
         }
-        match SqliteStore::open(mounted.database(), Options::default()) {
+        match SqliteStore::open(mounted.database(), options()) {
             Ok(store) => return Ok((mounted, store)),
             Err(_) if mounted.disk.is_dead() => image = mounted.disk.survivor(),
             Err(error) => return Err(format!("the store does not open: {error}")),

@@ -62,12 +62,16 @@ use crate::sqlite::writer::Writer;
 pub struct Options {
     /// Bytes that the store may hold; beyond it accepts are refused until space is freed.
     pub bytes_max: u64,
+    /// Dedup keys that are kept in memory before they are merged into the table, a hundred bytes each; for a while
+    /// there are twice as many.
+    pub young_keys_max: usize,
 }
 
 impl Default for Options {
-    /// 64 GiB: more than a busy week, less than a usual disk.
+    /// 64 GiB: more than a busy week, less than a usual disk. 65 536 keys: enough neighbours among them that a page of a
+    /// table of a million takes several at a time, few enough to be read back in a moment after a crash.
     fn default() -> Self {
-        Options { bytes_max: 64 << 30 }
+        Options { bytes_max: 64 << 30, young_keys_max: 65_536 }
     }
 }
 
@@ -89,7 +93,8 @@ impl SqliteStore {
         let new = schema::inspect(path)?;
         let mut conn = schema::writer(path, new).map_err(StoreError::from)?;
         let next_claim = upkeep::boot(&mut conn).map_err(StoreError::from)? + 1;
-        let memory = Memory::load(&conn, next_claim, &options).map_err(StoreError::from)?;
+        let memory =
+            Memory::load(&conn, next_claim, options.bytes_max, options.young_keys_max).map_err(StoreError::from)?;
         let checkpoints = schema::checkpointer(path).map_err(StoreError::from)?;
         let (poke, poked) = sync_channel(1);
         std::thread::Builder::new()

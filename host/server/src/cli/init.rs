@@ -24,7 +24,7 @@ pub async fn initialise(config: &Config, entropy: &Entropy, clock: &dyn Clock) -
         }
     }
     let database = data_dir.database();
-    let store = SqliteStore::open(&database, Options { bytes_max: config.store_bytes_max })
+    let store = SqliteStore::open(&database, Options { bytes_max: config.store_bytes_max, ..Options::default() })
         .with_context(|| format!("making the database {}", database.display()))?;
     if !store.key_list(None).await?.is_empty() {
         anyhow::bail!(

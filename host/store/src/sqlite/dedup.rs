@@ -2,7 +2,7 @@
 //!
 //! A key is a hash, so its place in a table is random: stored one by one, each accept would write a page of its own for
 //! a row of a hundred bytes. Therefore a new key is kept in memory and, for a crash, in the row of its request. Once
-//! there are [`Options::young_keys_max`](crate::sqlite::Options) of them they are *frozen*: sorted, and merged into the table a slice per batch, so that
+//! there are as many of them as `Options::young_keys_max` says they are *frozen*: sorted, and merged into the table a slice per batch, so that
 //! neighbours share a page and no batch waits for all. When the last slice is in, `host.dedup_seq` moves on in the
 //! same transaction; opening reads back the keys of the requests behind it.
 //!
@@ -142,8 +142,7 @@ impl Dedup {
             let sql = "INSERT INTO dedup (tenant, source, hash, event, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
                 ON CONFLICT (tenant, source, hash) DO UPDATE
                     SET event = excluded.event, expires_at = excluded.expires_at";
-            let values =
-                params![key.tenant, key.source, key.hash, known.event.as_bytes(), known.until.as_millis()];
+            let values = params![key.tenant, key.source, key.hash, known.event.as_bytes(), known.until.as_millis()];
             exec(conn, sql, values)?;
         }
         self.merged = end;
@@ -175,8 +174,7 @@ impl Dedup {
         let last = end.unwrap_or(Key { tenant: [0xff; 16], source: [0xff; 16], hash: [0xff; 16] });
         let sql = "DELETE FROM dedup WHERE (tenant, source, hash) > (?1, ?2, ?3)
             AND (tenant, source, hash) <= (?4, ?5, ?6) AND expires_at <= ?7";
-        let values =
-            params![behind.tenant, behind.source, behind.hash, last.tenant, last.source, last.hash, at];
+        let values = params![behind.tenant, behind.source, behind.hash, last.tenant, last.source, last.hash, at];
         exec(conn, sql, values)?;
         self.sweep.behind = end;
         Ok(end.is_some())

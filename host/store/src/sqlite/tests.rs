@@ -1,6 +1,7 @@
 //! What is SQLite's own: the file, its settings, its plans. What every store promises is in the conformance suite.
 
 mod steps;
+mod young;
 
 use std::sync::Arc;
 
@@ -89,7 +90,8 @@ fn commits_are_durable_by_the_settings() {
 async fn a_full_store_refuses_and_takes_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("creel.db");
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, Options { bytes_max: 1 << 20 }).unwrap());
+    let store: Arc<dyn Store> =
+        Arc::new(SqliteStore::open(&path, Options { bytes_max: 1 << 20, ..Options::default() }).unwrap());
     let world = World::new(store).await;
     let accept = || {
         let mut accept = world.accept(world.home, "x");

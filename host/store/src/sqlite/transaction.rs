@@ -108,16 +108,16 @@ pub(super) struct Memory {
 
 impl Memory {
     /// What a process begins with.
-    pub(super) fn load(conn: &Connection, next_claim: i64, options: &Options) -> Sql<Memory> {
+    pub(super) fn load(conn: &Connection, next_claim: i64, bytes_max: u64, young_max: usize) -> Sql<Memory> {
         let sql = "SELECT max(dedup_seq, coalesce((SELECT max(seq) FROM request), 0)) FROM host";
         Ok(Memory {
             next_claim,
             used: None,
-            bytes_max: options.bytes_max,
+            bytes_max,
             stopping: false,
             last_request: first(conn, sql, [], |row| row.get(0))?.unwrap_or(0),
             arrivals: Arrivals::default(),
-            dedup: Dedup::load(conn, options.young_keys_max)?,
+            dedup: Dedup::load(conn, young_max)?,
         })
     }
 

@@ -34,7 +34,7 @@ fn taken(conn: &Connection) -> i64 {
 fn claim(conn: &Connection, now: Timestamp) -> [(usize, i64); 2] {
     let wakeups = Wakeups::default();
     let shared = Shared { clock: AtomicI64::new(0), control: AtomicU64::new(1), wakeups };
-    let mut memory = Memory { next_claim: 1 << 50, used: None, bytes_max: u64::MAX, stopping: false };
+    let mut memory = Memory::load(conn, 1 << 50, u64::MAX, 10).unwrap();
     let mut tx = Tx { conn, memory: &mut memory, shared: &shared, effects: Effects::default() };
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     taken(conn);
