@@ -45,7 +45,9 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> Sql<Accepted> {
     let runs: u64 = new.iter().map(|(_, event)| event.runs.len() as u64).sum();
     let mut room = None;
     if runs > 0 {
-        let pending = tx.memory.arrivals.pending(tx.conn, accept.tenant)?;
+        let conn = tx.conn;
+        let stored = || lanes::pending_count(conn, accept.tenant, Work::Runs);
+        let pending = tx.memory.arrivals.pending(accept.tenant, stored)?;
         if pending + runs > accept.pending_runs_max {
             // A sender that waits is told the fallback and does not come back: what it sent must be kept.
             if !new.iter().any(|(_, event)| event.runs.iter().any(|run| run.reply.is_some())) {
@@ -234,7 +236,7 @@ impl Batch<'_> {
         if let Some(reply) = &run.reply {
             reply::insert(tx, tenant, event.id, run.id, reply)?;
         }
-        let Some(place) = tx.memory.arrivals.place(tx.conn, tenant, run.route)? else {
+        let Some(place) = lanes::place(tx, tenant, run.route)? else {
             let end = Start::Ended(Verdict::Host, "its route was removed".into());
             return self.insert_row(tx, event, run, Row { seq, lane: 0, start: end });
         };

@@ -1,25 +1,21 @@
 //! What the accepts of a batch add to lanes and turns: kept here and written once, not once per accept.
 //!
 //! Only accepts add, and only when nothing in them can fail any more. Every other verb reads lanes and turns from the
-//! tables, so the writer has the arrivals [written](write) before one of those runs, and before the batch's end.
-//! Where a route's lane is does not change without a change of control, so that is kept from batch to batch.
+//! tables, so the writer has the arrivals written before one of those runs, and before the batch's end. Where a route's
+//! lane is does not change without a change of control, so that is kept from batch to batch.
 
 use std::collections::{BTreeMap, HashMap};
 
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{RouteId, TenantId};
-use rusqlite::Connection;
-
-use crate::sqlite::lanes::{self, Lane, Work};
-use crate::sqlite::statement::Sql;
-use crate::sqlite::transaction::Tx;
 
 /// A route's lane.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     /// Its number.
     pub(super) lane: i64,
-    paused: bool,
+    /// Whether nothing in it is due.
+    pub(super) paused: bool,
 }
 
 /// Additions that are not in the tables yet.
@@ -27,35 +23,43 @@ pub(super) struct Place {
 pub(super) struct Arrivals {
     places: HashMap<(TenantId, RouteId), Place>,
     tenants: BTreeMap<TenantId, Pending>,
-    due: BTreeMap<i64, (TenantId, Timestamp)>,
+    due: Due,
 }
 
-/// A tenant's runs that wait: in the table, and not in it yet.
+/// A tenant's runs that wait.
 #[derive(Debug, Clone, Copy, Default)]
 struct Pending {
+    /// In the table; unknown until somebody asked.
     stored: Option<u64>,
+    /// Not in the table yet.
     added: u64,
 }
 
+/// When something in a lane is due, and whose it is.
+pub(super) type Due = BTreeMap<i64, (TenantId, Timestamp)>;
+
 impl Arrivals {
-    /// Where the runs of a route stand in line; `None` once the route was removed.
-    pub(super) fn place(&mut self, conn: &Connection, tenant: TenantId, route: RouteId) -> Sql<Option<Place>> {
-        if let Some(place) = self.places.get(&(tenant, route)) {
-            return Ok(Some(*place));
-        }
-        let Some(lane) = lanes::find(conn, tenant, Work::Runs, route.as_bytes())? else { return Ok(None) };
-        let paused = lanes::load(conn, lane)?.is_some_and(|Lane { paused, .. }| paused);
-        let place = Place { lane, paused };
-        self.places.insert((tenant, route), place);
-        Ok(Some(place))
+    /// Where the runs of a route stand in line, if that is known here.
+    pub(super) fn place(&self, tenant: TenantId, route: RouteId) -> Option<Place> {
+        self.places.get(&(tenant, route)).copied()
     }
 
-    /// How many of a tenant's runs wait, these included.
-    pub(super) fn pending(&mut self, conn: &Connection, tenant: TenantId) -> Sql<u64> {
+    /// Keeps where the runs of a route stand in line.
+    pub(super) fn keep_place(&mut self, tenant: TenantId, route: RouteId, place: Place) {
+        self.places.insert((tenant, route), place);
+    }
+
+    /// Forgets where lanes are: control has changed.
+    pub(super) fn forget_places(&mut self) {
+        self.places.clear();
+    }
+
+    /// How many of a tenant's runs wait, these included; `read` reads the table.
+    pub(super) fn pending<E>(&mut self, tenant: TenantId, read: impl FnOnce() -> Result<u64, E>) -> Result<u64, E> {
         let pending = self.tenants.entry(tenant).or_default();
         let stored = match pending.stored {
             Some(stored) => stored,
-            None => *pending.stored.insert(lanes::pending_count(conn, tenant, Work::Runs)?),
+            None => *pending.stored.insert(read()?),
         };
         Ok(stored + pending.added)
     }
@@ -73,21 +77,9 @@ impl Arrivals {
         }
     }
 
-    /// Forgets where lanes are: control has changed.
-    pub(super) fn forget_places(&mut self) {
-        self.places.clear();
+    /// Takes what is to be written: runs added per tenant, and when something is due per lane.
+    pub(super) fn take(&mut self) -> (Vec<(TenantId, u64)>, Due) {
+        let tenants = std::mem::take(&mut self.tenants).into_iter().map(|(tenant, pending)| (tenant, pending.added));
+        (tenants.filter(|(_, added)| *added > 0).collect(), std::mem::take(&mut self.due))
     }
-}
-
-/// Writes what was added.
-pub(super) fn write(tx: &mut Tx<'_>) -> Sql<()> {
-    let arrivals = &mut tx.memory.arrivals;
-    let (tenants, due) = (std::mem::take(&mut arrivals.tenants), std::mem::take(&mut arrivals.due));
-    for (tenant, pending) in tenants.into_iter().filter(|(_, pending)| pending.added > 0) {
-        lanes::pending(tx, tenant, Work::Runs, pending.added as i64, None)?;
-    }
-    for (lane, (tenant, at)) in due {
-        lanes::touch(tx, lane, tenant, Work::Runs, at)?;
-    }
-    Ok(())
 }

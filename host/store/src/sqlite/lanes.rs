@@ -9,10 +9,11 @@
 
 use creel_webhook::breaker::Breaker;
 use creel_webhook::clock::Timestamp;
-use creel_webhook::id::TenantId;
+use creel_webhook::id::{RouteId, TenantId};
 use rusqlite::{Connection, Row, params};
 
 use crate::planted::{self, Bug};
+use crate::sqlite::arrivals::Place;
 use crate::sqlite::statement::{Sql, all, exec, first, id, int, time_opt};
 use crate::sqlite::transaction::Tx;
 
@@ -225,6 +226,26 @@ pub(super) fn next_due(conn: &Connection, work: Work, after: Timestamp) -> Sql<O
     let sql = "SELECT min(ready_at) FROM ring WHERE kind = ?1 AND ready_at > ?2";
     let at: Option<Option<i64>> = first(conn, sql, params![work.code(), after.as_millis()], |row| row.get(0))?;
     Ok(at.flatten().map(Timestamp::from_millis))
+}
+
+/// Where the runs of a route stand in line; `None` once the route was removed.
+pub(super) fn place(tx: &mut Tx<'_>, tenant: TenantId, route: RouteId) -> Sql<Option<Place>> {
+    if let Some(place) = tx.memory.arrivals.place(tenant, route) {
+        return Ok(Some(place));
+    }
+    let Some(lane) = find(tx.conn, tenant, Work::Runs, route.as_bytes())? else { return Ok(None) };
+    let place = Place { lane, paused: load(tx.conn, lane)?.is_some_and(|lane| lane.paused) };
+    tx.memory.arrivals.keep_place(tenant, route, place);
+    Ok(Some(place))
+}
+
+/// Writes what accepts have added.
+pub(super) fn write_arrivals(tx: &mut Tx<'_>) -> Sql<()> {
+    let (tenants, due) = tx.memory.arrivals.take();
+    for (tenant, added) in tenants {
+        pending(tx, tenant, Work::Runs, int(added), None)?;
+    }
+    due.into_iter().try_for_each(|(lane, (tenant, at))| touch(tx, lane, tenant, Work::Runs, at))
 }
 
 /// Computes a lane's bound anew, and its tenant's.

@@ -28,7 +28,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::contract::{StoreError, StoreResult};
 use crate::planted::{self, Bug};
-use crate::sqlite::arrivals::{self, Arrivals};
+use crate::sqlite::arrivals::Arrivals;
+use crate::sqlite::lanes;
 use crate::sqlite::statement::{Fault, Sql, exec};
 use crate::sqlite::transaction::{Effects, Memory, Shared, Tx};
 
@@ -325,7 +326,7 @@ impl Thread {
 
     fn write_arrivals(&mut self) -> Sql<Effects> {
         let mut tx = self.tx();
-        arrivals::write(&mut tx)?;
+        lanes::write_arrivals(&mut tx)?;
         Ok(tx.effects)
     }
 
