@@ -119,7 +119,7 @@ impl<'a> CallResult<'a> {
     /// What the receiver answered, as JSON of type `T`.
     ///
     /// ```
-    /// # use creel_guest::{Value, testing::EventBuilder};
+    /// # use creel_guest::{prelude::Value, testing::EventBuilder};
     /// let event = EventBuilder::result("book", 201).text(r#"{"id":7}"#).build();
     /// assert_eq!(event.result().unwrap().json::<Value>().unwrap()["id"], 7);
     /// ```
