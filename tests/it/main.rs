@@ -37,6 +37,9 @@ mod hostile;
 /// Calls on their way out: again, given up, held, denied.
 mod delivery;
 
+/// What calls carry: signatures, credentials, the sender's trace.
+mod outgoing;
+
 /// What comes of a call comes back to its plugin.
 mod followups;
 

@@ -22,7 +22,8 @@ use creel_webhook::preset::{Preset, preset};
 use creel_webhook::provider::Provider;
 use creel_webhook::route::Route;
 use creel_webhook::secret::{MasterKey, SecretBytes};
-use creel_webhook::signature::scheme::Scheme;
+use creel_webhook::signature::scheme::{Scheme, SchemeError};
+use creel_webhook::signing::Signer;
 use creel_webhook::source::Source;
 use creel_webhook::tenant::Tenant;
 
@@ -85,6 +86,8 @@ pub struct DestinationEntry {
     pub destination: Destination,
     /// The secrets that it names, as far as they exist.
     pub secrets: HashMap<String, OpenSecret>,
+    /// What signs its calls, if they are signed, or why it can't.
+    pub signer: Option<Result<Signer, String>>,
 }
 
 /// Everything configured, as of one version.
@@ -339,7 +342,11 @@ fn destination_entries(
                     Some((name.to_owned(), secret.clone()))
                 })
                 .collect();
-            (destination.id, Arc::new(DestinationEntry { destination, secrets: own }))
+            let signer = destination.spec.signing.as_ref().map(|signing| {
+                let first = |mistakes: Vec<SchemeError>| mistakes.first().map(ToString::to_string).unwrap_or_default();
+                Signer::of(signing).map_err(first)
+            });
+            (destination.id, Arc::new(DestinationEntry { destination, secrets: own, signer }))
         })
         .collect()
 }

@@ -21,10 +21,11 @@ use creel_store::contract::{
 use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::decision::{DecidedCall, Ground, OutcomeLimits, decide};
 use creel_webhook::id::{DeliveryId, EventId};
-use creel_webhook::outcome::{GuestEvent, Outcome};
+use creel_webhook::outcome::{GuestEvent, Outcome, Pair};
 use creel_webhook::plugin::{Deployment, Digest};
 use creel_webhook::route::{Late, Mode};
 use creel_webhook::run::{RunNext, Usage, Verdict, run_next};
+use creel_webhook::trace;
 use sha2::{Digest as _, Sha256};
 
 use crate::directory::{Directory, Picture};
@@ -71,6 +72,8 @@ struct Scene<'a> {
     identity: EventId,
     /// Results in a row that led to the event.
     depth: u32,
+    /// Headers that carry the sender's trace on.
+    trace: Vec<Pair>,
     deployment: &'a Deployment,
     picture: &'a Picture,
     limits: Limits,
@@ -136,7 +139,8 @@ impl Runner {
             Err(reason) => return Ending::without_outcome(Verdict::Host, reason),
         };
         let limits = self.limits_of(ticket, picture);
-        let scene = Scene { ticket, identity: event.identity(), depth: event.depth(), deployment, picture, limits };
+        let (identity, depth, trace) = (event.identity(), event.depth(), trace::carried(&event.headers));
+        let scene = Scene { ticket, identity, depth, trace, deployment, picture, limits };
         let input = RunInput {
             seed: seed_of(ticket),
             event: guest_event(event, picture),
@@ -210,6 +214,10 @@ impl Runner {
         match decide(outcome, &ground) {
             Ok(decision) => {
                 ending.calls = decision.calls;
+                // After the rules: a handler has no say in these.
+                for call in &mut ending.calls {
+                    call.headers.extend_from_slice(&scene.trace);
+                }
                 ending.reply = decision.reply.filter(|_| ticket.mode == Mode::Reply).map(|reply| StoredAnswer {
                     status: reply.status,
                     headers: reply.headers,

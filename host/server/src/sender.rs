@@ -17,12 +17,10 @@ use bytes::Bytes;
 use creel_store::contract::{Attempt, DeliveryClaim, DeliveryCommit, Response, Store, StoreResult};
 use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::delivery::{Answer, Next, Progress, after_attempt, classify};
-use creel_webhook::destination::{Auth, DestinationSpec, Signing};
+use creel_webhook::destination::{Auth, DestinationSpec};
 use creel_webhook::outcome::Pair;
-use creel_webhook::preset::preset;
 use creel_webhook::retry::retry_after_ms;
 use creel_webhook::secret::SecretBytes;
-use creel_webhook::signature::sign;
 use creel_webhook::signature::sign::Outgoing;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -207,6 +205,9 @@ fn request_of(
     let body = claim.body.clone().unwrap_or_default();
     let mut own = vec![("idempotency-key".to_owned(), claim.key.clone())];
     own.extend(credentials(entry, spec, &url)?);
+    for (header, name) in &spec.secret_headers {
+        own.push((header.to_lowercase(), secret_text(entry, name, &url)?));
+    }
     own.extend(signature(claim, entry, &url, &body, now)?);
     let headers = layered(&spec.headers, &claim.headers, own);
     Ok(OutgoingRequest {
@@ -256,10 +257,7 @@ fn target(base: &str, path: &str) -> Result<Url, String> {
 }
 
 fn credentials(entry: &DestinationEntry, spec: &DestinationSpec, url: &Url) -> Result<Option<Pair>, String> {
-    let text = |name: &str| {
-        let value = secret(entry, name, url)?;
-        std::str::from_utf8(value.expose()).map(str::to_owned).map_err(|_| format!("the secret `{name}` is no text"))
-    };
+    let text = |name: &str| secret_text(entry, name, url);
     Ok(match &spec.auth {
         Auth::None => None,
         Auth::Bearer { secret } => Some(("authorization".to_owned(), format!("Bearer {}", text(secret)?))),
@@ -271,6 +269,7 @@ fn credentials(entry: &DestinationEntry, spec: &DestinationSpec, url: &Url) -> R
     })
 }
 
+/// What signs the call, its `webhook-id` included: the same on every attempt, signed or not.
 fn signature(
     claim: &DeliveryClaim,
     entry: &DestinationEntry,
@@ -278,22 +277,33 @@ fn signature(
     body: &Bytes,
     now: Timestamp,
 ) -> Result<Vec<Pair>, String> {
-    let Some(Signing::StandardWebhooks { secret: name }) = &entry.destination.spec.signing else {
-        return Ok(vec![("webhook-id".to_owned(), claim.key.clone())]);
-    };
-    let value = secret(entry, name, url)?;
-    let scheme = preset("standard-webhooks")
-        .ok_or("the preset `standard-webhooks` is missing")?
-        .scheme(&Default::default())
-        .map_err(|error| error.to_string())?;
-    let out = Outgoing { method: &claim.method, url: url.as_str(), content_type: "", body, id: &claim.key };
-    let signed = sign(&scheme, &out, value.expose(), now)
-        .map_err(|error| format!("the secret `{name}` cannot sign: {error}"))?;
-    Ok(signed.headers)
+    let mut headers = Vec::new();
+    if let (Some(signing), Some(signer)) = (&entry.destination.spec.signing, &entry.signer) {
+        let name = signing.secret();
+        let values: Vec<&[u8]> = secret(entry, name, url)?.iter().map(SecretBytes::expose).collect();
+        let content_type = claim.headers.iter().find(|(name, _)| name == "content-type");
+        let content_type = content_type.map_or("", |(_, value)| value.as_str());
+        let out = Outgoing { method: &claim.method, url: url.as_str(), content_type, body, id: &claim.key };
+        let signer = signer.as_ref().map_err(|why| format!("the destination's signing does not hold: {why}"))?;
+        headers =
+            signer.sign(&out, &values, now).map_err(|error| format!("the secret `{name}` cannot sign: {error}"))?;
+    }
+    if headers.iter().all(|(name, _)| name != "webhook-id") {
+        headers.push(("webhook-id".to_owned(), claim.key.clone()));
+    }
+    Ok(headers)
 }
 
-/// A secret for this URL: it must be there and be bound to the URL's origin.
-fn secret<'a>(entry: &'a DestinationEntry, name: &str, url: &Url) -> Result<&'a SecretBytes, String> {
+/// A secret's current value as text.
+fn secret_text(entry: &DestinationEntry, name: &str, url: &Url) -> Result<String, String> {
+    let values = secret(entry, name, url)?;
+    let current = values.first().map(SecretBytes::expose).unwrap_or_default();
+    std::str::from_utf8(current).map(str::to_owned).map_err(|_| format!("the secret `{name}` is no text"))
+}
+
+/// A secret's values for this URL, the current one first and at least that: it must be there and be bound to the URL's
+/// origin.
+fn secret<'a>(entry: &'a DestinationEntry, name: &str, url: &Url) -> Result<&'a [SecretBytes], String> {
     let open = entry.secrets.get(name).ok_or_else(|| format!("there is no secret `{name}`; set it, then replay"))?;
     let origin = url.origin().ascii_serialization();
     if !open.origins.contains(&origin) {
@@ -301,7 +311,10 @@ fn secret<'a>(entry: &'a DestinationEntry, name: &str, url: &Url) -> Result<&'a 
             "the secret `{name}` is not bound to {origin}; add the origin to the secret if it may go there"
         ));
     }
-    open.values.first().ok_or_else(|| format!("the secret `{name}` does not open with this master key"))
+    if open.values.is_empty() {
+        return Err(format!("the secret `{name}` does not open with this master key"));
+    }
+    Ok(&open.values)
 }
 
 #[cfg(test)]

@@ -53,6 +53,9 @@ pub struct DestinationSpec {
     /// Plain headers to add to every call; no secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Headers whose values are secrets: names of headers, and names of secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_headers: BTreeMap<String, String>,
     /// Delays before each attempt, milliseconds; the first is 0.
     #[serde(default)]
     pub retry_ms: Schedule,
@@ -107,6 +110,30 @@ pub enum Signing {
         /// Name of the secret, `whsec_…`.
         secret: String,
     },
+    /// Standard Webhooks `v1a`: Ed25519.
+    #[serde(rename = "standard_webhooks_v1a")]
+    StandardWebhooksV1a {
+        /// Name of the secret that is the private key, `whsk_…`.
+        secret: String,
+    },
+    /// A scheme in the words of a source's `scheme`, so that what signs here verifies there.
+    Scheme {
+        /// Name of the secret.
+        secret: String,
+        /// Content, header, encoding; read by [`crate::signing::Signer`].
+        scheme: serde_json::Value,
+    },
+}
+
+impl Signing {
+    /// Name of its secret.
+    pub fn secret(&self) -> &str {
+        match self {
+            Signing::StandardWebhooks { secret }
+            | Signing::StandardWebhooksV1a { secret }
+            | Signing::Scheme { secret, .. } => secret,
+        }
+    }
 }
 
 impl DestinationSpec {
@@ -116,8 +143,8 @@ impl DestinationSpec {
             Auth::None => None,
             Auth::Bearer { secret } | Auth::Basic { secret, .. } | Auth::Header { secret, .. } => Some(secret.as_str()),
         };
-        let signing = self.signing.as_ref().map(|Signing::StandardWebhooks { secret }| secret.as_str());
-        auth.into_iter().chain(signing)
+        let headers = self.secret_headers.values().map(String::as_str);
+        auth.into_iter().chain(self.signing.as_ref().map(Signing::secret)).chain(headers)
     }
 }
 

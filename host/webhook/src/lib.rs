@@ -16,6 +16,7 @@
 //! | [`catalogue`] | the same facts for people |
 //! | [`outcome`], [`decision`], [`reply`] | what a handler said, and what follows from it |
 //! | [`delivery`], [`retry`], [`breaker`] | how calls leave, and when they wait |
+//! | [`signing`], [`trace`] | what calls carry to prove themselves and to be found again |
 //! | [`followup`] | how the end of a call comes back |
 //! | [`bucket`] | how much of something is too much |
 
@@ -44,5 +45,7 @@ pub mod route;
 pub mod run;
 pub mod secret;
 pub mod signature;
+pub mod signing;
 pub mod source;
 pub mod tenant;
+pub mod trace;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use creel_webhook::destination::{Auth, DestinationSpec, Kind, Signing};
 use creel_webhook::retry::Schedule;
+use creel_webhook::signing::Signer;
 use serde_json::Value;
 use url::Url;
 
@@ -23,6 +24,8 @@ pub const RESERVED_HEADERS: &[&str] = &[
     "proxy-authorization",
     "proxy-connection",
     "te",
+    "traceparent",
+    "tracestate",
     "trailer",
     "transfer-encoding",
     "upgrade",
@@ -52,8 +55,11 @@ pub fn read(name: &str, document: Value) -> Result<DestinationSpec, Vec<Mistake>
     let auth = fields.or("auth", Auth::None);
     check_auth(&mut fields, &auth);
     let signing = fields.optional::<Signing>("signing");
+    check_signing(&mut fields, signing.as_ref(), &auth);
     let headers: BTreeMap<String, String> = fields.or("headers", BTreeMap::new());
     check_headers(&mut fields, &headers);
+    let secret_headers: BTreeMap<String, String> = fields.or("secret_headers", BTreeMap::new());
+    check_secret_headers(&mut fields, &secret_headers, &headers, &auth);
     let retry_ms = schedule(&mut fields);
     let concurrency_max = fields.number("concurrency_max", 1..=CONCURRENCY_MAX);
     let rate_per_s = fields.number("rate_per_s", 1..=RATE_PER_S_MAX);
@@ -68,6 +74,7 @@ pub fn read(name: &str, document: Value) -> Result<DestinationSpec, Vec<Mistake>
         auth,
         signing,
         headers,
+        secret_headers,
         retry_ms,
         concurrency_max: concurrency_max.map_or(defaults.concurrency_max, narrow),
         rate_per_s: rate_per_s.map(narrow),
@@ -96,16 +103,65 @@ pub fn base_url(text: &str) -> Result<Url, String> {
 }
 
 /// Where each secret of a destination stands in its document, by name.
-pub fn secret_pointers(spec: &DestinationSpec) -> Vec<(&'static str, &str)> {
+pub fn secret_pointers(spec: &DestinationSpec) -> Vec<(String, &str)> {
     let auth = match &spec.auth {
         Auth::None => None,
         Auth::Bearer { secret } | Auth::Basic { secret, .. } | Auth::Header { secret, .. } => {
-            Some(("/auth/secret", secret.as_str()))
+            Some(("/auth/secret".to_owned(), secret.as_str()))
         }
     };
-    let signing =
-        spec.signing.as_ref().map(|Signing::StandardWebhooks { secret }| ("/signing/secret", secret.as_str()));
-    auth.into_iter().chain(signing).collect()
+    let signing = spec.signing.as_ref().map(|signing| ("/signing/secret".to_owned(), signing.secret()));
+    let headers = spec.secret_headers.iter();
+    let headers = headers.map(|(name, secret)| (format!("/secret_headers/{}", escape(name)), secret.as_str()));
+    auth.into_iter().chain(signing).chain(headers).collect()
+}
+
+/// A signature may stand wherever the connection and the other credentials leave room.
+fn check_signing(fields: &mut Fields, signing: Option<&Signing>, auth: &Auth) {
+    let Some(signing) = signing else { return };
+    let signer = match Signer::of(signing) {
+        Ok(signer) => signer,
+        Err(mistakes) => {
+            for mistake in mistakes {
+                let field = if mistake.field.is_empty() { String::new() } else { format!("/{}", mistake.field) };
+                fields.mistake(&format!("signing/scheme{field}"), mistake.problem);
+            }
+            return;
+        }
+    };
+    for name in signer.headers() {
+        let taken_by_auth = match auth {
+            Auth::None => false,
+            Auth::Bearer { .. } | Auth::Basic { .. } => name == "authorization",
+            Auth::Header { header, .. } => header.eq_ignore_ascii_case(name),
+        };
+        if taken_by_auth {
+            fields.mistake("signing/scheme", format!("the header `{name}` holds what `auth` sets"));
+        } else if name != "authorization" && RESERVED_HEADERS.contains(&name) {
+            fields.mistake("signing/scheme", format!("the header `{name}` is the host's own; sign into another"));
+        }
+    }
+}
+
+/// Headers with secrets are the host's like those of `auth`; each name has one value.
+fn check_secret_headers(
+    fields: &mut Fields,
+    secret_headers: &BTreeMap<String, String>,
+    headers: &BTreeMap<String, String>,
+    auth: &Auth,
+) {
+    let is_same = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
+    for name in secret_headers.keys() {
+        let path = format!("secret_headers/{}", escape(name));
+        if let Err(detail) = header_name(name) {
+            fields.mistake(&path, detail);
+        }
+        let twice = secret_headers.keys().any(|other| other != name && is_same(other, name));
+        let in_auth = matches!(auth, Auth::Header { header, .. } if is_same(header, name));
+        if twice || in_auth || headers.keys().any(|other| is_same(other, name)) {
+            fields.mistake(&path, "the header has a value already; name it once");
+        }
+    }
 }
 
 fn check_auth(fields: &mut Fields, auth: &Auth) {
@@ -198,6 +254,32 @@ mod tests {
         let expected =
             ["/url", "/auth/header", "/headers/good", "/headers/x~1y", "/retry_ms", "/timeout_ms", "/colour"];
         assert_eq!(pointers(document), expected);
+    }
+
+    #[test]
+    fn what_signs_and_what_is_secret_stands_where_there_is_room() {
+        let with = |more: Value| {
+            let mut document = json!({ "url": "https://crm.example" });
+            document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            document
+        };
+        let scheme = |header: &str| {
+            let sig = json!({ "from": format!("header:{header}"), "enc": "hex" });
+            let scheme = json!({ "kind": "mac", "alg": "hmac-sha256", "content": "{body}", "sig": sig });
+            json!({ "type": "scheme", "secret": "s", "scheme": scheme })
+        };
+        assert!(read("crm", with(json!({ "signing": scheme("x-signature") }))).is_ok());
+        assert!(read("crm", with(json!({ "signing": scheme("authorization") }))).is_ok());
+        let bearer = json!({ "type": "bearer", "secret": "s" });
+        assert_eq!(pointers(with(json!({ "signing": scheme("authorization"), "auth": bearer }))), ["/signing/scheme"]);
+        assert_eq!(pointers(with(json!({ "signing": scheme("content-length") }))), ["/signing/scheme"]);
+        let unsound = json!({ "type": "scheme", "secret": "s", "scheme": { "kind": "basic" } });
+        assert_eq!(pointers(with(json!({ "signing": unsound }))), ["/signing/scheme/kind"]);
+        let secret_headers = json!({ "X-Key": "s", "x-key": "t", "cookie": "s" });
+        let expected = ["/secret_headers/X-Key", "/secret_headers/cookie", "/secret_headers/x-key"];
+        assert_eq!(pointers(with(json!({ "secret_headers": secret_headers }))), expected);
+        let plain = json!({ "headers": { "x-key": "plain" }, "secret_headers": { "X-Key": "s" } });
+        assert_eq!(pointers(with(plain)), ["/secret_headers/X-Key"]);
     }
 
     #[test]

@@ -7,13 +7,15 @@ use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::Answer;
 use creel_webhook::followup::{self, End, Ids, Origin};
 use creel_webhook::id::{DeliveryId, DestinationId, EventId, PluginId, RouteId, RunId, SourceId, TenantId};
-use creel_webhook::outcome::OnResult;
+use creel_webhook::outcome::{OnResult, Pair};
+use creel_webhook::trace;
 use rusqlite::{Connection, params};
 
+use crate::codec;
 use crate::contract::{Accept, Attempt, NewEvent, NewRequest, NewRun, Response, StoredAnswer};
 use crate::sqlite::accept;
 use crate::sqlite::events;
-use crate::sqlite::statement::{Sql, exec, first, id, json};
+use crate::sqlite::statement::{Sql, exec, first, id, json, packed};
 use crate::sqlite::transaction::Tx;
 
 /// A delivery whose end may be reported.
@@ -141,6 +143,8 @@ fn accept_of(
         truncated: ended.response.is_some_and(|response| response.truncated),
     };
     let content_type = ended.response.and_then(|response| response.content_type.clone());
+    let mut headers = traced(conn, ended.seq)?;
+    headers.extend(content_type.map(|value| ("content-type".to_owned(), value)));
     let run =
         NewRun { id: ids.run, route: parent.route, plugin: parent.plugin, order_key: parent.order_key, reply: None };
     Ok(Accept {
@@ -151,7 +155,7 @@ fn accept_of(
             received_at: now,
             method: "POST".to_owned(),
             query: Vec::new(),
-            headers: content_type.map(|value| ("content-type".to_owned(), value)).into_iter().collect(),
+            headers,
             scheme: followup::SCHEME.to_owned(),
             attributes: followup::attributes(&ended.on_result.tag, &end, origin.depth),
             body: match (ended.response, tries.last) {
@@ -175,6 +179,13 @@ fn accept_of(
         answer: StoredAnswer { status: 204, headers: Vec::new(), body: Default::default() },
         pending_runs_max: u64::MAX,
     })
+}
+
+/// The trace that the call carried: its report belongs to the same.
+fn traced(conn: &Connection, delivery: i64) -> Sql<Vec<Pair>> {
+    let sql = "SELECT head FROM call WHERE seq = ?1";
+    let head = first(conn, sql, [delivery], |row| packed(row, 0, codec::read_call_head))?;
+    Ok(trace::carried(&head.unwrap_or_default().0))
 }
 
 fn status_of(answer: &Answer) -> Option<u16> {
