@@ -10,6 +10,7 @@
 
 mod accept;
 mod arrivals;
+mod checkpoint;
 mod configuration;
 mod control;
 mod dedup;
@@ -34,7 +35,6 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -45,15 +45,17 @@ use creel_webhook::plugin::{Deployment, Digest, Plugin};
 use creel_webhook::route::Route;
 use creel_webhook::source::Source;
 use creel_webhook::tenant::{ApiKey, Tenant};
-use rusqlite::Connection;
 
 use crate::contract::{
     Accept, Accepted, ClaimToken, Control, DeliveryClaim, DeliveryCommit, DeliveryCommitted, DeliveryFilter,
     DeliveryRow, EventFilter, EventSummary, NewDeployment, RefusalRow, RunClaim, RunCommit, RunCommitted, RunFilter,
     RunRow, SecretRow, Stats, Store, StoreError, StoreResult, StoredAnswer, Story, Wakeups,
 };
+use crate::sqlite::accept::Packed;
+use crate::sqlite::checkpoint::Checkpoints;
 use crate::sqlite::lanes::Work;
 use crate::sqlite::readers::Readers;
+use crate::sqlite::statement::Fault;
 use crate::sqlite::transaction::{Memory, Shared};
 use crate::sqlite::writer::Writer;
 
@@ -96,15 +98,12 @@ impl SqliteStore {
         let memory =
             Memory::load(&conn, next_claim, options.bytes_max, options.young_keys_max).map_err(StoreError::from)?;
         let checkpoints = schema::checkpointer(path).map_err(StoreError::from)?;
-        let (poke, poked) = sync_channel(1);
-        std::thread::Builder::new()
-            .name("store-checkpoint".to_owned())
-            .spawn(move || checkpoint(&checkpoints, &poked))
-            .map_err(|error| StoreError::Failed(error.to_string()))?;
+        let checkpoints =
+            Checkpoints::start(checkpoints, &mut conn).map_err(|error| StoreError::from(Fault::from(error)))?;
         let shared =
             Arc::new(Shared { clock: AtomicI64::new(0), control: AtomicU64::new(1), wakeups: Wakeups::default() });
         let readers = Readers::open(path)?;
-        let writer = Writer::start(conn, memory, shared.clone(), poke)?;
+        let writer = Writer::start(conn, memory, shared.clone(), checkpoints)?;
         Ok(SqliteStore { shared, writer, readers })
     }
 }
@@ -113,21 +112,6 @@ impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SqliteStore").finish_non_exhaustive()
     }
-}
-
-/// Checkpoints when poked; ends with the writer that pokes.
-fn checkpoint(conn: &Connection, poked: &Receiver<()>) {
-    while poked.recv().is_ok() {
-        if let Err(error) = conn.execute_batch("PRAGMA wal_checkpoint(PASSIVE)") {
-            tracing::warn!(%error, "a checkpoint failed");
-        }
-    }
-}
-
-/// Bytes of a queued accept, for the queue's bound.
-fn weight(accept: &Accept) -> usize {
-    let headers: usize = accept.request.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    accept.request.body.len() + headers + accept.answer.body.len() + 256 * accept.events.len()
 }
 
 #[async_trait]
@@ -231,7 +215,8 @@ impl Store for SqliteStore {
     }
 
     async fn accept(&self, accept: Accept) -> StoreResult<Accepted> {
-        self.writer.arrive(weight(&accept), move |tx| accept::accept(tx, &accept)).await
+        let packed = Packed::new(accept);
+        self.writer.arrive(packed.bytes(), move |tx| accept::accept(tx, &packed)).await
     }
 
     async fn reply_read(&self, tenant: TenantId, event: EventId) -> StoreResult<Option<StoredAnswer>> {

@@ -11,7 +11,8 @@ CREATE TABLE dedup_2 (
     hash BLOB NOT NULL CHECK (length(hash) = 16),
     event BLOB NOT NULL,
     expires_at INTEGER NOT NULL,
-    PRIMARY KEY (tenant, source, hash)
+    -- The hash first: it differs at once, so a look-up compares one column per step.
+    PRIMARY KEY (hash, tenant, source)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO dedup_2 (tenant, source, hash, event, expires_at)
     SELECT tenant, source, substr(hash, 1, 16), event, expires_at FROM dedup;

@@ -32,8 +32,32 @@ const REFUSALS_PER_TENANT_MAX: i64 = 1_000;
 /// Bits of a run's `seq` that number the runs of one request.
 const SEQ_BITS: u32 = 20;
 
+/// What is to be accepted, with its columns packed: the caller's thread does that, the writer's is the bottleneck.
+pub(super) struct Packed {
+    accept: Accept,
+    head: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Packed {
+    /// Packs the columns.
+    pub(super) fn new(accept: Accept) -> Packed {
+        let request = &accept.request;
+        let (query, headers) = (&request.query, &request.headers);
+        let head = codec::request_head(&request.method, &request.scheme, query, headers, &request.attributes);
+        let answer = codec::answer(&accept.answer);
+        Packed { accept, head, answer }
+    }
+
+    /// Bytes of it, for the queue's bound.
+    pub(super) fn bytes(&self) -> usize {
+        self.accept.request.body.len() + self.head.len() + self.answer.len() + 256 * self.accept.events.len()
+    }
+}
+
 /// The verb.
-pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> Sql<Accepted> {
+pub(super) fn accept(tx: &mut Tx<'_>, packed: &Packed) -> Sql<Accepted> {
+    let accept = &packed.accept;
     let now = tx.now(accept.request.received_at);
     let firsts = recognise(tx, accept, now)?;
     let new: Vec<(u32, &NewEvent)> =
@@ -57,7 +81,7 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> Sql<Accepted> {
         }
     }
     check_space(tx)?;
-    let batch = store(tx, accept, &new, now, room)?;
+    let batch = store(tx, packed, &new, now, room)?;
     count_duplicates(tx, accept.tenant, &firsts)?;
     let first = match firsts.first() {
         Some(Some(event)) => Some(first_answer(tx, accept, std::iter::once(event))?),
@@ -80,9 +104,10 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> Sql<Accepted> {
 
 /// Stores an event that the store makes itself. It belongs to what has happened already, so neither quota nor space
 /// refuse it.
-pub(super) fn internal(tx: &mut Tx<'_>, accept: &Accept, now: Timestamp) -> Sql<()> {
-    let events: Vec<(u32, &NewEvent)> = (0..).zip(&accept.events).collect();
-    store(tx, accept, &events, now, None)?.arrive(tx);
+pub(super) fn internal(tx: &mut Tx<'_>, accept: Accept, now: Timestamp) -> Sql<()> {
+    let packed = Packed::new(accept);
+    let events: Vec<(u32, &NewEvent)> = (0..).zip(&packed.accept.events).collect();
+    store(tx, &packed, &events, now, None)?.arrive(tx);
     // Its verb goes on with lanes and turns.
     lanes::write_arrivals(tx)
 }
@@ -90,12 +115,13 @@ pub(super) fn internal(tx: &mut Tx<'_>, accept: &Accept, now: Timestamp) -> Sql<
 /// Stores a request with these of its events. Lanes and turns don't know of it before the batch arrives.
 fn store<'a>(
     tx: &mut Tx<'_>,
-    accept: &'a Accept,
+    packed: &'a Packed,
     events: &[(u32, &NewEvent)],
     now: Timestamp,
     room: Option<u64>,
 ) -> Sql<Batch<'a>> {
-    let seq = insert_request(tx, accept, events)?;
+    let accept = &packed.accept;
+    let seq = insert_request(tx, packed, events)?;
     tx.split(Bug::DedupApart)?;
     let mut batch = Batch { accept, seq, now, room, next_run: 0, pending: 0, due: Vec::new(), reply: None };
     for (number, event) in events {
@@ -158,10 +184,9 @@ fn check_space(tx: &mut Tx<'_>) -> Sql<()> {
     if used >= max { Err(StoreError::Full { used, max }.into()) } else { Ok(()) }
 }
 
-fn insert_request(tx: &mut Tx<'_>, accept: &Accept, new: &[(u32, &NewEvent)]) -> Sql<i64> {
+fn insert_request(tx: &mut Tx<'_>, packed: &Packed, new: &[(u32, &NewEvent)]) -> Sql<i64> {
+    let accept = &packed.accept;
     let request = &accept.request;
-    let head =
-        codec::request_head(&request.method, &request.scheme, &request.query, &request.headers, &request.attributes);
     let sql = "INSERT INTO request (seq, tenant, id, source, received_at, head, answer, dedup)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let seq = tx.next_request();
@@ -171,8 +196,8 @@ fn insert_request(tx: &mut Tx<'_>, accept: &Accept, new: &[(u32, &NewEvent)]) ->
         request.id.as_bytes(),
         accept.source.as_bytes(),
         request.received_at.as_millis(),
-        head,
-        codec::answer(&accept.answer),
+        packed.head,
+        packed.answer,
         packed_keys(new)
     ];
     exec(tx.conn, sql, values)?;

@@ -33,9 +33,9 @@ const SWEEP_EVERY_MS: i64 = 3_600_000;
 /// What an event is recognised by, within its source. Half of the hash is kept: 128 bits don't collide by accident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Key {
+    hash: [u8; 16],
     tenant: [u8; 16],
     source: [u8; 16],
-    hash: [u8; 16],
 }
 
 impl Key {
@@ -140,7 +140,7 @@ impl Dedup {
         let end = (self.merged + slice).min(self.frozen.len());
         for (key, known) in self.frozen[self.merged..end].iter().filter(|(_, known)| known.until > now) {
             let sql = "INSERT INTO dedup (tenant, source, hash, event, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                ON CONFLICT (tenant, source, hash) DO UPDATE
+                ON CONFLICT (hash, tenant, source) DO UPDATE
                     SET event = excluded.event, expires_at = excluded.expires_at";
             let values = params![key.tenant, key.source, key.hash, known.event.as_bytes(), known.until.as_millis()];
             exec(conn, sql, values)?;
@@ -166,15 +166,15 @@ impl Dedup {
         if self.sweep.behind.is_none() {
             self.sweep.began_at = Some(at);
         }
-        let sql = "SELECT tenant, source, hash FROM dedup WHERE (tenant, source, hash) > (?1, ?2, ?3)
-            ORDER BY tenant, source, hash LIMIT 1 OFFSET ?4";
-        let values = params![behind.tenant, behind.source, behind.hash, SWEEP_ROWS - 1];
+        let sql = "SELECT tenant, source, hash FROM dedup WHERE (hash, tenant, source) > (?1, ?2, ?3)
+            ORDER BY hash, tenant, source LIMIT 1 OFFSET ?4";
+        let values = params![behind.hash, behind.tenant, behind.source, SWEEP_ROWS - 1];
         let read = |row: &rusqlite::Row<'_>| Ok(Key { tenant: row.get(0)?, source: row.get(1)?, hash: row.get(2)? });
         let end = first(conn, sql, values, read)?;
         let last = end.unwrap_or(Key { tenant: [0xff; 16], source: [0xff; 16], hash: [0xff; 16] });
-        let sql = "DELETE FROM dedup WHERE (tenant, source, hash) > (?1, ?2, ?3)
-            AND (tenant, source, hash) <= (?4, ?5, ?6) AND expires_at <= ?7";
-        let values = params![behind.tenant, behind.source, behind.hash, last.tenant, last.source, last.hash, at];
+        let sql = "DELETE FROM dedup WHERE (hash, tenant, source) > (?1, ?2, ?3)
+            AND (hash, tenant, source) <= (?4, ?5, ?6) AND expires_at <= ?7";
+        let values = params![behind.hash, behind.tenant, behind.source, last.hash, last.tenant, last.source, at];
         exec(conn, sql, values)?;
         self.sweep.behind = end;
         Ok(end.is_some())

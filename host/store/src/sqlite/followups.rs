@@ -80,7 +80,7 @@ pub(super) fn report(tx: &mut Tx<'_>, ended: &Ended<'_>, now: Timestamp) -> Sql<
     };
     let ids = followup::ids(ended.delivery, now);
     let accept = accept_of(tx.conn, ended, parent, &origin, ids, now)?;
-    accept::internal(tx, &accept, now)?;
+    accept::internal(tx, accept, now)?;
     let sql = "INSERT INTO followup (tenant, event, parent, delivery, depth, identity) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let values = params![
         ended.tenant.as_bytes(),

@@ -92,7 +92,7 @@ pub(super) fn writer(path: &Path, new: bool) -> Sql<Connection> {
     // The limit is above what the log grows to under load: cutting it there would make every commit after it allocate
     // its blocks again.
     conn.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 167772160;
+        "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 134217728;
          PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536",
     )?;
     // So that the header tells the version even if the log is lost.

@@ -19,16 +19,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::contract::{StoreError, StoreResult};
 use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Arrivals;
+use crate::sqlite::checkpoint::Checkpoints;
 use crate::sqlite::lanes;
 use crate::sqlite::statement::{Fault, Sql, exec};
 use crate::sqlite::transaction::{Effects, Memory, Shared, Tx};
@@ -42,13 +43,8 @@ const QUEUE_ITEMS_MAX: usize = 4_096;
 /// KiB that may wait for the writer in all: a queue of large bodies must not fill the memory.
 const QUEUE_KIB_MAX: u32 = 64 * 1_024;
 
-/// Pages that the write-ahead log grows between two pokes of the checkpoint thread (16 MiB): fewer checkpoints write a
-/// page that changes often less often, and their syncs contend less with the commits'.
-const WAL_PAGES_SOFT: i32 = 4_096;
-
-/// Pages after which the writer itself stops to checkpoint, so that the log can begin anew (132 MiB). A quarter of
-/// [`WAL_PAGES_SOFT`] after a poke: the checkpoint thread has done most of it, and the pause is short.
-const WAL_PAGES_HARD: i32 = 33 * WAL_PAGES_SOFT / 4;
+/// Items from which on a batch is answered by a task of the callers' runtime.
+const ANSWERED_INSIDE_MIN: usize = 4;
 
 /// Proof that a batch is on disk.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +56,8 @@ trait Item: Send {
     fn arrives(&self) -> bool;
     /// Runs it, for the second time when the first was rolled back; says whether what it wrote may stay.
     fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Where its caller waits.
+    fn runtime(&self) -> Option<&Handle>;
     /// Answers the caller.
     fn finish(self: Box<Self>, batch: Result<Committed, &str>);
 }
@@ -69,6 +67,7 @@ struct Verb<T, F> {
     arrives: bool,
     result: Option<StoreResult<T>>,
     caller: oneshot::Sender<StoreResult<T>>,
+    runtime: Option<Handle>,
     _bytes: OwnedSemaphorePermit,
 }
 
@@ -83,6 +82,10 @@ impl<T: Send, F: Fn(&mut Tx<'_>) -> Sql<T> + Send> Item for Verb<T, F> {
         let good = result.is_ok();
         self.result = Some(result.map_err(StoreError::from));
         good
+    }
+
+    fn runtime(&self) -> Option<&Handle> {
+        self.runtime.as_ref()
     }
 
     fn finish(self: Box<Self>, batch: Result<Committed, &str>) {
@@ -107,30 +110,22 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. `checkpoint` is poked when the write-ahead log has grown.
+    /// Starts the thread.
     pub(super) fn start(
-        mut conn: Connection,
+        conn: Connection,
         memory: Memory,
         shared: Arc<Shared>,
-        checkpoint: SyncSender<()>,
+        checkpoints: Checkpoints,
     ) -> StoreResult<Writer> {
-        let failed = |error: &dyn std::fmt::Display| StoreError::Failed(error.to_string());
-        let pages = Arc::new(AtomicI32::new(0));
-        let seen = pages.clone();
-        conn.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, now: i32| {
-            seen.store(now, Ordering::Relaxed);
-            Ok(())
-        }))
-        .map_err(|error| failed(&error))?;
         let (queue, items) = mpsc::channel(QUEUE_ITEMS_MAX);
         let bug = planted::selected();
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
                 planted::plant(bug);
-                Thread { conn, memory, shared, pages, poked_at: 0, checkpoint }.run(items);
+                Thread { conn, memory, shared, checkpoints }.run(items);
             })
-            .map_err(|error| failed(&error))?;
+            .map_err(|error| StoreError::Failed(error.to_string()))?;
         Ok(Writer {
             queue,
             bytes: Arc::new(Semaphore::new(QUEUE_KIB_MAX as usize)),
@@ -168,7 +163,8 @@ impl Writer {
         let kib = u32::try_from(bytes / 1_024 + 1).unwrap_or(QUEUE_KIB_MAX).min(QUEUE_KIB_MAX);
         let permit = self.bytes.clone().acquire_many_owned(kib).await.map_err(|_| StoreError::Closed)?;
         let (caller, answer) = oneshot::channel();
-        let verb = Verb { work, arrives, result: None, caller, _bytes: permit };
+        let runtime = Handle::try_current().ok();
+        let verb = Verb { work, arrives, result: None, caller, runtime, _bytes: permit };
         self.queue.send(Box::new(verb)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
@@ -205,8 +201,24 @@ impl Item for Stop {
         true
     }
 
+    fn runtime(&self) -> Option<&Handle> {
+        None
+    }
+
     fn finish(self: Box<Self>, _: Result<Committed, &str>) {
         let _ = self.caller.send(());
+    }
+}
+
+/// Answers the callers of a committed batch. To wake a task of the runtime from outside is dear, so a large batch is
+/// answered from inside: one task is woken, and it wakes the others.
+fn answer(batch: &mut Vec<Box<dyn Item>>, committed: Committed) {
+    match batch.last().and_then(|item| item.runtime().cloned()) {
+        Some(runtime) if batch.len() >= ANSWERED_INSIDE_MIN => {
+            let batch = std::mem::take(batch);
+            runtime.spawn(async move { batch.into_iter().for_each(|item| item.finish(Ok(committed))) });
+        }
+        _ => batch.drain(..).for_each(|item| item.finish(Ok(committed))),
     }
 }
 
@@ -214,9 +226,7 @@ struct Thread {
     conn: Connection,
     memory: Memory,
     shared: Arc<Shared>,
-    pages: Arc<AtomicI32>,
-    poked_at: i32,
-    checkpoint: SyncSender<()>,
+    checkpoints: Checkpoints,
 }
 
 impl Thread {
@@ -232,7 +242,7 @@ impl Thread {
             if self.memory.stopping {
                 items.close();
             }
-            self.checkpoint();
+            self.checkpoints.after_batch(&self.conn);
         }
     }
 
@@ -243,7 +253,7 @@ impl Thread {
                 self.memory.committed();
                 // Before the callers hear of it, so that whoever was answered reads the new version.
                 self.shared.advance(effects);
-                batch.drain(..).for_each(|item| item.finish(Ok(committed)));
+                answer(batch, committed);
                 self.shared.raise(effects);
             }
             Err(fault) => {
@@ -339,23 +349,5 @@ impl Thread {
             let _ = self.conn.execute_batch("ROLLBACK");
         }
         self.memory.rolled_back();
-    }
-
-    fn checkpoint(&mut self) {
-        let pages = self.pages.load(Ordering::Relaxed);
-        if pages < self.poked_at {
-            // The log has begun anew.
-            self.poked_at = 0;
-        }
-        if pages > WAL_PAGES_HARD {
-            if let Err(error) = self.conn.execute_batch("PRAGMA wal_checkpoint(PASSIVE)") {
-                tracing::warn!(%error, pages, "the writer's checkpoint failed");
-            }
-            self.pages.store(0, Ordering::Relaxed);
-        } else if pages - self.poked_at > WAL_PAGES_SOFT {
-            self.poked_at = pages;
-            // Full means that it has been poked already.
-            let _ = self.checkpoint.try_send(());
-        }
     }
 }
