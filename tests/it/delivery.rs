@@ -1,6 +1,8 @@
 //! Calls on their way out: tried again or given up by what the receiver says, never where they must not go, and never
 //! with a secret that is bound elsewhere.
 
+use std::time::{Duration, Instant};
+
 use creel_store::contract::DeliveryState;
 use creel_webhook::delivery::Answer as Heard;
 use reqwest::Method;
@@ -50,6 +52,30 @@ async fn a_receiver_that_is_down_is_tried_again_with_the_same_key() {
     assert_eq!(arrived.len(), 2);
     assert_eq!(arrived[0].header("webhook-id"), arrived[1].header("webhook-id"));
     assert_eq!(arrived[0].header("idempotency-key"), call.key);
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_full_is_left_alone_by_all_until_it_said() {
+    let host = Host::open().await;
+    let destination = json!({ "url": host.receiver.url(""), "retry_ms": [0, 1, 1] });
+    let (tenant, source) = tenant_calling(&host, destination, json!({})).await;
+    let began = Instant::now();
+    host.receiver.answer("/", 429, &[("retry-after", "1")], "too many");
+    order(&host, &source, "msg_1").await;
+    until("the 429", || tenant.story(), |story| story.deliveries.iter().any(|call| call.attempts == 1)).await;
+    order(&host, &source, "msg_2").await;
+    let pending = || tenant.api.list("/v1/tenants/shop/deliveries?state=pending");
+    until("both calls", pending, |pending| pending.len() == 2).await;
+    host.receiver.arrivals(2).await;
+    assert!(
+        began.elapsed() >= Duration::from_secs(1),
+        "also the call that was not refused waits: {:?}",
+        began.elapsed()
+    );
+    until("both calls' end", || tenant.api.list("/v1/tenants/shop/deliveries?state=delivered"), |all| all.len() == 2)
+        .await;
+    assert_eq!(host.receiver.arrived().len(), 3, "one refused, two taken");
     host.finish().await;
 }
 

@@ -7,6 +7,7 @@
 mod accepting;
 mod delivering;
 mod following;
+mod limiting;
 mod racing;
 mod running;
 mod world;
@@ -72,8 +73,11 @@ stories! {
     running::a_removed_route_ends_its_runs,
     delivering::calls_become_deliveries_with_the_decision,
     delivering::deliveries_of_a_key_go_one_after_the_other,
-    delivering::an_open_breaker_holds_the_lane_and_half_open_lets_one_try,
-    delivering::concurrency_and_rate_bound_a_lane,
+    limiting::an_open_breaker_holds_the_lane_and_half_open_lets_ever_more_try,
+    limiting::what_left_before_a_breaker_opened_does_not_close_it,
+    limiting::a_full_receiver_holds_the_lane_as_long_as_it_asks,
+    limiting::a_full_receiver_says_nothing_about_the_breaker,
+    limiting::concurrency_and_rate_bound_a_lane,
     delivering::a_held_delivery_waits_for_the_resume,
     delivering::a_disabled_destination_gets_dead_letters,
     delivering::an_expired_call_is_not_sent,

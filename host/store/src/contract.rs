@@ -611,9 +611,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Claims at most `max` due deliveries, tenants in turn, within rate and concurrency of their lanes.
     async fn delivery_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<DeliveryClaim>>;
-    /// Stores an attempt and what follows; moves the lane's breaker on. A delivery whose end is to be reported brings the
-    /// report with its end, in one transaction: an event for the same route and plugin ([`creel_webhook::followup`]),
-    /// which no quota refuses. The same holds wherever else a delivery ends: expired, given up, dead from the start.
+    /// Stores an attempt and what follows; moves the lane's breaker on, and holds the lane after a 429. A delivery whose
+    /// end is to be reported brings the report with its end, in one transaction: an event for the same route and plugin
+    /// ([`creel_webhook::followup`]), which no quota refuses. The same holds wherever else a delivery ends: expired, given up, dead from the start.
     async fn delivery_commit(&self, commit: DeliveryCommit) -> StoreResult<DeliveryCommitted>;
     /// Gives a claim back untouched.
     async fn delivery_release(&self, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<()>;

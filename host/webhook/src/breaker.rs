@@ -1,8 +1,13 @@
 //! The circuit breaker of a destination.
 //!
-//! Closed, calls pass. After [`FAILURES_MAX`] failures in a row (5xx, timeouts, transport; a 429 is the rate's
-//! affair) it opens: nothing passes until a pause is over that doubles from [`OPEN_MS_MIN`] to [`OPEN_MS_MAX`].
-//! Then it is half open: one call may try. When that succeeds the breaker closes, else it opens again for longer.
+//! Closed, calls pass. After [`FAILURES_MAX`] failures in a row (5xx, timeouts, transport) it opens: nothing passes
+//! until a pause is over that doubles from [`OPEN_MS_MIN`] to [`OPEN_MS_MAX`]. Then it is half open: one call may try,
+//! and after good ones two, four and eight at a time, so that a receiver that has just come back is not run over by
+//! all that waited. [`SUCCESSES_MIN`] good ones close it; a failure opens it again for longer.
+//!
+//! Neither for nor against the receiver speak a 408, 425 or 429, which say that it was the wrong moment (a 429 holds the
+//! lane, see [`crate::delivery::lane_hold_ms`]), and whatever comes while it is open: those calls left before.
+//!
 //! It acts on the lane, never on the deliveries in it: opening writes one row, however many wait.
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +24,9 @@ pub const OPEN_MS_MIN: u64 = 5_000;
 /// Longest pause, milliseconds: a receiver that comes back is noticed within five minutes.
 pub const OPEN_MS_MAX: u64 = 300_000;
 
+/// Good answers that close it again: one at a time, then twice two, four and eight, as the ramp goes.
+pub const SUCCESSES_MIN: u32 = 15;
+
 /// Where a breaker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -27,14 +35,35 @@ pub struct Breaker {
     pub failures: u32,
     /// How often it opened in a row.
     pub opened: u32,
-    /// While it is open: when one call may try.
+    /// Until it is closed again: when the first call may try.
     pub open_until: Option<Timestamp>,
+    /// Good answers since it is half open.
+    pub successes: u32,
+}
+
+/// What an answer says about the receiver.
+enum Sign {
+    Good,
+    Bad,
+    Neither,
+}
+
+fn sign(answer: &Answer) -> Sign {
+    match answer {
+        Answer::Status { status: 408 | 425 | 429, .. } | Answer::Denied { .. } | Answer::Refused { .. } => {
+            Sign::Neither
+        }
+        Answer::Status { status, .. } if *status < 500 => Sign::Good,
+        Answer::Status { .. } | Answer::Timeout | Answer::Transport => Sign::Bad,
+    }
 }
 
 impl Breaker {
-    /// Whether a call that is sent now would be the one that tries a half-open breaker.
-    pub fn is_half_open(&self, now: Timestamp) -> bool {
-        self.open_until.is_some_and(|until| until <= now)
+    /// Calls that may be on their way at the same time now; `None` is no limit.
+    ///
+    /// Half open it is the largest power of two that the good answers so far, and one, reach.
+    pub fn places(&self, now: Timestamp) -> Option<u32> {
+        self.open_until.map(|until| if until > now { 0 } else { 1_u32 << self.successes.saturating_add(1).ilog2() })
     }
 
     /// Whether nothing may pass now.
@@ -45,24 +74,33 @@ impl Breaker {
     /// Where it stands after an answer.
     #[must_use]
     pub fn after(self, answer: &Answer, now: Timestamp) -> Breaker {
-        let failed = match answer {
-            Answer::Status { status, .. } => *status >= 500,
-            Answer::Timeout | Answer::Transport => true,
-            Answer::Denied { .. } | Answer::Refused { .. } => return self,
-        };
-        if !failed {
+        // Answers to calls that left before it opened neither lengthen the pause nor end it.
+        if self.is_open(now) {
+            return self;
+        }
+        match sign(answer) {
+            Sign::Good => self.after_good(),
+            Sign::Bad => self.after_bad(now),
+            Sign::Neither => self,
+        }
+    }
+
+    fn after_good(self) -> Breaker {
+        let successes = self.successes.saturating_add(1);
+        if self.open_until.is_none() || successes >= SUCCESSES_MIN {
             return Breaker::default();
         }
+        Breaker { successes, ..self }
+    }
+
+    fn after_bad(self, now: Timestamp) -> Breaker {
         let failures = self.failures.saturating_add(1);
         if failures < FAILURES_MAX && self.open_until.is_none() {
             return Breaker { failures, ..self };
         }
-        // Answers to calls that left before it opened neither lengthen nor repeat the pause.
-        if self.is_open(now) {
-            return Breaker { failures, ..self };
-        }
         let pause_ms = OPEN_MS_MIN.saturating_mul(1 << self.opened.min(16)).min(OPEN_MS_MAX);
-        Breaker { failures, opened: self.opened.saturating_add(1), open_until: Some(now.plus_ms(pause_ms)) }
+        let (opened, open_until) = (self.opened.saturating_add(1), Some(now.plus_ms(pause_ms)));
+        Breaker { failures, opened, open_until, successes: 0 }
     }
 }
 
@@ -79,35 +117,74 @@ mod tests {
         breaker
     }
 
+    fn status(status: u16) -> Answer {
+        Answer::Status { status, retry_after_ms: None }
+    }
+
+    fn half_open() -> (Breaker, Timestamp) {
+        let open = failing(Breaker::default(), FAILURES_MAX, NOW);
+        (open, open.open_until.unwrap())
+    }
+
     #[test]
     fn opens_after_failures_in_a_row_and_doubles_its_pause() {
         let almost = failing(Breaker::default(), FAILURES_MAX - 1, NOW);
         assert_eq!(almost.open_until, None);
+        assert_eq!(almost.after(&status(200), NOW), Breaker::default(), "in a row means in a row");
         let open = failing(almost, 1, NOW);
         assert_eq!(open.open_until, Some(NOW.plus_ms(OPEN_MS_MIN)));
-        assert!(open.is_open(NOW));
+        assert_eq!((open.is_open(NOW), open.places(NOW)), (true, Some(0)));
         let later = NOW.plus_ms(OPEN_MS_MIN);
-        assert!(open.is_half_open(later));
+        assert_eq!((open.is_open(later), open.places(later)), (false, Some(1)));
         let again = open.after(&Answer::Transport, later);
         assert_eq!(again.open_until, Some(later.plus_ms(2 * OPEN_MS_MIN)));
     }
 
     #[test]
-    fn one_success_closes_it() {
-        let open = failing(Breaker::default(), 20, NOW);
-        let closed = open.after(&Answer::Status { status: 204, retry_after_ms: None }, NOW.plus_ms(OPEN_MS_MAX));
-        assert_eq!(closed, Breaker::default());
+    fn half_open_lets_ever_more_try_and_then_closes() {
+        let (mut breaker, now) = half_open();
+        let mut places = Vec::new();
+        while let Some(may) = breaker.places(now) {
+            places.push(may);
+            breaker = breaker.after(&status(204), now);
+        }
+        assert_eq!(places, [1, 2, 2, 4, 4, 4, 4, 8, 8, 8, 8, 8, 8, 8, 8]);
+        assert_eq!(breaker, Breaker::default());
     }
 
     #[test]
-    fn stragglers_do_not_lengthen_the_pause() {
+    fn a_failure_while_half_open_opens_it_for_longer_and_the_ramp_begins_anew() {
+        let (breaker, now) = half_open();
+        let ramped = (1..SUCCESSES_MIN).fold(breaker, |breaker, _| breaker.after(&status(200), now));
+        assert_eq!(ramped.places(now), Some(8));
+        let open = ramped.after(&status(503), now);
+        let again = now.plus_ms(2 * OPEN_MS_MIN);
+        assert_eq!((open.open_until, open.places(again)), (Some(again), Some(1)));
+    }
+
+    #[test]
+    fn stragglers_change_nothing() {
         let open = failing(Breaker::default(), FAILURES_MAX, NOW);
-        assert_eq!(failing(open, 50, NOW).open_until, open.open_until);
+        assert_eq!(failing(open, 50, NOW), open);
+        assert_eq!(open.after(&status(200), NOW), open, "a call that left before it opened does not close it");
     }
 
     #[test]
-    fn a_full_receiver_is_not_a_broken_one() {
-        let busy = Answer::Status { status: 429, retry_after_ms: Some(1_000) };
-        assert_eq!(Breaker::default().after(&busy, NOW), Breaker::default());
+    fn a_full_receiver_is_neither_broken_nor_mended() {
+        let (half_open, now) = half_open();
+        for busy in [408, 425, 429].map(status) {
+            assert_eq!(Breaker::default().after(&busy, NOW), Breaker::default());
+            let failing = failing(Breaker::default(), FAILURES_MAX - 1, NOW);
+            assert_eq!(failing.after(&busy, NOW), failing);
+            assert_eq!(half_open.after(&busy, now), half_open);
+        }
+    }
+
+    #[test]
+    fn a_refusal_shows_that_the_receiver_is_there() {
+        let failing = failing(Breaker::default(), FAILURES_MAX - 1, NOW);
+        for refusal in [400, 404, 422] {
+            assert_eq!(failing.after(&status(refusal), NOW), Breaker::default());
+        }
     }
 }

@@ -5,7 +5,8 @@
 //! | 2xx | delivered | delivered |
 //! | 401, 403 | dead | the destination pauses, the call waits |
 //! | 410 | the destination is disabled, the call is dead | dead |
-//! | 408, 425, 429, 5xx | again | again |
+//! | 429 | again, and the lane waits | again, and the lane waits |
+//! | 408, 425, 5xx | again | again |
 //! | 3xx, any other 4xx | dead | dead |
 //! | no connection, no answer in time | again | again |
 //! | an address that the guard denies | the destination pauses, the call waits | the same |
@@ -75,6 +76,23 @@ pub fn classify(kind: Kind, answer: &Answer) -> Class {
         (Kind::Api, 401 | 403) => Class::Pause,
         (Kind::Webhook, 410) => Class::Disable,
         _ => Class::Dead,
+    }
+}
+
+/// How long a lane is held by a 429 without `Retry-After`, milliseconds: the first step of the default schedule.
+pub const LANE_HOLD_MS_DEFAULT: u64 = 5_000;
+
+/// Longest time that one answer can hold a lane, milliseconds: the windows of rates are seconds to an hour, and a single
+/// `Retry-After` must not stop everything to a destination for longer. The call itself waits as long as it was asked to.
+pub const LANE_HOLD_MS_MAX: u64 = 60 * 60 * 1_000;
+
+/// For how long an answer holds everything to the destination, milliseconds: a 429 is meant for all who call.
+pub fn lane_hold_ms(answer: &Answer) -> Option<u64> {
+    match answer {
+        Answer::Status { status: 429, retry_after_ms } => {
+            Some(retry_after_ms.unwrap_or(LANE_HOLD_MS_DEFAULT).min(LANE_HOLD_MS_MAX))
+        }
+        _ => None,
     }
 }
 
@@ -209,6 +227,16 @@ mod tests {
             assert_eq!(classify(Kind::Webhook, &status(code)), webhook, "webhook {code}");
             assert_eq!(classify(Kind::Api, &status(code)), api, "api {code}");
         }
+    }
+
+    #[test]
+    fn only_a_429_holds_the_lane_and_within_bounds() {
+        let busy = |retry_after_ms| lane_hold_ms(&Answer::Status { status: 429, retry_after_ms });
+        assert_eq!(busy(Some(30_000)), Some(30_000));
+        assert_eq!(busy(None), Some(LANE_HOLD_MS_DEFAULT));
+        assert_eq!(busy(Some(u64::MAX)), Some(LANE_HOLD_MS_MAX));
+        assert_eq!(lane_hold_ms(&Answer::Status { status: 503, retry_after_ms: Some(30_000) }), None);
+        assert_eq!(lane_hold_ms(&Answer::Timeout), None);
     }
 
     #[test]

@@ -1,6 +1,5 @@
-//! Stories of deliveries: queued with the decision, bounded by their lane, ended once.
+//! Stories of deliveries: queued with the decision, ended once.
 
-use creel_webhook::breaker::{FAILURES_MAX, OPEN_MS_MIN};
 use creel_webhook::delivery::{DestinationChange, Next};
 use creel_webhook::run::CLAIMS_MAX;
 
@@ -50,49 +49,6 @@ pub(super) async fn deliveries_of_a_key_go_one_after_the_other(world: &World) {
         world.store.delivery_commit(world.sent(&claims[0], START, 200, next)).await.unwrap();
     }
     assert_eq!(world.store.stats().await.unwrap().deliveries_pending, 0);
-}
-
-pub(super) async fn an_open_breaker_holds_the_lane_and_half_open_lets_one_try(world: &World) {
-    world.destination(|row| row.spec.concurrency_max = 100).await;
-    world.decide((0..20).map(|_| world.call(None)).collect()).await;
-    let claims = world.send(START, FAILURES_MAX).await;
-    for claim in &claims {
-        let again = world.sent(claim, START, 500, Next::Again { at: START.plus_ms(1) });
-        world.store.delivery_commit(again).await.unwrap();
-    }
-    assert!(world.send(START.plus_ms(OPEN_MS_MIN - 1), 10).await.is_empty(), "the breaker is open");
-    let looked = START.plus_ms(OPEN_MS_MIN - 1);
-    assert_eq!(world.store.delivery_due(looked).await.unwrap(), Some(START.plus_ms(OPEN_MS_MIN)));
-    let now = START.plus_ms(OPEN_MS_MIN);
-    let tries = world.send(now, 10).await;
-    assert_eq!(tries.len(), 1, "one may try");
-    assert!(world.send(now, 10).await.is_empty());
-    world.store.delivery_commit(world.sent(&tries[0], now, 200, Next::Delivered)).await.unwrap();
-    assert_eq!(world.send(now, 100).await.len(), 19, "it closed, all may go");
-}
-
-pub(super) async fn concurrency_and_rate_bound_a_lane(world: &World) {
-    world.destination(|row| row.spec.concurrency_max = 3).await;
-    world.decide((0..10).map(|_| world.call(None)).collect()).await;
-    let claims = world.send(START, 10).await;
-    assert_eq!(claims.len(), 3);
-    assert!(world.send(START, 10).await.is_empty());
-    world.store.delivery_commit(world.sent(&claims[0], START, 200, Next::Delivered)).await.unwrap();
-    world.store.delivery_release(claims[1].id, claims[1].claim).await.unwrap();
-    assert_eq!(world.send(START, 10).await.len(), 2, "an end and a release make room");
-    let lost = START.plus_ms(LEASE_MS);
-    assert_eq!(world.send(lost, 10).await.len(), 3, "lost claims make room");
-    world
-        .destination(|row| {
-            row.spec.concurrency_max = 100;
-            row.spec.rate_per_s = Some(2);
-        })
-        .await;
-    let mut sent = 0;
-    for second in 0..2 {
-        sent += world.send(lost.plus_ms(second * 1_000), 10).await.len();
-    }
-    assert!((2..=4).contains(&sent), "{sent} in a bucket of one second and one second more");
 }
 
 pub(super) async fn a_held_delivery_waits_for_the_resume(world: &World) {

@@ -1,7 +1,8 @@
 //! Deliveries: queued by a run's commit, claimed within their lane's limits, ended by an attempt's commit.
 //!
-//! The same claims, heads and promotions as in [`super::runs`]. A commit moves the lane's breaker on and does to the
-//! destination what the answer asks for; both are decided by `creel_webhook` and only written here.
+//! The same claims, heads and promotions as in [`super::runs`]. A commit moves the lane's breaker on, holds the lane
+//! when the receiver asks for it, and does to the destination what the answer asks for; all of that is decided by
+//! `creel_webhook` and only written here.
 
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::Next;
@@ -303,7 +304,7 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &DeliveryCommit) -> Sql<DeliveryCo
         Next::Held => back_in_line(tx, &delivery, 1, now)?,
     }
     if let Some(lane) = lanes::load(tx.conn, delivery.lane)? {
-        lanes::breaker_put(tx, &lane, lane.breaker.after(&commit.attempt.answer, now))?;
+        lanes::answered(tx, &lane, &commit.attempt.answer, now)?;
     }
     if let Some(change) = &commit.destination {
         control::destination_change(tx, delivery.tenant, delivery.destination, change)?;

@@ -9,6 +9,7 @@
 
 use creel_webhook::breaker::Breaker;
 use creel_webhook::clock::Timestamp;
+use creel_webhook::delivery::{Answer, lane_hold_ms};
 use creel_webhook::id::{RouteId, TenantId};
 use rusqlite::{Connection, Row, params};
 
@@ -74,8 +75,10 @@ pub(super) struct Lane {
     pub(super) work: Work,
     /// Whether a person or a refused credential stopped it.
     pub(super) paused: bool,
-    /// Nothing is claimed before: an open breaker or a used-up rate.
+    /// Nothing is claimed before: an open breaker, a receiver that asked to wait, or a used-up rate.
     not_before: Timestamp,
+    /// The receiver asked to wait until then.
+    held_until: Timestamp,
     concurrency_max: Option<i64>,
     rate_per_s: Option<i64>,
     rate_milli: i64,
@@ -107,10 +110,10 @@ pub(super) const PLANS: &[&str] = &[
 ];
 
 const BY_ID: &str = "SELECT id, tenant, kind, paused, not_before, concurrency_max, rate_per_s, rate_milli, rate_at,
-    failures, opened, open_until FROM lane WHERE id = ?1";
+    failures, opened, open_until, successes, held_until FROM lane WHERE id = ?1";
 
 const DUE: &str = "SELECT id, tenant, kind, paused, not_before, concurrency_max, rate_per_s, rate_milli, rate_at,
-    failures, opened, open_until FROM lane WHERE tenant = ?1 AND kind = ?2 AND ready_at <= ?3 ORDER BY ready_at LIMIT ?4";
+    failures, opened, open_until, successes, held_until FROM lane WHERE tenant = ?1 AND kind = ?2 AND ready_at <= ?3 ORDER BY ready_at LIMIT ?4";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Lane> {
     Ok(Lane {
@@ -123,7 +126,13 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Lane> {
         rate_per_s: row.get(6)?,
         rate_milli: row.get(7)?,
         rate_at: row.get(8)?,
-        breaker: Breaker { failures: row.get(9)?, opened: row.get(10)?, open_until: time_opt(row, 11)? },
+        breaker: Breaker {
+            failures: row.get(9)?,
+            opened: row.get(10)?,
+            open_until: time_opt(row, 11)?,
+            successes: row.get(12)?,
+        },
+        held_until: Timestamp::from_millis(row.get(13)?),
     })
 }
 
@@ -282,8 +291,9 @@ fn settle_ring(tx: &Tx<'_>, tenant: TenantId, work: Work) -> Sql<()> {
 
 /// Places that concurrency and breaker leave; `None` is no limit.
 fn free_places(tx: &Tx<'_>, lane: &Lane, now: Timestamp) -> Sql<Option<i64>> {
-    // A half-open breaker lets one call try.
-    let max = if lane.breaker.is_half_open(now) { Some(1) } else { lane.concurrency_max };
+    // Asked for when something may go at all: while a breaker is open its bound holds the lane, not a lack of places.
+    let ramp = lane.breaker.places(now.max(lane.not_before)).map(i64::from);
+    let max = ramp.into_iter().chain(lane.concurrency_max).min();
     let Some(max) = max.filter(|_| !planted::is(Bug::ConcurrencyIgnored)) else { return Ok(None) };
     let in_flight: i64 =
         first(tx.conn, lane.work.in_flight_sql(), params![lane.id, now.as_millis()], |row| row.get(0))?.unwrap_or(0);
@@ -312,15 +322,20 @@ fn rate_take(tx: &Tx<'_>, lane: &mut Lane, taken: i64, now: Timestamp) -> Sql<()
     Ok(())
 }
 
-/// Stores where the lane's breaker stands after an answer.
-pub(super) fn breaker_put(tx: &Tx<'_>, lane: &Lane, breaker: Breaker) -> Sql<()> {
-    if breaker == lane.breaker {
+/// Stores what an answer does to the lane: where its breaker stands, and for how long the receiver asked to wait.
+pub(super) fn answered(tx: &Tx<'_>, lane: &Lane, answer: &Answer, now: Timestamp) -> Sql<()> {
+    let breaker = lane.breaker.after(answer, now);
+    let held_until = lane_hold_ms(answer).map_or(lane.held_until, |ms| lane.held_until.max(now.plus_ms(ms)));
+    if breaker == lane.breaker && held_until == lane.held_until {
         return Ok(());
     }
-    // Closing lets go what the breaker held; a rate writes its own bound again at the next claim.
-    let sql = "UPDATE lane SET failures = ?2, opened = ?3, open_until = ?4, not_before = coalesce(?4, 0) WHERE id = ?1";
+    // Closing lets go what the breaker held and nothing else; a rate writes its own bound again at the next claim.
+    let not_before = breaker.open_until.unwrap_or_default().max(held_until);
+    let sql = "UPDATE lane SET failures = ?2, opened = ?3, open_until = ?4, successes = ?5, held_until = ?6,
+            not_before = ?7 WHERE id = ?1";
     let until = breaker.open_until.map(Timestamp::as_millis);
-    exec(tx.conn, sql, params![lane.id, breaker.failures, breaker.opened, until])?;
+    let (held, bound) = (held_until.as_millis(), not_before.as_millis());
+    exec(tx.conn, sql, params![lane.id, breaker.failures, breaker.opened, until, breaker.successes, held, bound])?;
     Ok(())
 }
 

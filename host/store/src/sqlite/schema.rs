@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_followups.sql"),
     include_str!("../migrations/0003_young_keys.sql"),
+    include_str!("../migrations/0004_ramps.sql"),
 ];
 
 /// Statements that each connection keeps prepared.
