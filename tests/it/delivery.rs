@@ -261,3 +261,25 @@ async fn calls_of_one_key_keep_their_order() {
     assert_eq!(order, ["0", "0", "1", "1", "2", "3", "4"]);
     host.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_fails_does_not_hold_its_key_for_as_long_as_it_is_tried() {
+    let host = Host::open().await;
+    let destination = json!({ "url": host.receiver.url(""), "retry_ms": [0, 3_600_000], "skip_after_ms": 50 });
+    let config = json!({ "calls": "3", "order-key": "contact-7" });
+    let (tenant, source) = tenant_calling(&host, destination, config).await;
+    host.receiver.answers("/", &[503]);
+    order(&host, &source, "msg_1").await;
+    let arrived = host.receiver.arrivals(3).await;
+    let order: Vec<&str> = arrived.iter().map(|call| call.header("x-call-index")).collect();
+    assert_eq!(order, ["0", "1", "2"], "the others pass the first, in their order");
+    let pending = || tenant.api.list("/v1/tenants/shop/deliveries?state=pending");
+    until("the others' end", pending, |pending| pending.len() == 1).await;
+    let first = tenant.story().await.deliveries.remove(0);
+    assert_eq!((first.state, first.attempts), (DeliveryState::Pending, 1), "it keeps its own schedule");
+
+    let document = json!({ "url": host.receiver.url(""), "skip_after_ms": 604_800_001 });
+    let problem = tenant.api.refused(Method::PUT, &tenant.path("destinations/receiver"), &document).await;
+    assert_eq!((problem.status, problem.errors[0].pointer.as_str()), (422, "/skip_after_ms"));
+    drop(host.stop().await);
+}

@@ -17,7 +17,7 @@ use creel_webhook::route::Mode;
 use creel_webhook::run::{CLAIMS_MAX, RunNext, Verdict};
 
 use crate::script::Item;
-use crate::world::{CONCURRENCY_MAX, Shop};
+use crate::world::{CONCURRENCY_MAX, SKIP_AFTER_MS, Shop};
 
 /// A promise that was broken, as a sentence.
 pub(crate) type Check<T = ()> = Result<T, String>;
@@ -32,8 +32,8 @@ macro_rules! hold {
 }
 pub(crate) use hold;
 
-/// For how long a head that does not end holds those behind it; a later one may pass then.
-const HEAD_HOLDS_MS: u64 = 600_000;
+/// How long a call may have to wait for its lane, milliseconds: breakers hold it, and receivers that ask for it.
+const PATIENCE_MS: u64 = 600_000;
 
 /// Whether something is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,15 +60,16 @@ pub(crate) struct Claimable {
     attempts: (u32, u32),
     /// Not before.
     pub(crate) due_at: Timestamp,
-    since: Timestamp,
+    /// When a commit said for the first time that it is to be tried again, or may have said so.
+    failed_at: Option<Timestamp>,
     /// Whether it is over.
     pub(crate) over: Over,
 }
 
 impl Claimable {
-    fn new(due_at: Timestamp, now: Timestamp) -> Claimable {
-        let lease_until = Timestamp::default();
-        Claimable { token: None, lease_until, boot: 0, claims: 0, attempts: (0, 0), due_at, since: now, over: Over::No }
+    fn new(due_at: Timestamp) -> Claimable {
+        let (lease_until, failed_at) = (Timestamp::default(), None);
+        Claimable { token: None, lease_until, boot: 0, claims: 0, attempts: (0, 0), due_at, failed_at, over: Over::No }
     }
 
     fn was_claimed(&self) -> bool {
@@ -272,7 +273,7 @@ impl Model {
     fn queued(&mut self, item: Item, run: RunId, route: RouteId, at: Moment) {
         let waits = route == self.shops[item.shop].routes[2] && !self.replays.contains(&run);
         let line = item.order.filter(|_| !waits && !self.replays.contains(&run)).map(|key| (route, key));
-        let state = Claimable::new(at.now, at.now);
+        let state = Claimable::new(at.now);
         self.runs.entry(run).or_insert(Run { state, shop: item.shop, waits, line, route });
     }
 
@@ -316,21 +317,22 @@ impl Model {
             return;
         }
         run.state.attempts.1 += 1;
-        if commit.next == RunNext::End {
-            run.state.over = Over::Perhaps;
+        match commit.next {
+            RunNext::End => run.state.over = Over::Perhaps,
+            RunNext::Again(_) => run.state.failed(at),
         }
         let shop = run.shop;
         for call in &commit.calls {
-            self.decided(commit.run, shop, call, Over::Perhaps, at);
+            self.decided(commit.run, shop, call, Over::Perhaps);
         }
     }
 
-    fn decided(&mut self, run: RunId, shop: usize, new: &NewDelivery, over: Over, at: Moment) {
+    fn decided(&mut self, run: RunId, shop: usize, new: &NewDelivery, over: Over) {
         let call = &new.call;
         let destinations = self.shops[shop].destinations;
         let destination =
             destinations.iter().position(|id| *id == call.destination).expect("a destination of the shop");
-        let mut state = Claimable::new(call.due_at, at.now);
+        let mut state = Claimable::new(call.due_at);
         state.over = over;
         let (line, key, expires_at) = (call.order_key.clone(), call.key.clone(), call.expires_at);
         self.calls.insert(new.id, Call { state, shop, destination, line, key, run, expires_at });
@@ -407,8 +409,10 @@ impl Model {
         if commit.next != Next::Held {
             call.state.attempts.1 += 1;
         }
-        if matches!(commit.next, Next::Delivered | Next::Dead { .. }) {
-            call.state.over = Over::Perhaps;
+        match commit.next {
+            Next::Delivered | Next::Dead { .. } => call.state.over = Over::Perhaps,
+            Next::Again { .. } => call.state.failed(at),
+            Next::Held => {}
         }
         let place = call.place();
         match &commit.destination {
@@ -501,7 +505,7 @@ impl Model {
     /// And there is.
     pub(crate) fn replayed(&mut self, run: RunId, new: RunId, at: Moment) {
         let (shop, route) = (self.runs[&run].shop, self.runs[&run].route);
-        let state = Claimable::new(at.now, at.now);
+        let state = Claimable::new(at.now);
         self.runs.entry(new).or_insert(Run { state, shop, waits: false, line: None, route });
     }
 
@@ -560,15 +564,20 @@ impl Model {
         let runs = self.runs.iter().filter(|(_, run)| run.is_plain());
         let runs = runs.map(|(id, run)| (when(&run.state), format!("run {id}")));
         let calls = self.calls.iter().filter(|(_, call)| call.line.is_none() && call.state.over == Over::No);
-        let calls = calls.map(|(id, call)| (when(&call.state).plus_ms(HEAD_HOLDS_MS), format!("call {id}")));
+        let calls = calls.map(|(id, call)| (when(&call.state).plus_ms(PATIENCE_MS), format!("call {id}")));
         runs.chain(calls).min()
     }
 }
 
 impl Claimable {
+    fn failed(&mut self, at: Moment) {
+        self.failed_at.get_or_insert(at.now);
+    }
+
     /// Whether those behind it may go.
     fn lets_pass(&self, at: Moment) -> bool {
-        self.over != Over::No || self.is_given_up() || at.now.since_ms(self.since) >= HEAD_HOLDS_MS
+        let had_its_time = |failed_at: Timestamp| at.now.since_ms(failed_at) >= SKIP_AFTER_MS;
+        self.over != Over::No || self.is_given_up() || self.failed_at.is_some_and(had_its_time)
     }
 }
 

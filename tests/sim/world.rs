@@ -31,6 +31,10 @@ pub(crate) const KINDS: [Kind; 2] = [Kind::Webhook, Kind::Api];
 /// Delays before attempts, milliseconds.
 pub(crate) const RETRY_MS: [u64; 5] = [0, 1_000, 5_000, 30_000, 60_000];
 
+/// How long one that fails holds those behind it in its order key, milliseconds: shorter than the longest delays, so
+/// that there is somebody to pass.
+pub(crate) const SKIP_AFTER_MS: u64 = 20_000;
+
 /// What a tenant has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shop {
@@ -116,7 +120,7 @@ async fn fill(store: &SqliteStore, shop: Shop, name: &str) {
     let tenant = shop.tenant;
     let row = Tenant { id: tenant, name: name.to_owned(), created_at: START, limits: Default::default() };
     store.tenant_put(row).await.expect("a tenant");
-    let spec = serde_json::json!({ "name": "s", "preset": "custom" });
+    let spec = serde_json::json!({ "name": "s", "preset": "custom", "skip_after_ms": SKIP_AFTER_MS });
     let spec = serde_json::from_value(spec).expect("a spec");
     let source = Source { id: shop.source, tenant, token: shop.source.to_string(), paused: false, spec };
     store.source_put(source).await.expect("a source");
@@ -131,6 +135,7 @@ async fn fill(store: &SqliteStore, shop: Shop, name: &str) {
             "url": "https://receiver.example/",
             "kind": KINDS[number],
             "retry_ms": RETRY_MS,
+            "skip_after_ms": SKIP_AFTER_MS,
             "concurrency_max": CONCURRENCY_MAX[number],
         });
         let spec = serde_json::from_value(spec).expect("a spec");

@@ -8,6 +8,7 @@ mod accepting;
 mod delivering;
 mod following;
 mod limiting;
+mod passing;
 mod racing;
 mod running;
 mod world;
@@ -77,6 +78,11 @@ stories! {
     limiting::what_left_before_a_breaker_opened_does_not_close_it,
     limiting::a_full_receiver_holds_the_lane_as_long_as_it_asks,
     limiting::a_full_receiver_says_nothing_about_the_breaker,
+    passing::a_call_that_fails_holds_those_behind_it_only_so_long,
+    passing::a_call_that_ends_lets_the_next_go_at_once,
+    passing::who_has_passed_is_held_by_nobody_and_holds_the_next,
+    passing::a_run_that_fails_holds_those_behind_it_only_so_long,
+    passing::a_configured_time_holds_for_what_fails_from_then_on,
     limiting::concurrency_and_rate_bound_a_lane,
     delivering::a_held_delivery_waits_for_the_resume,
     delivering::a_disabled_destination_gets_dead_letters,

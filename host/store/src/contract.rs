@@ -13,8 +13,10 @@
 //! # Lanes
 //!
 //! Runs of a route and deliveries to a destination stand in lanes. Only heads are due: with an order key the first
-//! of its key, without one all. Pausing, an open breaker, a used-up rate and a full concurrency change the lane's one
-//! row, never its members. Claims visit tenants in turn, then their due lanes, then heads.
+//! of its key, without one all. A head that fails holds its key for the lane's `skip_after_ms` from its first failure;
+//! then the next may pass it, and holds those behind it in the same way. Pausing, an open breaker, a receiver that asks
+//! to wait, a used-up rate and a full concurrency change the lane's one row, never its members. Claims visit tenants in
+//! turn, then their due lanes, then heads.
 //!
 //! # Time
 //!
@@ -203,7 +205,8 @@ pub struct NewRun {
     pub route: RouteId,
     /// The plugin that handles it.
     pub plugin: PluginId,
-    /// Runs of the same route and order key are decided one after the other.
+    /// Runs of the same route and order key are decided one after the other, as long as none fails for longer than the
+    /// source's `skip_after_ms`.
     pub order_key: Option<String>,
     /// Present when the sender waits: the run is claimed inside the accept.
     pub reply: Option<NewReply>,
@@ -613,7 +616,8 @@ pub trait Store: Send + Sync + 'static {
     async fn delivery_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<DeliveryClaim>>;
     /// Stores an attempt and what follows; moves the lane's breaker on, and holds the lane after a 429. A delivery whose
     /// end is to be reported brings the report with its end, in one transaction: an event for the same route and plugin
-    /// ([`creel_webhook::followup`]), which no quota refuses. The same holds wherever else a delivery ends: expired, given up, dead from the start.
+    /// ([`creel_webhook::followup`]), which no quota refuses. The same holds wherever else a delivery ends: expired, given
+    /// up, dead from the start.
     async fn delivery_commit(&self, commit: DeliveryCommit) -> StoreResult<DeliveryCommitted>;
     /// Gives a claim back untouched.
     async fn delivery_release(&self, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<()>;

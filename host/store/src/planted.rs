@@ -54,6 +54,8 @@ bugs! {
     ReplyTwice, "reply-twice";
     /// Runs and deliveries of one key do not wait for each other.
     OrderIgnored, "order-ignored";
+    /// One that fails lets the next of its key pass at once.
+    SkipAtOnce, "skip-at-once";
     /// An attempt is counted when it is claimed.
     AttemptsAtClaim, "attempts-at-claim";
     /// Opening leaves the claims of an earlier boot.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{DestinationId, TenantId};
-use crate::retry::Schedule;
+use crate::retry::{SKIP_AFTER_MS_DEFAULT, Schedule};
 
 /// How answers are read; the table is in [`crate::delivery`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -59,6 +59,10 @@ pub struct DestinationSpec {
     /// Delays before each attempt, milliseconds; the first is 0.
     #[serde(default)]
     pub retry_ms: Schedule,
+    /// How long a call that fails may hold those behind it in its order key, milliseconds from its first failure; then
+    /// the next may pass.
+    #[serde(default = "skip_after_default")]
+    pub skip_after_ms: u64,
     /// Calls on their way at the same time.
     #[serde(default = "concurrency_default")]
     pub concurrency_max: u32,
@@ -146,6 +150,10 @@ impl DestinationSpec {
         let headers = self.secret_headers.values().map(String::as_str);
         auth.into_iter().chain(self.signing.as_ref().map(Signing::secret)).chain(headers)
     }
+}
+
+fn skip_after_default() -> u64 {
+    SKIP_AFTER_MS_DEFAULT
 }
 
 /// Side by side by default: enough for an API, few enough not to flood a small receiver.

@@ -15,6 +15,14 @@ pub const RETRY_AFTER_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 /// Most attempts that a schedule may have.
 pub const ATTEMPTS_MAX: usize = 32;
 
+/// How long something that fails may hold what stands behind it in its order key, milliseconds, counted from its first
+/// failure: long enough for a restart or a deployment to pass in order, short enough that a single bad item does not
+/// stop a customer's line for the days of a schedule.
+pub const SKIP_AFTER_MS_DEFAULT: u64 = 10 * 60 * 1_000;
+
+/// Longest such time: a schedule's longest delay.
+pub const SKIP_AFTER_MS_MAX: u64 = DELAY_MS_MAX;
+
 /// Delays before each attempt, milliseconds. The first is 0: whoever wants the first attempt later delays the call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<u64>", into = "Vec<u64>")]

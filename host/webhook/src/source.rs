@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{SourceId, TenantId};
+use crate::retry::SKIP_AFTER_MS_DEFAULT;
 
 /// How long a repetition is recognised: longer than any provider of the presets keeps trying.
 pub const DEDUP_TTL_MS_DEFAULT: u64 = 7 * 24 * 60 * 60 * 1_000;
@@ -59,6 +60,10 @@ pub struct SourceSpec {
     /// For how long, milliseconds.
     #[serde(default = "dedup_ttl_default")]
     pub dedup_ttl_ms: u64,
+    /// How long a run that fails may hold those behind it in its order key, milliseconds from its first failure; then the
+    /// next may pass.
+    #[serde(default = "skip_after_default")]
+    pub skip_after_ms: u64,
     /// The fallback when a reply run doesn't answer in time, instead of the preset's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<AnswerSpec>,
@@ -105,6 +110,10 @@ pub struct AnswerSpec {
 
 fn yes() -> bool {
     true
+}
+
+fn skip_after_default() -> u64 {
+    SKIP_AFTER_MS_DEFAULT
 }
 
 fn dedup_ttl_default() -> u64 {

@@ -186,6 +186,7 @@ fn source_spec() -> SourceSpec {
         identity: IdentitySpec { id: vec![format!("header:{ID_HEADER}")], ..IdentitySpec::default() },
         dedup: true,
         dedup_ttl_ms: creel_webhook::source::DEDUP_TTL_MS_DEFAULT,
+        skip_after_ms: creel_webhook::retry::SKIP_AFTER_MS_DEFAULT,
         fallback: None,
         reply_deadline_ms: None,
         body_bytes_max: None,

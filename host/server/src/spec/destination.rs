@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use creel_webhook::destination::{Auth, DestinationSpec, Kind, Signing};
-use creel_webhook::retry::Schedule;
+use creel_webhook::retry::{SKIP_AFTER_MS_MAX, Schedule};
 use creel_webhook::signing::Signer;
 use serde_json::Value;
 use url::Url;
@@ -61,6 +61,7 @@ pub fn read(name: &str, document: Value) -> Result<DestinationSpec, Vec<Mistake>
     let secret_headers: BTreeMap<String, String> = fields.or("secret_headers", BTreeMap::new());
     check_secret_headers(&mut fields, &secret_headers, &headers, &auth);
     let retry_ms = schedule(&mut fields);
+    let skip_after_ms = fields.number("skip_after_ms", 0..=SKIP_AFTER_MS_MAX);
     let concurrency_max = fields.number("concurrency_max", 1..=CONCURRENCY_MAX);
     let rate_per_s = fields.number("rate_per_s", 1..=RATE_PER_S_MAX);
     let connect_timeout_ms = fields.number("connect_timeout_ms", 1..=CONNECT_TIMEOUT_MS_MAX);
@@ -76,6 +77,7 @@ pub fn read(name: &str, document: Value) -> Result<DestinationSpec, Vec<Mistake>
         headers,
         secret_headers,
         retry_ms,
+        skip_after_ms: skip_after_ms.unwrap_or(defaults.skip_after_ms),
         concurrency_max: concurrency_max.map_or(defaults.concurrency_max, narrow),
         rate_per_s: rate_per_s.map(narrow),
         connect_timeout_ms: connect_timeout_ms.unwrap_or(defaults.connect_timeout_ms),

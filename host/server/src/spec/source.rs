@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use creel_webhook::retry::{SKIP_AFTER_MS_DEFAULT, SKIP_AFTER_MS_MAX};
 use creel_webhook::source::{AnswerSpec, DEDUP_TTL_MS_DEFAULT, IdentitySpec, SourceSpec};
 use serde_json::Value;
 
@@ -45,6 +46,7 @@ pub fn read(name: &str, document: Value) -> Result<SourceSpec, Vec<Mistake>> {
     let identity = fields.or("identity", IdentitySpec::default());
     let dedup = fields.or("dedup", true);
     let dedup_ttl_ms = fields.number("dedup_ttl_ms", DEDUP_TTL_MS).unwrap_or(DEDUP_TTL_MS_DEFAULT);
+    let skip_after_ms = fields.number("skip_after_ms", 0..=SKIP_AFTER_MS_MAX).unwrap_or(SKIP_AFTER_MS_DEFAULT);
     let fallback = fields.optional::<AnswerSpec>("fallback");
     if let Some(answer) = &fallback {
         check_answer(&mut fields, answer);
@@ -62,6 +64,7 @@ pub fn read(name: &str, document: Value) -> Result<SourceSpec, Vec<Mistake>> {
         identity,
         dedup,
         dedup_ttl_ms,
+        skip_after_ms,
         fallback,
         reply_deadline_ms,
         body_bytes_max,

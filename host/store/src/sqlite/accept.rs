@@ -279,8 +279,8 @@ impl Batch<'_> {
                 (None, Some(lease_ms)) => Start::Claimed(tx.claim_token(), lanes::lease_until(self.now, lease_ms)),
                 (None, None) => Start::Ended(Verdict::Unanswered, "no slot for a reply was free".into()),
             },
-            None if lanes::is_blocked(tx.conn, Work::Runs, lane, run.order_key.as_deref())? => Start::Blocked,
-            None => Start::Due(self.now),
+            None => lanes::due_behind(tx.conn, Work::Runs, lane, run.order_key.as_deref(), self.now)?
+                .map_or(Start::Blocked, Start::Due),
         };
         let due_at = match &start {
             Start::Due(at) | Start::Claimed(_, at) => Some(*at),

@@ -101,6 +101,7 @@ pub(super) fn source_put(tx: &mut Tx<'_>, source: &Source) -> Sql<()> {
     let lanes: Vec<(i64, bool)> = all(tx.conn, sql, params![tenant, id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     for (lane, paused) in lanes {
         lanes::pause(tx, lane, paused || source.paused)?;
+        lanes::skip_after(tx, lane, source.spec.skip_after_ms)?;
     }
     tx.effects.control = true;
     Ok(())
@@ -128,7 +129,11 @@ pub(super) fn destination_put(tx: &mut Tx<'_>, destination: &Destination) -> Sql
         format!("the destination name `{}` is taken, or its tenant is not there", spec.name)
     })?;
     let stopped = destination.paused.is_some() || destination.disabled.is_some();
-    let limits = Limits { concurrency_max: Some(spec.concurrency_max), rate_per_s: spec.rate_per_s };
+    let limits = Limits {
+        concurrency_max: Some(spec.concurrency_max),
+        rate_per_s: spec.rate_per_s,
+        skip_after_ms: spec.skip_after_ms,
+    };
     lanes::put(tx, tenant, Work::Deliveries, id, stopped, limits)?;
     tx.effects.control = true;
     Ok(())

@@ -73,8 +73,10 @@ fn insert_one(tx: &mut Tx<'_>, origin: Origin, new: &NewDelivery, place: &Place,
     let (tenant, call) = (origin.tenant, &new.call);
     let start_at = call.due_at.max(now);
     let dead = place.dead.is_some();
-    let blocked = !dead && lanes::is_blocked(tx.conn, Work::Deliveries, place.lane, call.order_key.as_deref())?;
-    let due_at = (!dead && !blocked).then_some(start_at);
+    let due_at = match dead {
+        true => None,
+        false => lanes::due_behind(tx.conn, Work::Deliveries, place.lane, call.order_key.as_deref(), start_at)?,
+    };
     let sql = "INSERT INTO delivery (tenant, id, lane, destination, run, event, number, key, method, path, order_key,
             on_result, state, reason, due_at, start_at, expires_at, created_at, ended_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
@@ -140,18 +142,22 @@ struct Live {
     claims: u32,
     attempts: u32,
     expires_at: Option<Timestamp>,
+    skip_at: Option<Timestamp>,
 }
 
 pub(super) const DUE: &str =
     "SELECT seq, tenant, id, lane, destination, run, event, number, order_key, on_result, claims,
-    attempts, expires_at FROM delivery WHERE lane = ?1 AND claimed = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4";
+    attempts, expires_at, skip_at FROM delivery
+    WHERE lane = ?1 AND claimed = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4";
 
 const BY_CLAIM: &str = "SELECT seq, tenant, id, lane, destination, run, event, number, order_key, on_result, claims,
-    attempts, expires_at FROM delivery WHERE claim = ?1 AND id = ?2";
+    attempts, expires_at, skip_at FROM delivery WHERE claim = ?1 AND id = ?2";
 
-const PROMOTE: &str =
-    "UPDATE delivery SET due_at = max(start_at, ?3) WHERE due_at IS NULL AND seq = (SELECT seq FROM delivery
-            WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL ORDER BY seq LIMIT 1)
+/// Lets the one behind go then, or sooner than it was let; one that was tried has a time of its own.
+const PROMOTE: &str = "UPDATE delivery SET due_at = max(start_at, ?4)
+        WHERE attempts = 0 AND claimed = 0 AND (due_at IS NULL OR due_at > max(start_at, ?4)) AND seq =
+            (SELECT seq FROM delivery WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL AND seq > ?3
+                ORDER BY seq LIMIT 1)
         RETURNING due_at";
 
 /// What claims and commits ask, for the test of their plans.
@@ -173,6 +179,7 @@ fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
         claims: row.get(10)?,
         attempts: row.get(11)?,
         expires_at: time_opt(row, 12)?,
+        skip_at: time_opt(row, 13)?,
     })
 }
 
@@ -276,12 +283,26 @@ fn end(tx: &mut Tx<'_>, delivery: &Live, dead: Option<&str>, response: Option<&R
     if planted::is(Bug::DeadHeadHolds) && state == DEAD {
         return Ok(());
     }
+    promote(tx, delivery, now)
+}
+
+fn promote(tx: &mut Tx<'_>, delivery: &Live, at: Timestamp) -> Sql<()> {
     let Some(key) = &delivery.order_key else { return Ok(()) };
-    let values = params![delivery.lane, key, now.as_millis()];
+    let values = params![delivery.lane, key, delivery.seq, at.as_millis()];
     if let Some(at) = first(tx.conn, PROMOTE, values, |row| time(row, 0))? {
         lanes::touch(tx, delivery.lane, delivery.tenant, Work::Deliveries, at)?;
     }
     Ok(())
+}
+
+/// The first failure of one with an order key: from now on it holds the next for a limited time.
+fn failed(tx: &mut Tx<'_>, delivery: &Live, lane: &Lane, now: Timestamp) -> Sql<()> {
+    if delivery.order_key.is_none() || delivery.skip_at.is_some() {
+        return Ok(());
+    }
+    let skip_at = lanes::skip_at(lane, now);
+    exec(tx.conn, "UPDATE delivery SET skip_at = ?2 WHERE seq = ?1", params![delivery.seq, skip_at.as_millis()])?;
+    promote(tx, delivery, skip_at)
 }
 
 /// Stores an attempt and what follows.
@@ -305,6 +326,9 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &DeliveryCommit) -> Sql<DeliveryCo
     }
     if let Some(lane) = lanes::load(tx.conn, delivery.lane)? {
         lanes::answered(tx, &lane, &commit.attempt.answer, now)?;
+        if matches!(commit.next, Next::Again { .. }) {
+            failed(tx, &delivery, &lane, now)?;
+        }
     }
     if let Some(change) = &commit.destination {
         control::destination_change(tx, delivery.tenant, delivery.destination, change)?;

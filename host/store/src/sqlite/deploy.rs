@@ -8,11 +8,12 @@ use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{PluginId, RouteId, TenantId};
 use creel_webhook::plugin::{Deployment, Digest, Plugin};
 use creel_webhook::route::{Late, Route};
+use creel_webhook::source::SourceSpec;
 use rusqlite::params;
 
 use crate::contract::{NewDeployment, StoreError};
 use crate::sqlite::lanes::{self, Limits, Work};
-use crate::sqlite::statement::{Sql, conflict, exec, first, must_exist, to_json};
+use crate::sqlite::statement::{Sql, conflict, exec, first, json, must_exist, to_json};
 use crate::sqlite::transaction::Tx;
 
 /// Makes a plugin.
@@ -112,10 +113,14 @@ pub(super) fn route_put(tx: &mut Tx<'_>, route: &Route) -> Sql<()> {
     conflict(exec(tx.conn, sql, values), || {
         format!("the route name `{}` is taken, or its source or plugin is not there", route.name)
     })?;
-    let sql = "SELECT paused FROM source WHERE tenant = ?1 AND id = ?2";
-    let source_paused = first(tx.conn, sql, params![tenant, route.source.as_bytes()], |row| row.get(0))?;
-    let paused = route.paused || source_paused.unwrap_or(false);
-    lanes::put(tx, route.tenant, Work::Runs, id, paused, Limits::default())?;
+    let sql = "SELECT paused, spec FROM source WHERE tenant = ?1 AND id = ?2";
+    let source = first(tx.conn, sql, params![tenant, route.source.as_bytes()], |row| {
+        Ok((row.get::<_, bool>(0)?, json::<SourceSpec>(row, 1)?))
+    })?;
+    if let Some((source_paused, spec)) = source {
+        let limits = Limits { concurrency_max: None, rate_per_s: None, skip_after_ms: spec.skip_after_ms };
+        lanes::put(tx, route.tenant, Work::Runs, id, route.paused || source_paused, limits)?;
+    }
     tx.effects.control = true;
     Ok(())
 }

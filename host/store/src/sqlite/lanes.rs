@@ -6,6 +6,9 @@
 //! `now`. Bounds may be too early (a visit then finds nothing and mends them) but never too late.
 //!
 //! Breaker, rate and pause are columns of the lane: 100 000 members behind them cost nothing.
+//!
+//! With an order key, a member is let go by the one before it: when that ends, at once; when it fails for the first
+//! time, at its `skip_at`. So the one that comes last needs to look at one row only, and so does whoever ends or fails.
 
 use creel_webhook::breaker::Breaker;
 use creel_webhook::clock::Timestamp;
@@ -15,7 +18,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Place;
-use crate::sqlite::statement::{Sql, all, exec, first, id, int, time_opt};
+use crate::sqlite::statement::{Sql, all, count, exec, first, id, int, time_opt};
 use crate::sqlite::transaction::Tx;
 
 /// Tenants that one round visits.
@@ -54,11 +57,15 @@ impl Work {
         }
     }
 
-    const fn blocked_sql(self) -> &'static str {
+    const fn last_sql(self) -> &'static str {
         match self {
-            Work::Runs => "SELECT 1 FROM run WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL LIMIT 1",
+            Work::Runs => {
+                "SELECT skip_at FROM run WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL
+                    ORDER BY seq DESC LIMIT 1"
+            }
             Work::Deliveries => {
-                "SELECT 1 FROM delivery WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL LIMIT 1"
+                "SELECT skip_at FROM delivery WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL
+                    ORDER BY seq DESC LIMIT 1"
             }
         }
     }
@@ -83,6 +90,8 @@ pub(super) struct Lane {
     rate_per_s: Option<i64>,
     rate_milli: i64,
     rate_at: i64,
+    /// How long one that fails holds those behind it, milliseconds.
+    pub(super) skip_after_ms: u64,
     /// Its circuit breaker.
     pub(super) breaker: Breaker,
 }
@@ -103,17 +112,18 @@ pub(super) const PLANS: &[&str] = &[
     BY_ID,
     Work::Runs.earliest_sql(),
     Work::Runs.in_flight_sql(),
-    Work::Runs.blocked_sql(),
+    Work::Runs.last_sql(),
     Work::Deliveries.earliest_sql(),
     Work::Deliveries.in_flight_sql(),
-    Work::Deliveries.blocked_sql(),
+    Work::Deliveries.last_sql(),
 ];
 
 const BY_ID: &str = "SELECT id, tenant, kind, paused, not_before, concurrency_max, rate_per_s, rate_milli, rate_at,
-    failures, opened, open_until, successes, held_until FROM lane WHERE id = ?1";
+    failures, opened, open_until, successes, held_until, skip_after_ms FROM lane WHERE id = ?1";
 
 const DUE: &str = "SELECT id, tenant, kind, paused, not_before, concurrency_max, rate_per_s, rate_milli, rate_at,
-    failures, opened, open_until, successes, held_until FROM lane WHERE tenant = ?1 AND kind = ?2 AND ready_at <= ?3 ORDER BY ready_at LIMIT ?4";
+    failures, opened, open_until, successes, held_until, skip_after_ms FROM lane
+    WHERE tenant = ?1 AND kind = ?2 AND ready_at <= ?3 ORDER BY ready_at LIMIT ?4";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Lane> {
     Ok(Lane {
@@ -133,6 +143,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Lane> {
             successes: row.get(12)?,
         },
         held_until: Timestamp::from_millis(row.get(13)?),
+        skip_after_ms: count(row, 14)?,
     })
 }
 
@@ -148,12 +159,14 @@ pub(super) fn find(conn: &Connection, tenant: TenantId, work: Work, target: &[u8
 }
 
 /// A lane's limits; `None` is unlimited.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// Members claimed at the same time.
     pub(super) concurrency_max: Option<u32>,
     /// Claims per second.
     pub(super) rate_per_s: Option<u32>,
+    /// How long one that fails holds those behind it in its order key, milliseconds.
+    pub(super) skip_after_ms: u64,
 }
 
 /// Makes a lane or changes its limits; gives its number. A lane begins with a full second of its rate.
@@ -165,10 +178,11 @@ pub(super) fn put(
     paused: bool,
     limits: Limits,
 ) -> Sql<i64> {
-    let sql = "INSERT INTO lane (tenant, kind, target, paused, concurrency_max, rate_per_s, rate_milli)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?6, 0) * 1000)
+    let sql = "INSERT INTO lane (tenant, kind, target, paused, concurrency_max, rate_per_s, rate_milli, skip_after_ms)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?6, 0) * 1000, ?7)
         ON CONFLICT (tenant, kind, target) DO UPDATE SET paused = excluded.paused, ready_at = NULL,
-            concurrency_max = excluded.concurrency_max, rate_per_s = excluded.rate_per_s
+            concurrency_max = excluded.concurrency_max, rate_per_s = excluded.rate_per_s,
+            skip_after_ms = excluded.skip_after_ms
         RETURNING id";
     let values = params![
         tenant.as_bytes(),
@@ -176,7 +190,8 @@ pub(super) fn put(
         target,
         paused,
         limits.concurrency_max.map(|max| max.max(1)),
-        limits.rate_per_s.map(|rate| rate.max(1))
+        limits.rate_per_s.map(|rate| rate.max(1)),
+        int(limits.skip_after_ms)
     ];
     let lane = first(tx.conn, sql, values, |row| row.get(0))?.unwrap_or_default();
     settle(tx, lane, tx.shared.latest())?;
@@ -187,6 +202,12 @@ pub(super) fn put(
 pub(super) fn pause(tx: &mut Tx<'_>, lane: i64, paused: bool) -> Sql<()> {
     exec(tx.conn, "UPDATE lane SET paused = ?2, ready_at = NULL WHERE id = ?1", params![lane, paused])?;
     settle(tx, lane, tx.shared.latest())
+}
+
+/// Changes how long one that fails holds those behind it; what holds already keeps its time.
+pub(super) fn skip_after(tx: &Tx<'_>, lane: i64, skip_after_ms: u64) -> Sql<()> {
+    exec(tx.conn, "UPDATE lane SET skip_after_ms = ?2 WHERE id = ?1", params![lane, int(skip_after_ms)])?;
+    Ok(())
 }
 
 /// Notes that something in the lane is due then.
@@ -224,10 +245,24 @@ pub(super) fn pending_count(conn: &Connection, tenant: TenantId, work: Work) -> 
     Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
 }
 
-/// Whether something of this order key is still in the lane.
-pub(super) fn is_blocked(conn: &Connection, work: Work, lane: i64, order_key: Option<&str>) -> Sql<bool> {
-    let Some(key) = order_key.filter(|_| !planted::is(Bug::OrderIgnored)) else { return Ok(false) };
-    Ok(first(conn, work.blocked_sql(), params![lane, key], |_| Ok(()))?.is_some())
+/// When something that comes into a lane and is to start then is due: `None` while the last of its order key holds it.
+pub(super) fn due_behind(
+    conn: &Connection,
+    work: Work,
+    lane: i64,
+    order_key: Option<&str>,
+    start_at: Timestamp,
+) -> Sql<Option<Timestamp>> {
+    let Some(key) = order_key.filter(|_| !planted::is(Bug::OrderIgnored)) else { return Ok(Some(start_at)) };
+    Ok(match first(conn, work.last_sql(), params![lane, key], |row| time_opt(row, 0))? {
+        None => Some(start_at),
+        Some(skip_at) => skip_at.map(|skip_at| skip_at.max(start_at)),
+    })
+}
+
+/// When the next of its order key may pass one of this lane that fails now for the first time.
+pub(super) fn skip_at(lane: &Lane, now: Timestamp) -> Timestamp {
+    if planted::is(Bug::SkipAtOnce) { now } else { now.plus_ms(lane.skip_after_ms) }
 }
 
 /// The earliest time that is not past when something of this kind may be due.

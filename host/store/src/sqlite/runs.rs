@@ -24,6 +24,7 @@ use crate::sqlite::{deliveries, events, reply};
 struct Live {
     tenant: TenantId,
     id: RunId,
+    seq: i64,
     lane: i64,
     event: EventId,
     route: RouteId,
@@ -34,27 +35,31 @@ struct Live {
     attempts: u32,
     failures: u32,
     deadline: Option<Timestamp>,
+    skip_at: Option<Timestamp>,
 }
 
 pub(super) const DUE: &str =
-    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline
-    FROM run WHERE lane = ?1 AND claimed = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4";
+    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline, seq,
+        skip_at FROM run WHERE lane = ?1 AND claimed = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4";
 
 const BY_CLAIM: &str =
-    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline
-    FROM run WHERE claim = ?1 AND id = ?2";
+    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline, seq,
+        skip_at FROM run WHERE claim = ?1 AND id = ?2";
 
 /// For a planted bug.
 const BY_ANY_CLAIM: &str =
-    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline
-    FROM run WHERE (claim = ?1 OR ended_at IS NULL) AND id = ?2";
+    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline, seq,
+        skip_at FROM run WHERE (claim = ?1 OR ended_at IS NULL) AND id = ?2";
 
 const BY_ID: &str =
-    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline
-    FROM run WHERE tenant = ?1 AND id = ?2";
+    "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline, seq,
+        skip_at FROM run WHERE tenant = ?1 AND id = ?2";
 
-const PROMOTE: &str = "UPDATE run SET due_at = ?3 WHERE due_at IS NULL AND (tenant, id) = (SELECT tenant, id FROM run
-        WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL ORDER BY seq LIMIT 1)";
+/// Lets the one behind go then, or sooner than it was let; one that was tried has a time of its own.
+const PROMOTE: &str = "UPDATE run SET due_at = ?4
+        WHERE attempts = 0 AND claimed = 0 AND (due_at IS NULL OR due_at > ?4) AND (tenant, id) =
+            (SELECT tenant, id FROM run WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL AND seq > ?3
+                ORDER BY seq LIMIT 1)";
 
 /// What claims and commits ask, for the test of their plans.
 #[cfg(test)]
@@ -74,6 +79,8 @@ fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
         attempts: row.get(9)?,
         failures: row.get(10)?,
         deadline: time_opt(row, 11)?,
+        seq: row.get(12)?,
+        skip_at: time_opt(row, 13)?,
     })
 }
 
@@ -170,11 +177,27 @@ fn end_undecided(tx: &mut Tx<'_>, run: &Live, verdict: Verdict, reason: &str, no
 /// What follows when a run is over: one less is pending, and the next of its order key is due.
 fn left_line(tx: &mut Tx<'_>, run: &Live, now: Timestamp) -> Sql<()> {
     lanes::pending(tx, run.tenant, Work::Runs, if planted::is(Bug::PendingLeaks) { 0 } else { -1 }, None)?;
+    promote(tx, run, now)
+}
+
+fn promote(tx: &mut Tx<'_>, run: &Live, at: Timestamp) -> Sql<()> {
     let Some(key) = &run.order_key else { return Ok(()) };
-    if exec(tx.conn, PROMOTE, params![run.lane, key, now.as_millis()])? > 0 {
-        lanes::touch(tx, run.lane, run.tenant, Work::Runs, now)?;
+    if exec(tx.conn, PROMOTE, params![run.lane, key, run.seq, at.as_millis()])? > 0 {
+        lanes::touch(tx, run.lane, run.tenant, Work::Runs, at)?;
     }
     Ok(())
+}
+
+/// The first failure of one with an order key: from now on it holds the next for a limited time.
+fn failed(tx: &mut Tx<'_>, run: &Live, now: Timestamp) -> Sql<()> {
+    if run.order_key.is_none() || run.skip_at.is_some() {
+        return Ok(());
+    }
+    let Some(lane) = lanes::load(tx.conn, run.lane)? else { return Ok(()) };
+    let skip_at = lanes::skip_at(&lane, now);
+    let sql = "UPDATE run SET skip_at = ?3 WHERE tenant = ?1 AND id = ?2";
+    exec(tx.conn, sql, params![run.tenant.as_bytes(), run.id.as_bytes(), skip_at.as_millis()])?;
+    promote(tx, run, skip_at)
 }
 
 /// Ends a reply run that nobody holds and whose sender has been answered.
@@ -210,7 +233,10 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &RunCommit) -> Sql<RunCommitted> {
     put_log(tx, &run, commit)?;
     match commit.next {
         RunNext::End => left_line(tx, &run, now)?,
-        RunNext::Again(at) => lanes::touch(tx, run.lane, run.tenant, Work::Runs, at.max(now))?,
+        RunNext::Again(at) => {
+            lanes::touch(tx, run.lane, run.tenant, Work::Runs, at.max(now))?;
+            failed(tx, &run, now)?;
+        }
     }
     Ok(RunCommitted::Stored { verdict, answer })
 }

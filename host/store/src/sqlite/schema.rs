@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_followups.sql"),
     include_str!("../migrations/0003_young_keys.sql"),
     include_str!("../migrations/0004_ramps.sql"),
+    include_str!("../migrations/0005_passing.sql"),
 ];
 
 /// Statements that each connection keeps prepared.
