@@ -6,7 +6,6 @@
 //! (what the product adds), and the same work in native Rust (what the sandbox costs). One thread, one call at a time,
 //! a 2 KB body, a plugin of the repository; the event is handed over by value on every side.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,7 +26,7 @@ use serde_json::json;
 
 use crate::guest::{self, Bare};
 use crate::verdict::Goal;
-use crate::{machine, stats, verdict};
+use crate::{disk, machine, stats, verdict};
 
 /// Fresh may cost so many times what reused does.
 const GOAL: f64 = 4.0;
@@ -53,7 +52,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     ensure!((1..=100).contains(&options.rounds), "--rounds is 1 to 100");
     ensure!((1..=100_000).contains(&options.calls), "--calls is 1 to 100000");
-    let upload = guest::build(&target())?;
+    let upload = guest::build(&disk::target())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let sides = Sides::prepare(upload).await?;
@@ -205,10 +204,4 @@ fn report(options: &Options, measured: &Measured, fuel: u64) -> bool {
         "fuel": fuel,
     });
     verdict::end(&goals, options.json, summary)
-}
-
-/// Where guests are built.
-#[allow(clippy::disallowed_methods, reason = "a benchmark builds where cargo does")]
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }

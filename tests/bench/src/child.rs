@@ -22,12 +22,18 @@ pub(crate) struct Server {
 impl Server {
     /// Starts this program with a hidden subcommand and its arguments; gives what it says when it is ready.
     pub(crate) fn start<T: DeserializeOwned>(arguments: &[String]) -> anyhow::Result<(Server, T)> {
-        let mut child = this_program()?
-            .args(arguments)
+        let mut command = this_program()?;
+        command.args(arguments);
+        Server::spawn(command)
+    }
+
+    /// The same with another program that keeps to these manners.
+    pub(crate) fn spawn<T: DeserializeOwned>(mut command: Command) -> anyhow::Result<(Server, T)> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("starting {arguments:?}"))?;
+            .with_context(|| format!("starting {command:?}"))?;
         let out = child.stdout.take().context("a child without output")?;
         let mut server = Server { child, lines: BufReader::new(out) };
         let ready = server.line()?;
@@ -55,6 +61,13 @@ impl Server {
         let status = self.child.wait().context("waiting for a server")?;
         ensure!(status.success(), "a server ended with {status}");
         Ok(said)
+    }
+
+    /// Ends it at once, as a crash would: it gets no chance to put anything in order.
+    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill().context("killing a server")?;
+        self.child.wait().context("waiting for a killed server")?;
+        Ok(())
     }
 
     fn line<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {

@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::stats;
 
@@ -41,6 +42,36 @@ pub(crate) fn measure(directory: &Path) -> anyhow::Result<Disk> {
     }
     let micros = synced_writes(&directory.join("sync.probe"))?;
     Ok(Disk { file_system, sync_p50_us: stats::median(&micros), sync_p99_us: stats::quantile(&micros, 0.99) })
+}
+
+/// Where data directories go: what was asked for, or cargo's target directory. Made if there is none.
+pub(crate) fn place(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let place = asked.map_or_else(target, Path::to_owned);
+    fs::create_dir_all(&place).with_context(|| format!("making {}", place.display()))?;
+    Ok(place)
+}
+
+/// Cargo's target directory, or where it would be.
+#[allow(clippy::disallowed_methods, reason = "a benchmark writes where cargo does")]
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
+}
+
+/// Fails when the disk of this directory has less room than that.
+pub(crate) fn has_room(directory: &Path, bytes: u64) -> anyhow::Result<()> {
+    let output = Command::new("df").args(["-Pk", "--"]).arg(directory).output().context("asking df for room")?;
+    // POSIX: a line of headings, then one whose fourth field is what is available, in KiB.
+    let text = String::from_utf8_lossy(&output.stdout);
+    let available = text.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
+    let available = available.context("df says nothing about the room")? * 1_024;
+    ensure!(
+        available >= bytes,
+        "{} has {} MB of room, {} MB are needed; take fewer --events or another --directory",
+        directory.display(),
+        available / 1_000_000,
+        bytes / 1_000_000
+    );
+    Ok(())
 }
 
 fn synced_writes(path: &Path) -> anyhow::Result<Vec<f64>> {

@@ -81,6 +81,11 @@ pub(crate) fn event() -> GuestEvent {
 }
 
 fn body() -> Bytes {
+    push("0d1a26e67d8f").into()
+}
+
+/// A push of four commits whose comparison ends with `...` and this, which the plugin carries into its call.
+pub(crate) fn push(end: &str) -> String {
     let commits: Vec<_> = (0..4)
         .map(|number| {
             json!({
@@ -98,13 +103,13 @@ fn body() -> Bytes {
         "before": "6113728f27ae82c7b1a177c8d03f9e96e0adf246",
         "after": "0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd13",
         "created": false, "deleted": false, "forced": false,
-        "compare": "https://github.com/example/shop/compare/6113728f27ae...0d1a26e67d8f",
+        "compare": format!("https://github.com/example/shop/compare/6113728f27ae...{end}"),
         "commits": commits,
         "repository": { "id": 1, "full_name": "example/shop", "private": false, "default_branch": "main" },
         "pusher": { "name": "mona", "email": "mona@example.com" },
         "sender": { "login": "mona", "id": 1, "type": "User", "site_admin": false },
     });
-    body.to_string().into()
+    body.to_string()
 }
 
 /// The plugin on wasmtime without the product.

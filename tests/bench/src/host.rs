@@ -107,7 +107,8 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<()> {
     })
 }
 
-fn config(directory: &Path) -> anyhow::Result<Config> {
+/// A fresh host's configuration; the system chooses its ports.
+pub(crate) fn config(directory: &Path) -> anyhow::Result<Config> {
     drop(DataDir::create(directory)?);
     let mut config = Config::in_directory(directory);
     config.master_key = MasterKeySource::Environment(master_key());
@@ -121,8 +122,9 @@ fn master_key() -> MasterKey {
     MasterKey::from_bytes([7; 32])
 }
 
-fn surroundings() -> anyhow::Result<Surroundings> {
-    // Nothing is uploaded here, so nothing is compiled.
+/// The process's own clock and entropy.
+pub(crate) fn surroundings() -> anyhow::Result<Surroundings> {
+    // What is compiled is compiled here: this program doesn't know the product's hidden subcommand.
     Ok(Surroundings {
         clock: Arc::new(SystemClock::default()),
         entropy: Arc::new(Entropy::system()?),
@@ -159,7 +161,8 @@ async fn configure(store: &dyn Store, secret: &str) -> anyhow::Result<(TenantId,
     Ok((tenant, token))
 }
 
-fn secret_row(tenant: TenantId, secret: &str, entropy: &Entropy, now: Timestamp) -> SecretRow {
+/// The sealed secret that requests are signed with.
+pub(crate) fn secret_row(tenant: TenantId, secret: &str, entropy: &Entropy, now: Timestamp) -> SecretRow {
     let master = master_key();
     SecretRow {
         id: SecretId::new(now, entropy.id_bytes()),
@@ -174,7 +177,8 @@ fn secret_row(tenant: TenantId, secret: &str, entropy: &Entropy, now: Timestamp)
     }
 }
 
-fn source_spec() -> SourceSpec {
+/// A source that believes HMAC-SHA256 over the body and takes ids from a header.
+pub(crate) fn source_spec() -> SourceSpec {
     SourceSpec {
         name: "bench".to_owned(),
         preset: "generic-hmac".to_owned(),

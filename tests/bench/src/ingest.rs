@@ -58,7 +58,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     ensure!((1..=ROUNDS_MAX).contains(&options.rounds), "--rounds is 1 to {ROUNDS_MAX}");
     ensure!((0.1..=10.0).contains(&options.seconds), "--seconds is 0.1 to 10");
     ensure!((1..=512).contains(&options.connections), "--connections is 1 to 512, what a host takes from one address");
-    let directory = tempfile::Builder::new().prefix("creel-bench-").tempdir_in(place(options)?)?;
+    let directory =
+        tempfile::Builder::new().prefix("creel-bench-").tempdir_in(disk::place(options.directory.as_deref())?)?;
     let disk = disk::measure(directory.path())?;
     println!(
         "ingest: durable verified accepts (2 KiB body, HMAC-SHA256) against a bare axum handler that only verifies"
@@ -188,15 +189,4 @@ fn lost(rounds: &[Sent], stored: &Stored) -> u64 {
             count - found
         })
         .sum()
-}
-
-/// Cargo's target directory, or where it would be.
-#[allow(clippy::disallowed_methods, reason = "a benchmark writes where cargo does")]
-fn place(options: &Options) -> anyhow::Result<PathBuf> {
-    let place = options
-        .directory
-        .clone()
-        .unwrap_or_else(|| std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from));
-    std::fs::create_dir_all(&place).with_context(|| format!("making {}", place.display()))?;
-    Ok(place)
 }

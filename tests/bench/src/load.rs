@@ -230,7 +230,7 @@ impl Line {
 }
 
 /// Reads one answer; gives its status.
-async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<u16> {
+pub(crate) async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<u16> {
     let mut filled = 0;
     loop {
         let read = stream.read(&mut buffer[filled..]).await.context("reading an answer")?;
@@ -252,11 +252,16 @@ fn parse(bytes: &[u8]) -> anyhow::Result<Option<(u16, usize)>> {
     let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
     let text = std::str::from_utf8(&bytes[..head]).context("an answer that is no text")?;
     let status = text.get(9..12).and_then(|digits| digits.parse().ok()).context("an answer without a status")?;
-    let length = text.lines().find_map(|line| {
+    Ok(Some((status, head + 4 + content_length(text))))
+}
+
+/// What a head says about its body's length; 0 when it says nothing.
+pub(crate) fn content_length(head: &str) -> usize {
+    let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
     });
-    Ok(Some((status, head + 4 + length.unwrap_or(0))))
+    length.unwrap_or(0)
 }
 
 #[cfg(test)]
