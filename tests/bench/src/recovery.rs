@@ -23,7 +23,7 @@ use crate::{disk, machine, stats, verdict, works};
 const GOAL_MS: f64 = 1_000.0;
 
 /// Runs that are pending beyond the wanted backlog at the first kill, per kill: what is worked off between two kills.
-const RESERVE: u64 = 20_000;
+const RESERVE: u64 = 10_000;
 
 /// How it is measured.
 #[derive(Debug, Args)]

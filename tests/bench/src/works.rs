@@ -17,15 +17,15 @@ use creel_server::telemetry;
 use creel_store::contract::{DeliveryFilter, DeliveryState, NewDeployment, Store};
 use creel_store::sqlite::{Options as StoreOptions, SqliteStore};
 use creel_webhook::clock::{Clock as _, Timestamp};
-use creel_webhook::destination::{Auth, Destination, DestinationSpec, Kind};
+use creel_webhook::destination::{Destination, DestinationSpec};
 use creel_webhook::event::TypePattern;
 use creel_webhook::id::{DeploymentId, DestinationId, PluginId, RouteId, SourceId, TenantId};
 use creel_webhook::plugin::{Deployment, Digest, Grants, Plugin};
-use creel_webhook::retry::Schedule;
 use creel_webhook::route::{Late, Mode, Route};
 use creel_webhook::source::Source;
 use creel_webhook::tenant::{Tenant, TenantLimits};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::filling::{self, Past, Places};
 use crate::{child, host};
@@ -91,7 +91,7 @@ pub(crate) struct Ready {
     pub(crate) address: String,
     /// Path of the source.
     pub(crate) path: String,
-    /// Runs and deliveries that wait, seconds that filling took.
+    /// Runs that wait.
     pub(crate) runs_pending: u64,
     /// Deliveries that wait.
     pub(crate) deliveries_pending: u64,
@@ -182,7 +182,7 @@ async fn configure(store: &dyn Store, options: &Options) -> anyhow::Result<(Plac
         (DestinationId::new(now, entropy.id_bytes()), DESTINATION, options.receiver.as_str()),
         (unreachable, UNREACHABLE, "http://127.0.0.1:9/"),
     ] {
-        let spec = destination_spec(name, url, options.concurrency);
+        let spec = destination_spec(name, url, options.concurrency)?;
         store.destination_put(Destination { id, tenant, paused: None, disabled: None, spec }).await?;
     }
     let plugin = PluginId::new(now, entropy.id_bytes());
@@ -221,18 +221,8 @@ async fn deploy(
     Ok(())
 }
 
-fn destination_spec(name: &str, url: &str, concurrency_max: u32) -> DestinationSpec {
-    DestinationSpec {
-        name: name.to_owned(),
-        kind: Kind::Api,
-        url: url.to_owned(),
-        auth: Auth::None,
-        signing: None,
-        headers: Default::default(),
-        retry_ms: Schedule::default(),
-        concurrency_max,
-        rate_per_s: None,
-        connect_timeout_ms: 5_000,
-        timeout_ms: 15_000,
-    }
+/// A destination as people write it: everything that is not said is the default.
+fn destination_spec(name: &str, url: &str, concurrency_max: u32) -> anyhow::Result<DestinationSpec> {
+    let spec = json!({ "name": name, "url": url, "concurrency_max": concurrency_max });
+    serde_json::from_value(spec).context("a destination of few words")
 }
