@@ -43,6 +43,9 @@ mod outgoing;
 /// What comes of a call comes back to its plugin.
 mod followups;
 
+/// What goes by age, on demand, and so that others find room.
+mod leaving;
+
 /// The host ends in the middle of things and is opened again.
 mod restarts;
 

@@ -386,6 +386,15 @@ pub struct Replayed {
     pub run: RunId,
 }
 
+/// An event whose payload was just erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// The event.
+    pub event: EventId,
+    /// How many events lost their payload: it, and those that report its calls' ends.
+    pub events: u32,
+}
+
 /// A delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryView {

@@ -299,7 +299,12 @@ async fn bind(config: &mut Config) -> anyhow::Result<(TcpListener, TcpListener)>
 }
 
 fn open_store(config: &Config, data_dir: &DataDir) -> anyhow::Result<Arc<dyn Store>> {
-    let options = StoreOptions { bytes_max: config.store_bytes_max, ..StoreOptions::default() };
+    let options = StoreOptions {
+        bytes_max: config.store_bytes_max,
+        body_days: config.body_days,
+        record_days: config.record_days,
+        ..StoreOptions::default()
+    };
     let path = data_dir.database();
     let store = SqliteStore::open(&path, options).with_context(|| format!("opening the store {}", path.display()))?;
     Ok(Arc::new(store))

@@ -201,6 +201,14 @@ async fn act(globals: &Globals, tenant: &TenantClient, command: Command) -> anyh
             let replayed = tenant.replay(&run).await?;
             say(globals, &replayed, || format!("queued {}", replayed.run))
         }
+        Command::Erase { event } => {
+            let erased = tenant.erase(&event).await?;
+            let reports = match erased.events {
+                1 => String::new(),
+                all => format!(" and of {} that report its calls' ends", all - 1),
+            };
+            say(globals, &erased, || format!("erased the payload of {}{reports}; its story stays", erased.event))
+        }
         Command::Pause(what) => switch(globals, tenant, &what, true).await,
         Command::Resume(what) => switch(globals, tenant, &what, false).await,
         Command::Versions { plugin } => {

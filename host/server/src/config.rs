@@ -71,6 +71,10 @@ pub struct Config {
     pub store_bytes_max: u64,
     /// `tenant.pending_runs_max`.
     pub pending_runs_max: u64,
+    /// `tenant.body_days`.
+    pub body_days: u64,
+    /// `tenant.record_days`.
+    pub record_days: u64,
     /// `runtime.*`.
     pub runtime: RuntimeConfig,
     /// `egress.allow`.
@@ -414,6 +418,8 @@ impl Raw {
             admin: AdminConfig { listen: self.listen("admin.listen") },
             store_bytes_max: self.number("store.bytes_max"),
             pending_runs_max: self.number("tenant.pending_runs_max"),
+            body_days: self.number("tenant.body_days"),
+            record_days: self.number("tenant.record_days"),
             runtime: self.runtime(),
             egress_allow: match self.value("egress.allow") {
                 Some(Value::Places(places)) => places,

@@ -10,6 +10,7 @@ mod following;
 mod limiting;
 mod passing;
 mod racing;
+mod retaining;
 mod running;
 mod world;
 
@@ -100,4 +101,10 @@ stories! {
     following::a_call_that_dies_unsent_is_reported_too,
     following::keys_of_a_follow_up_outlive_a_replay,
     following::a_report_stands_in_the_line_of_its_run,
+    retaining::bodies_go_before_records_and_what_is_pending_stays,
+    retaining::a_batch_keeps_its_body_while_one_of_its_events_is_pending,
+    retaining::a_repetition_is_known_after_its_event_is_gone,
+    retaining::an_erased_event_keeps_its_story_without_its_payload,
+    retaining::what_is_pending_is_not_erased,
+    retaining::an_erased_event_of_a_batch_leaves_the_others,
 }

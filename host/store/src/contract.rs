@@ -636,15 +636,22 @@ pub trait Store: Send + Sync + 'static {
     async fn delivery_list(&self, tenant: TenantId, filter: DeliveryFilter) -> StoreResult<Vec<DeliveryRow>>;
     /// Refused requests of a tenant, newest first.
     async fn refusal_list(&self, tenant: TenantId, limit: u32) -> StoreResult<Vec<RefusalRow>>;
-    /// Puts a new run of an ended run's event, route and plugin into the queue.
+    /// Puts a new run of an ended run's event, route and plugin into the queue. Conflict: the run is not over, or the
+    /// event's payload has been erased.
     async fn run_replay(&self, tenant: TenantId, run: RunId, new: RunId, now: Timestamp) -> StoreResult<()>;
+
+    /// Erases an event's payload and what repeats it, the events that report its calls' ends included; says how many
+    /// events that were. What says that and when something happened stays: ids, types, times, verdicts, status codes,
+    /// keys outward. Nothing more happens when it is erased already. Conflict: something of it is pending.
+    async fn event_erase(&self, tenant: TenantId, event: EventId, now: Timestamp) -> StoreResult<u32>;
 
     // ---- upkeep ----------------------------------------------------------------------------------------------
 
     /// What raises worker and sender.
     fn wakeups(&self) -> Wakeups;
     /// One small step of upkeep: expired dedup keys, expired previous secrets, replies past their deadline whose run is not
-    /// claimed. Says whether there is more.
+    /// claimed, bodies and records that are older than their tenant keeps them ([`body_days`](creel_webhook::tenant::TenantLimits::body_days),
+    /// `record_days`) and of which nothing is pending. Says whether there is more.
     async fn prune(&self, now: Timestamp) -> StoreResult<bool>;
     /// Counts for metrics and readiness.
     async fn stats(&self) -> StoreResult<Stats>;

@@ -16,12 +16,16 @@ mod control;
 mod dedup;
 mod deliveries;
 mod deploy;
+mod erasing;
 mod events;
 mod followups;
+mod holdings;
 mod lanes;
+mod passes;
 mod readers;
 mod reading;
 mod reply;
+mod retention;
 mod runs;
 mod schema;
 mod statement;
@@ -32,7 +36,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -54,6 +58,7 @@ use crate::contract::{
 use crate::sqlite::accept::Packed;
 use crate::sqlite::checkpoint::Checkpoints;
 use crate::sqlite::lanes::Work;
+use crate::sqlite::passes::Days;
 use crate::sqlite::readers::Readers;
 use crate::sqlite::statement::Fault;
 use crate::sqlite::transaction::{Memory, Shared};
@@ -67,18 +72,24 @@ pub struct Options {
     /// Dedup keys that are kept in memory before they are merged into the table, a hundred bytes each; for a while
     /// there are twice as many.
     pub young_keys_max: usize,
+    /// Days for which bodies are kept, unless a tenant keeps them shorter.
+    pub body_days: u64,
+    /// Days for which everything else about an event is kept, unless a tenant keeps it shorter.
+    pub record_days: u64,
 }
 
 impl Default for Options {
     /// 64 GiB: more than a busy week, less than a usual disk. 65 536 keys: enough neighbours among them that a page of a
-    /// table of a million takes several at a time, few enough to be read back in a moment after a crash.
+    /// table of a million takes several at a time, few enough to be read back in a moment after a crash. A week
+    /// and a month, as the host's settings.
     fn default() -> Self {
-        Options { bytes_max: 64 << 30, young_keys_max: 65_536 }
+        Options { bytes_max: 64 << 30, young_keys_max: 65_536, body_days: 7, record_days: 30 }
     }
 }
 
 /// The store in one SQLite file.
 pub struct SqliteStore {
+    path: PathBuf,
     shared: Arc<Shared>,
     writer: Writer,
     readers: Readers,
@@ -95,8 +106,9 @@ impl SqliteStore {
         let new = schema::inspect(path)?;
         let mut conn = schema::writer(path, new).map_err(StoreError::from)?;
         let next_claim = upkeep::boot(&mut conn).map_err(StoreError::from)? + 1;
-        let memory =
-            Memory::load(&conn, next_claim, options.bytes_max, options.young_keys_max).map_err(StoreError::from)?;
+        let days = Days { bodies: options.body_days, records: options.record_days };
+        let memory = Memory::load(&conn, next_claim, options.bytes_max, options.young_keys_max, days)
+            .map_err(StoreError::from)?;
         let checkpoints = schema::checkpointer(path).map_err(StoreError::from)?;
         let checkpoints =
             Checkpoints::start(checkpoints, &mut conn).map_err(|error| StoreError::from(Fault::from(error)))?;
@@ -104,7 +116,7 @@ impl SqliteStore {
             Arc::new(Shared { clock: AtomicI64::new(0), control: AtomicU64::new(1), wakeups: Wakeups::default() });
         let readers = Readers::open(path)?;
         let writer = Writer::start(conn, memory, shared.clone(), checkpoints)?;
-        Ok(SqliteStore { shared, writer, readers })
+        Ok(SqliteStore { path: path.to_owned(), shared, writer, readers })
     }
 }
 
@@ -305,6 +317,17 @@ impl Store for SqliteStore {
 
     async fn run_replay(&self, tenant: TenantId, run: RunId, new: RunId, now: Timestamp) -> StoreResult<()> {
         self.writer.call(0, move |tx| runs::replay(tx, tenant, run, new, now)).await
+    }
+
+    async fn event_erase(&self, tenant: TenantId, event: EventId, now: Timestamp) -> StoreResult<u32> {
+        let events = self.writer.call(0, move |tx| erasing::erase(tx, tenant, event, now)).await?;
+        // The log still holds what its pages were before.
+        let path = self.path.clone();
+        let cut = tokio::task::spawn_blocking(move || schema::cut_log(&path)).await;
+        if !matches!(cut, Ok(Ok(true))) {
+            tracing::warn!("a reader kept the log from being cut; what was erased leaves it when it begins anew");
+        }
+        Ok(events)
     }
 
     fn wakeups(&self) -> Wakeups {

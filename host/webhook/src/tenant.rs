@@ -32,6 +32,10 @@ pub struct TenantLimits {
     pub run_timeout_ms: Option<u64>,
     /// Runs at the same time.
     pub concurrent_runs_max: Option<u32>,
+    /// Days for which the bodies of its events and calls are kept.
+    pub body_days: Option<u64>,
+    /// Days for which everything else about its events is kept; bodies are never kept longer.
+    pub record_days: Option<u64>,
 }
 
 /// What a key may do.

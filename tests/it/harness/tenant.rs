@@ -24,6 +24,11 @@ impl Api {
         Api { http, base, key }
     }
 
+    /// Where it is.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The key.
     pub(crate) fn key(&self) -> &str {
         &self.key

@@ -15,7 +15,7 @@ use super::query::Query;
 use super::state::Desk;
 use super::views::{self, Names};
 use super::{destination, plugin, source};
-use crate::api::{DeliveryView, EventLine, List, RefusalView, Replayed, RunView, StoryView};
+use crate::api::{DeliveryView, Erased, EventLine, List, RefusalView, Replayed, RunView, StoryView};
 
 /// `GET …/events?source=&kind=&subject=&before=&limit=`, newest first.
 pub async fn events(
@@ -65,6 +65,19 @@ pub async fn event_body(
         (header::CACHE_CONTROL, "no-store"),
     ];
     Ok((headers, story.event.body).into_response())
+}
+
+/// `DELETE …/events/{event}/payload`: erases what was in the event, in its calls and in what was answered; its story
+/// stays. 409 while something of it is pending.
+pub async fn event_erase(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, event)): Path<(String, String)>,
+) -> Result<Json<Erased>, Refusal> {
+    let missing = || Refusal::NotFound(format!("there is no event `{event}`; GET …/events lists them"));
+    let id: EventId = event.parse().map_err(|_| missing())?;
+    let events = desk.store().event_erase(scope.tenant.id, id, desk.now()).await?;
+    Ok(Json(Erased { event: id, events }))
 }
 
 /// `GET …/runs?verdict=&plugin=&before=&limit=`, newest first.

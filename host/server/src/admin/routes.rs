@@ -90,6 +90,7 @@ table! {
     GET    "/v1/tenants/{tenant}/events"                                     Tenant   history::events;
     GET    "/v1/tenants/{tenant}/events/{event}"                             Tenant   history::event;
     GET    "/v1/tenants/{tenant}/events/{event}/body"                        Tenant   history::event_body;
+    DELETE "/v1/tenants/{tenant}/events/{event}/payload"                     Tenant   history::event_erase;
     GET    "/v1/tenants/{tenant}/runs"                                       Tenant   history::runs;
     POST   "/v1/tenants/{tenant}/runs/{run}/replay"                          Tenant   history::replay;
     GET    "/v1/tenants/{tenant}/deliveries"                                 Tenant   history::deliveries;

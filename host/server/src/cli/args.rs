@@ -120,6 +120,11 @@ pub enum Command {
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
+    /// Erase an event's payload and everything that repeats it, for good
+    Erase {
+        /// The event
+        event: String,
+    },
     /// Run an ended run's event once more, on what is active now
     Replay {
         /// The run
@@ -353,6 +358,12 @@ pub struct Tenant {
     /// Runs that may wait; beyond it its sources answer 429
     #[arg(long)]
     pub pending_runs_max: Option<u64>,
+    /// Days for which bodies are kept
+    #[arg(long)]
+    pub body_days: Option<u64>,
+    /// Days for which everything else about an event is kept
+    #[arg(long)]
+    pub record_days: Option<u64>,
 }
 
 impl Tenant {
@@ -369,6 +380,8 @@ impl Tenant {
             memory_bytes_max: self.memory_bytes_max.or(before.memory_bytes_max),
             run_timeout_ms: self.run_timeout_ms.or(before.run_timeout_ms),
             pending_runs_max: self.pending_runs_max.or(before.pending_runs_max),
+            body_days: self.body_days.or(before.body_days),
+            record_days: self.record_days.or(before.record_days),
             ..before
         }
     }

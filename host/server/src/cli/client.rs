@@ -17,8 +17,8 @@ use url::Url;
 
 use super::plain::{self, plain};
 use crate::api::{
-    DeliveryView, DeploymentView, DestinationView, EventLine, List, NewKeyView, PluginView, Problem, Put, RefusalView,
-    Replayed, RouteView, RunView, SecretView, SourceView, StoryView, TenantView, VersionView, WhoAmI,
+    DeliveryView, DeploymentView, DestinationView, Erased, EventLine, List, NewKeyView, PluginView, Problem, Put,
+    RefusalView, Replayed, RouteView, RunView, SecretView, SourceView, StoryView, TenantView, VersionView, WhoAmI,
 };
 
 /// A host on this machine answers a connection at once.
@@ -359,6 +359,14 @@ impl TenantClient {
     /// [`ClientError`].
     pub async fn replay(&self, run: &str) -> ClientResult<Replayed> {
         self.client.send(Method::POST, &self.path(&["runs", run, "replay"]), None::<&Value>).await
+    }
+
+    /// Erases an event's payload.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn erase(&self, event: &str) -> ClientResult<Erased> {
+        self.client.send(Method::DELETE, &self.path(&["events", event, "payload"]), None::<&Value>).await
     }
 
     /// Deliveries, newest first.

@@ -131,6 +131,8 @@ pub fn tenant(tenant: &TenantView) -> String {
     };
     let rows = [
         ("pending_runs_max", limits.pending_runs_max),
+        ("body_days", limits.body_days),
+        ("record_days", limits.record_days),
         ("fuel_max", limits.fuel_max),
         ("memory_bytes_max", limits.memory_bytes_max),
         ("run_timeout_ms", limits.run_timeout_ms),

@@ -109,6 +109,8 @@ pub const SETTINGS: &[Setting] = &[
 
     bytes("store.bytes_max", MIB, 1_024 * 1_024 * GIB, "16 GiB", "Bytes that the store may hold; beyond it 503, and nothing that was acknowledged is lost."),
     count("tenant.pending_runs_max", 1, 10_000_000, "10000", "Runs of a tenant that may wait; beyond it its sources answer 429. A tenant's own limit goes before it."),
+    count("tenant.body_days", 1, 3_650, "7", "Days for which the bodies of events, calls and answers are kept, unless a tenant keeps them shorter: what failed on a Friday is replayed in the week after it."),
+    count("tenant.record_days", 1, 3_650, "30", "Days for which everything else about an event is kept, unless a tenant keeps it shorter; bodies go with it. Questions come with the month's bill."),
 
     count("runtime.fuel_max", 100_000, 1_000_000_000_000, "1000000000", "Fuel of one run, about one per instruction: half a second of ordinary work; handlers use under a million."),
     bytes("runtime.memory_bytes_max", MIB, 4 * GIB, "64 MiB", "Linear memory of one run; components of JavaScript and Python begin at 20 MiB."),

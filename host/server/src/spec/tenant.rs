@@ -30,6 +30,10 @@ pub struct Ceilings {
     pub memory_bytes_max: u64,
     /// `runtime.run_timeout_ms`.
     pub run_timeout_ms: u64,
+    /// `tenant.body_days`.
+    pub body_days: u64,
+    /// `tenant.record_days`.
+    pub record_days: u64,
 }
 
 impl From<&Config> for Ceilings {
@@ -39,6 +43,8 @@ impl From<&Config> for Ceilings {
             fuel_max: config.runtime.fuel_max,
             memory_bytes_max: config.runtime.memory_bytes_max,
             run_timeout_ms: config.runtime.run_timeout_ms,
+            body_days: config.body_days,
+            record_days: config.record_days,
         }
     }
 }
@@ -51,6 +57,8 @@ impl Default for Ceilings {
             fuel_max: range_of(FUEL).1,
             memory_bytes_max: range_of(MEMORY).1,
             run_timeout_ms: range_of(TIMEOUT).1,
+            body_days: range_of(BODY_DAYS).1,
+            record_days: range_of(RECORD_DAYS).1,
         }
     }
 }
@@ -59,6 +67,8 @@ const PENDING_RUNS: &str = "tenant.pending_runs_max";
 const FUEL: &str = "runtime.fuel_max";
 const MEMORY: &str = "runtime.memory_bytes_max";
 const TIMEOUT: &str = "runtime.run_timeout_ms";
+const BODY_DAYS: &str = "tenant.body_days";
+const RECORD_DAYS: &str = "tenant.record_days";
 
 /// What the setting that a limit goes before may be.
 fn range_of(key: &str) -> (u64, u64) {
@@ -98,6 +108,8 @@ fn check_limits(fields: &mut Fields, limits: &TenantLimits, ceilings: &Ceilings)
         ("fuel_max", limits.fuel_max, ceilings.fuel_max, FUEL),
         ("memory_bytes_max", limits.memory_bytes_max, ceilings.memory_bytes_max, MEMORY),
         ("run_timeout_ms", limits.run_timeout_ms, ceilings.run_timeout_ms, TIMEOUT),
+        ("body_days", limits.body_days, ceilings.body_days, BODY_DAYS),
+        ("record_days", limits.record_days, ceilings.record_days, RECORD_DAYS),
     ] {
         let floor = range_of(setting).0;
         if let Some(limit) = limit.filter(|limit| !(floor..=ceiling).contains(limit)) {
@@ -135,17 +147,31 @@ mod tests {
 
     #[test]
     fn limits_stay_between_what_works_and_the_operators_own() {
-        let ceilings =
-            Ceilings { pending_runs_max: 10, fuel_max: 200_000, memory_bytes_max: 2 << 20, run_timeout_ms: 50 };
+        let ceilings = Ceilings {
+            pending_runs_max: 10,
+            fuel_max: 200_000,
+            memory_bytes_max: 2 << 20,
+            run_timeout_ms: 50,
+            body_days: 7,
+            record_days: 30,
+        };
         let read = |limits: Value| read("acme", json!({ "limits": limits }), &ceilings);
         let most =
             json!({ "pending_runs_max": 10, "fuel_max": 200_000, "memory_bytes_max": 2 << 20, "run_timeout_ms": 50 });
         assert_eq!(read(most).unwrap().limits.fuel_max, Some(200_000));
         let over = json!({ "pending_runs_max": 11, "fuel_max": 200_001, "memory_bytes_max": 3 << 20, "run_timeout_ms": 51,
-            "concurrent_runs_max": 1 });
+            "body_days": 8, "record_days": 31, "concurrent_runs_max": 1 });
         let mistakes = read(over).unwrap_err();
         let pointers: Vec<_> = mistakes.iter().map(|mistake| mistake.pointer.as_str()).collect();
-        let fields = ["pending_runs_max", "fuel_max", "memory_bytes_max", "run_timeout_ms", "concurrent_runs_max"];
+        let fields = [
+            "pending_runs_max",
+            "fuel_max",
+            "memory_bytes_max",
+            "run_timeout_ms",
+            "body_days",
+            "record_days",
+            "concurrent_runs_max",
+        ];
         assert_eq!(pointers, fields.map(|field| format!("/limits/{field}")));
         assert!(mistakes[1].detail.contains("100000 to 200000") && mistakes[1].detail.contains("`runtime.fuel_max`"));
         assert_eq!(

@@ -44,7 +44,7 @@ struct Head {
 /// Reads an event of a tenant.
 pub(super) fn load(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<Option<StoredEvent>> {
     let sql = "SELECT e.tenant, e.id, r.id, e.source, e.number, e.count, e.kind, e.provider_id, e.subject,
-            e.occurred_at, r.received_at, r.head, b.seq IS NULL, e.request, e.item_from, e.item_to
+            e.occurred_at, r.received_at, r.head, b.seq IS NULL OR e.erased_at IS NOT NULL, e.request, e.item_from, e.item_to
         FROM event e JOIN request r ON r.seq = e.request LEFT JOIN body b ON b.seq = e.request
         WHERE e.tenant = ?1 AND e.id = ?2";
     let Some(head) = first(conn, sql, params![tenant.as_bytes(), event.as_bytes()], read)? else { return Ok(None) };

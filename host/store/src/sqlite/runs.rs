@@ -18,7 +18,7 @@ use crate::planted::{self, Bug};
 use crate::sqlite::lanes::{self, Lane, Work};
 use crate::sqlite::statement::{Sql, all, exec, first, id, int, time_opt, to_json};
 use crate::sqlite::transaction::Tx;
-use crate::sqlite::{deliveries, events, reply};
+use crate::sqlite::{deliveries, erasing, events, reply};
 
 /// The columns that moving a run on needs.
 struct Live {
@@ -338,6 +338,7 @@ pub(super) fn replay(tx: &mut Tx<'_>, tenant: TenantId, run: RunId, new: RunId, 
     let Some(lane) = lanes::find(tx.conn, tenant, Work::Runs, old.route.as_bytes())? else {
         return Err(StoreError::Conflict(format!("the route of `{run}` was removed")).into());
     };
+    erasing::refuse_erased(tx.conn, tenant, old.event)?;
     let sql = "UPDATE event SET runs = CAST(runs || ?3 AS BLOB) WHERE tenant = ?1 AND id = ?2";
     let known = exec(tx.conn, sql, params![tenant.as_bytes(), old.event.as_bytes(), new.as_bytes()])?;
     if known == 0 {

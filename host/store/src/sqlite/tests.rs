@@ -1,5 +1,6 @@
 //! What is SQLite's own: the file, its settings, its plans. What every store promises is in the conformance suite.
 
+mod leaving;
 mod steps;
 mod young;
 

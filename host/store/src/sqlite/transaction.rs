@@ -13,6 +13,7 @@ use crate::contract::Wakeups;
 use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Arrivals;
 use crate::sqlite::dedup::Dedup;
+use crate::sqlite::passes::{Days, Retention};
 use crate::sqlite::statement::{Sql, first};
 
 /// What is to be raised after the commit.
@@ -104,11 +105,19 @@ pub(super) struct Memory {
     pub(super) arrivals: Arrivals,
     /// The youngest dedup keys.
     pub(super) dedup: Dedup,
+    /// Where the removal of what is too old stands.
+    pub(super) retention: Retention,
 }
 
 impl Memory {
     /// What a process begins with.
-    pub(super) fn load(conn: &Connection, next_claim: i64, bytes_max: u64, young_max: usize) -> Sql<Memory> {
+    pub(super) fn load(
+        conn: &Connection,
+        next_claim: i64,
+        bytes_max: u64,
+        young_max: usize,
+        days: Days,
+    ) -> Sql<Memory> {
         let sql = "SELECT max(dedup_seq, coalesce((SELECT max(seq) FROM request), 0)) FROM host";
         Ok(Memory {
             next_claim,
@@ -118,6 +127,7 @@ impl Memory {
             last_request: first(conn, sql, [], |row| row.get(0))?.unwrap_or(0),
             arrivals: Arrivals::default(),
             dedup: Dedup::load(conn, young_max)?,
+            retention: Retention::new(days),
         })
     }
 

@@ -1,4 +1,5 @@
-//! Small steps that keep the store in shape: expired dedup keys and secrets, replies past their deadline, free pages.
+//! Small steps that keep the store in shape: expired dedup keys and secrets, replies past their deadline, what is too
+//! old, free pages.
 //!
 //! A step is bounded, so that it never holds the writer for long; the caller asks again while there is more.
 
@@ -7,6 +8,7 @@ use rusqlite::{Connection, params};
 
 use crate::planted::{self, Bug};
 use crate::sqlite::reply;
+use crate::sqlite::retention;
 use crate::sqlite::runs;
 use crate::sqlite::statement::{Sql, all, exec, id};
 use crate::sqlite::transaction::Tx;
@@ -31,7 +33,8 @@ pub(super) fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Sql<bool> {
     let secrets = exec(tx.conn, sql, [now.as_millis()])?;
     tx.effects.control |= secrets > 0;
     let replies = overdue_replies(tx, now)?;
-    Ok(keys || replies as i64 == STEP_ROWS)
+    let aged = retention::step(tx, now)?;
+    Ok(keys || aged || replies as i64 == STEP_ROWS)
 }
 
 /// Decides replies that nobody decided in time; what nobody runs ends `unanswered`, what somebody runs will be late.

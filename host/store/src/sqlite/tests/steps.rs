@@ -10,6 +10,7 @@ use rusqlite::{Connection, ffi};
 use super::open;
 use crate::conformance::{START, World};
 use crate::contract::Wakeups;
+use crate::sqlite::passes::Days;
 use crate::sqlite::transaction::{Effects, Memory, Shared, Tx};
 use crate::sqlite::{deliveries, runs, schema};
 
@@ -34,7 +35,7 @@ fn taken(conn: &Connection) -> i64 {
 fn claim(conn: &Connection, now: Timestamp) -> [(usize, i64); 2] {
     let wakeups = Wakeups::default();
     let shared = Shared { clock: AtomicI64::new(0), control: AtomicU64::new(1), wakeups };
-    let mut memory = Memory::load(conn, 1 << 50, u64::MAX, 10).unwrap();
+    let mut memory = Memory::load(conn, 1 << 50, u64::MAX, 10, Days { bodies: 7, records: 30 }).unwrap();
     let mut tx = Tx { conn, memory: &mut memory, shared: &shared, effects: Effects::default() };
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     taken(conn);
