@@ -1,6 +1,5 @@
 //! A call's end comes back to the plugin that decided it: a second decision, as durable as the first.
 
-use creel_server::api::StoryView;
 use creel_store::contract::DeliveryState;
 use creel_webhook::run::Verdict;
 use serde_json::{Value, json};
@@ -8,7 +7,6 @@ use serde_json::{Value, json};
 use crate::harness::host::Host;
 use crate::harness::sender::Webhook;
 use crate::harness::tenant::Tenant;
-use crate::harness::wait::until;
 
 const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS1vcmRlcnMtMDAwMDE=";
 
@@ -26,22 +24,6 @@ async fn book(host: &Host, source: &str) {
     assert_eq!(host.send(source, &webhook).await.status, 200);
 }
 
-/// All stories, oldest first, once there are so many and every run and call in them is over.
-async fn stories(tenant: &Tenant, count: usize) -> Vec<StoryView> {
-    let all = || async {
-        let mut stories = Vec::new();
-        for event in tenant.events().await.iter().rev() {
-            stories.push(tenant.api.get::<StoryView>(&tenant.path(&format!("events/{}", event.id))).await);
-        }
-        stories
-    };
-    let over = |story: &StoryView| {
-        story.runs.iter().all(|run| run.ended_at.is_some())
-            && story.deliveries.iter().all(|call| call.ended_at.is_some())
-    };
-    until("the end of all events", all, |all| all.len() == count && all.iter().all(over)).await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_booked_is_confirmed() {
     let host = Host::open().await;
@@ -50,7 +32,7 @@ async fn what_was_booked_is_confirmed() {
     host.receiver.answer("/", 201, &[("content-type", "application/json")], r#"{"slot":"10:30"}"#);
     book(&host, &source).await;
 
-    let stories = stories(&tenant, 2).await;
+    let stories = tenant.stories(2).await;
     let (booking, report) = (&stories[0], &stories[1]);
     let calls = host.receiver.arrived();
     assert_eq!(calls.iter().map(|call| call.request.path.as_str()).collect::<Vec<_>>(), ["/", "/", "/confirm"]);
@@ -81,7 +63,7 @@ async fn what_was_booked_is_confirmed() {
     let doubles = host.receiver.arrivals(6).await.split_off(4);
     assert_eq!(doubles[0].header("idempotency-key"), asked.key);
     assert_eq!(doubles[1].header("idempotency-key"), calls[2].header("idempotency-key"), "the follow-up's too");
-    self::stories(&tenant, 3).await;
+    tenant.stories(3).await;
     host.finish().await;
 }
 
@@ -91,7 +73,7 @@ async fn a_call_that_is_given_up_is_told_with_its_reason() {
     let (tenant, source) = tenant_asking(&host, json!({ "on-result": "book", "confirm": "/apologise" })).await;
     host.receiver.answer("/", 409, &[], "the slot is taken");
     book(&host, &source).await;
-    let stories = stories(&tenant, 2).await;
+    let stories = tenant.stories(2).await;
     let told: Value = serde_json::from_slice(&host.receiver.arrived()[1].request.body).unwrap();
     assert_eq!(
         (&told["delivered"], &told["status"], &told["text"]),
@@ -108,7 +90,7 @@ async fn results_of_results_come_to_an_end() {
     let config = json!({ "on-result": "book", "confirm": "/next", "chain": "true" });
     let (tenant, source) = tenant_asking(&host, config).await;
     book(&host, &source).await;
-    let stories = stories(&tenant, 5).await;
+    let stories = tenant.stories(5).await;
     let last = &stories[4];
     assert_eq!((last.event.origin.as_ref().unwrap().depth, last.deliveries.len()), (4, 0));
     assert_eq!(last.runs[0].verdict, Some(Verdict::Output));
@@ -129,7 +111,7 @@ async fn no_plugin_is_told_a_credential_that_a_receiver_repeats() {
     tenant.destination("receiver", json!({ "url": host.receiver.url(""), "auth": auth })).await;
     host.receiver.answer("/", 200, &[], "you said: Bearer hunter2-canary");
     book(&host, &source).await;
-    let report = stories(&tenant, 2).await.remove(1);
+    let report = tenant.stories(2).await.remove(1);
     let path = tenant.path(&format!("events/{}/body", report.event.id));
     let body = tenant.api.request(reqwest::Method::GET, &path).send().await.unwrap().text().await.unwrap();
     assert_eq!(body, "you said: Bearer [secret]");

@@ -46,6 +46,9 @@ mod followups;
 /// What goes by age, on demand, and so that others find room.
 mod leaving;
 
+/// The plugin that books a slot and confirms what was booked.
+mod appointment;
+
 /// The host ends in the middle of things and is opened again.
 mod restarts;
 

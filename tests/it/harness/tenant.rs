@@ -177,7 +177,12 @@ impl Tenant {
 
     /// Deploys a fixture with grants of its own.
     pub(crate) async fn deploy_granting(&self, plugin: &str, fixture: &str, config: Value, destinations: &[&str]) {
-        let (status, version) = self.upload(plugin, guest(fixture)).await;
+        self.deploy_component(plugin, guest(fixture), config, destinations).await;
+    }
+
+    /// Deploys a component.
+    pub(crate) async fn deploy_component(&self, plugin: &str, bytes: Bytes, config: Value, destinations: &[&str]) {
+        let (status, version) = self.upload(plugin, bytes).await;
         assert!(status < 300, "{version}");
         let digest = &version["resource"]["digest"];
         let document = json!({ "digest": digest, "config": config, "grants": { "destinations": destinations } });
@@ -211,6 +216,18 @@ impl Tenant {
         self.api.get::<List<RefusalView>>(&self.path("refusals?limit=200")).await.items
     }
 
+    /// The stories of all events, oldest first, once there are so many and every run and call in them is over.
+    pub(crate) async fn stories(&self, count: usize) -> Vec<StoryView> {
+        let all = || async {
+            let mut stories = Vec::new();
+            for event in self.events().await.iter().rev() {
+                stories.push(self.api.get::<StoryView>(&self.path(&format!("events/{}", event.id))).await);
+            }
+            stories
+        };
+        until("the end of all events", all, |all| all.len() == count && all.iter().all(is_over)).await
+    }
+
     /// The story of the newest event as it stands.
     pub(crate) async fn story(&self) -> StoryView {
         let newest = self.events().await.into_iter().next().expect("an event was stored");
@@ -219,11 +236,7 @@ impl Tenant {
 
     /// The story of the newest event once every run is decided and every call has ended.
     pub(crate) async fn settled(&self) -> StoryView {
-        let is_settled = |story: &StoryView| {
-            story.runs.iter().all(|run| run.ended_at.is_some())
-                && story.deliveries.iter().all(|call| call.ended_at.is_some())
-        };
-        until("the event's end", || self.story(), is_settled).await
+        until("the event's end", || self.story(), is_over).await
     }
 
     /// The one run of the newest event, decided.
@@ -248,6 +261,11 @@ impl Tenant {
         let story = self.settled().await;
         story.runs.into_iter().find(|run| run.id.to_string() == id).expect("the new run is part of the story")
     }
+}
+
+/// Whether every run is decided and every call has ended.
+fn is_over(story: &StoryView) -> bool {
+    story.runs.iter().all(|run| run.ended_at.is_some()) && story.deliveries.iter().all(|call| call.ended_at.is_some())
 }
 
 fn merge(document: &mut Value, more: Value) {
