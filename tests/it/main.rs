@@ -78,3 +78,6 @@ mod apply;
 
 /// The files in the plugins' pages, applied.
 mod recipes;
+
+/// The plugin of the README's first page, by somebody who has the program and no checkout.
+mod author;

@@ -110,6 +110,7 @@ fn vapi() -> Vec<Question> {
         r#"{"results":[{"toolCallId":"toolu_01DTPAzUm5Gk3zxrpJ969oMF","error":"The tool did not answer in time."}]}"#;
     let transfer = r#"{"destination":{"number":"+15125550143","type":"number"},"message":{"content":"One moment.","type":"request-start"}}"#;
     let handoff = r#"{"destination":{"assistantName":"Billing","type":"assistant"},"result":"+15125550143"}"#;
+    let no_handoff = r#"{"destination":{},"error":"Sorry, something went wrong. Please try again later."}"#;
     let documents = r#"{"documents":[{"content":"+15125550143","similarity":0.5}]}"#;
     let octets = Some("application/octet-stream");
     // The guest speaks the text's own bytes, an even number of them: samples have two each.
@@ -118,7 +119,7 @@ fn vapi() -> Vec<Question> {
         ask("assistant-request", assistant, SORRY, false),
         ask("tool-calls", tools, no_tools, true),
         ask("transfer-destination-request", transfer, SORRY, false),
-        ask("handoff-destination-request", handoff, SORRY, false),
+        ask("handoff-destination-request", handoff, no_handoff, false),
         ask("knowledge-base-request", documents, r#"{"documents":[]}"#, false),
         question("vapi-hmac", "voice-request", (octets, speech), (octets, ""), false),
         ask("call.endpointing.request", r#"{"timeoutSeconds":0.25}"#, r#"{"timeoutSeconds":0.5}"#, false),
