@@ -240,20 +240,10 @@ fn signed(scheme: &Scheme, out: &Outgoing<'_>, secret: &str, now: Timestamp) -> 
     let method = scheme.methods().first().context("the scheme has no way to sign")?;
     let needs_key = scheme.needs_secret() || scheme.needs_public_key();
     ensure!(!needs_key || !secret.is_empty(), "this preset signs: give what it signs with as --secret-file");
-    let mut signed =
-        sign::sign(method, out, secret.as_bytes(), now).with_context(|| match scheme.needs_public_key() {
-            true => "the secret must be the private key: the seed for Ed25519, PKCS#8 for ECDSA",
-            false => "see the preset's parameters in `creel presets NAME`",
-        })?;
-    // A word that a receiver only tolerates before the token is not what the provider sends.
-    if let Method::Jwt(jwt) = method
-        && let Some(word) = jwt.strip.as_deref().filter(|_| jwt.strip_optional)
-    {
-        for (_, value) in &mut signed.headers {
-            *value = value.strip_prefix(word).unwrap_or(value).to_owned();
-        }
-    }
-    Ok(signed)
+    sign::sign(method, out, secret.as_bytes(), now).with_context(|| match scheme.needs_public_key() {
+        true => "the secret must be the private key: the seed for Ed25519, PKCS#8 for ECDSA",
+        false => "see the preset's parameters in `creel presets NAME`",
+    })
 }
 
 fn identified(provider: &Provider, ready: &Ready, now: Timestamp) -> Option<String> {

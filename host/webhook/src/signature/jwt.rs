@@ -171,5 +171,25 @@ pub fn issue(jwt: &Jwt, key: &[u8], body: &[u8], id: &str, now: Timestamp) -> St
     let header = to_base64url(br#"{"alg":"HS256","typ":"JWT"}"#);
     let text = format!("{header}.{}", to_base64url(claims.to_string().as_bytes()));
     let signature = to_base64url(&mac(Algorithm::HmacSha256, key, text.as_bytes()));
-    format!("{}{text}.{signature}", jwt.strip.as_deref().unwrap_or_default())
+    // A word that a receiver only tolerates before the token is not what the provider sends.
+    let word = jwt.strip.as_deref().filter(|_| !jwt.strip_optional).unwrap_or_default();
+    format!("{word}{text}.{signature}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_may_be_missing_is_not_sent() {
+        let issued = |optional: bool| {
+            let scheme = json!({ "from": "header:authorization", "strip": "Bearer ", "strip_optional": optional,
+                "algs": ["HS256"] });
+            let jwt: Jwt = serde_json::from_value(scheme).unwrap();
+            issue(&jwt, b"key", b"{}", "msg_1", Timestamp::from_secs(1))
+        };
+        let (bare, required) = (issued(true), issued(false));
+        assert_eq!(required, format!("Bearer {bare}"));
+        assert_eq!(cut(&bare).unwrap().0.matches('.').count(), 1);
+    }
 }
