@@ -37,6 +37,9 @@ mod hostile;
 /// Calls on their way out: again, given up, held, denied.
 mod delivery;
 
+/// What was given up, and what no route took, goes once more.
+mod dead_letters;
+
 /// What calls carry: signatures, credentials, the sender's trace.
 mod outgoing;
 

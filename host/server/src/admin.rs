@@ -31,6 +31,7 @@ pub mod key;
 pub mod plugin;
 pub mod problem;
 pub mod query;
+pub mod replay;
 pub mod route;
 pub mod routes;
 pub mod secret;

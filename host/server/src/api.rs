@@ -377,6 +377,40 @@ pub struct RunView {
     pub created_at: Moment,
     /// When it ended.
     pub ended_at: Option<Moment>,
+    /// The latest run that was made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<RunId>,
+}
+
+/// A delivery that is in the queue again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayedCall {
+    /// Its id, the same as before.
+    pub delivery: DeliveryId,
+}
+
+/// An event that is run once more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventReplayed {
+    /// The new runs; none for routes on which one still waits.
+    pub runs: Vec<RunId>,
+}
+
+/// One step through dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayStep {
+    /// Dead letters that were looked at.
+    pub looked_at: u32,
+    /// Those of them that are in the queue again.
+    pub replayed: u32,
+    /// Those that were wanted and could not be replayed.
+    pub skipped: u32,
+    /// Why the first of these could not.
+    pub refused: Option<String>,
+    /// What to give as `after` for the next step; absent at the end.
+    pub next: Option<String>,
+    /// What to give as `until` for the next step.
+    pub until: Moment,
 }
 
 /// A run that was just queued.
@@ -434,6 +468,37 @@ pub struct DeliveryView {
     pub result: Option<EventId>,
     /// Its attempts in order; empty in lists.
     pub history: Vec<AttemptView>,
+}
+
+/// A delivery with its history and what it sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetterView {
+    /// The delivery.
+    #[serde(flatten)]
+    pub delivery: DeliveryView,
+    /// Headers that the call adds; the host's own are made at each attempt.
+    pub headers: Vec<Pair>,
+    /// The body; what is not UTF-8 is shown by replacement characters.
+    pub body: Option<String>,
+    /// What keeps it in line.
+    pub order_key: Option<String>,
+    /// Not after.
+    pub expires_at: Option<Moment>,
+    /// Deaths from which it was brought back, oldest first.
+    pub past: Vec<DeathView>,
+}
+
+/// A death from which a delivery was brought back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeathView {
+    /// When it died.
+    pub ended_at: Moment,
+    /// Of what.
+    pub reason: Option<String>,
+    /// The key that it carried until then.
+    pub key: String,
+    /// When it was put into the queue again.
+    pub replayed_at: Moment,
 }
 
 /// An attempt.

@@ -16,6 +16,7 @@ pub mod init;
 pub mod manifest;
 pub mod new;
 pub mod plain;
+pub mod replay;
 pub mod serve;
 pub mod tell;
 pub mod trigger;
@@ -160,6 +161,7 @@ async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
                 ("source", wanted.source),
                 ("kind", wanted.kind),
                 ("subject", wanted.subject),
+                ("unrouted", wanted.unrouted.then(|| "true".to_owned())),
                 ("before", wanted.before),
                 ("limit", Some(wanted.limit.to_string())),
             ]);
@@ -186,6 +188,11 @@ async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
             let list = tenant.deliveries(&filter).await?;
             say(globals, &list, || tell::deliveries(&list.items))
         }
+        Command::Dead(wanted) => dead(globals, &tenant, &wanted).await,
+        Command::Delivery { id } => {
+            let letter = tenant.letter(&id).await?;
+            say(globals, &letter, || tell::letter(&letter))
+        }
         Command::Refusals { limit } => {
             let list = tenant.refusals(&[("limit", limit.to_string())]).await?;
             say(globals, &list, || tell::refusals(&list.items))
@@ -197,9 +204,9 @@ async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
 /// The commands that change one thing.
 async fn act(globals: &Globals, tenant: &TenantClient, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Replay { run } => {
-            let replayed = tenant.replay(&run).await?;
-            say(globals, &replayed, || format!("queued {}", replayed.run))
+        Command::Replay { id, new_keys } => {
+            let replayed = tenant.replay(replay::kind_of(&id), &id, new_keys).await?;
+            say(globals, &replayed, || tell::replayed(&replayed))
         }
         Command::Erase { event } => {
             let erased = tenant.erase(&event).await?;
@@ -220,6 +227,28 @@ async fn act(globals: &Globals, tenant: &TenantClient, command: Command) -> anyh
             say(globals, &active, || format!("{plugin} runs deployment {}, {}", active.number, active.digest))
         }
         _ => bail!("this command is not one that asks a host"),
+    }
+}
+
+/// Dead letters, listed or replayed.
+async fn dead(globals: &Globals, tenant: &TenantClient, wanted: &args::Dead) -> anyhow::Result<()> {
+    if wanted.replay {
+        let mut told = |step: &crate::api::ReplayStep| progress(&tell::replay_step(step));
+        let sum = replay::all(tenant, wanted, &mut told).await?;
+        return if globals.json { say(globals, &sum, String::new) } else { Ok(()) };
+    }
+    let mut filter = replay::filter(wanted);
+    match wanted.kind {
+        args::DeadKind::Deliveries => {
+            filter.push(("state", "dead".to_owned()));
+            let list = tenant.deliveries(&filter).await?;
+            say(globals, &list, || tell::deliveries(&list.items))
+        }
+        args::DeadKind::Runs => {
+            filter.push(("dead", "true".to_owned()));
+            let list = tenant.runs(&filter).await?;
+            say(globals, &list, || tell::runs(&list.items))
+        }
     }
 }
 

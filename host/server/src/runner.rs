@@ -20,6 +20,7 @@ use creel_store::contract::{
 };
 use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::decision::{DecidedCall, Ground, OutcomeLimits, decide};
+use creel_webhook::followup::stands_for;
 use creel_webhook::id::{DeliveryId, EventId};
 use creel_webhook::outcome::{GuestEvent, Outcome, Pair};
 use creel_webhook::plugin::{Deployment, Digest};
@@ -139,7 +140,8 @@ impl Runner {
             Err(reason) => return Ending::without_outcome(Verdict::Host, reason),
         };
         let limits = self.limits_of(ticket, picture);
-        let (identity, depth, trace) = (event.identity(), event.depth(), trace::carried(&event.headers));
+        let identity = if ticket.new_keys { stands_for(ticket.run) } else { event.identity() };
+        let (depth, trace) = (event.depth(), trace::carried(&event.headers));
         let scene = Scene { ticket, identity, depth, trace, deployment, picture, limits };
         let input = RunInput {
             seed: seed_of(ticket),

@@ -22,6 +22,7 @@
 //!
 //! Every verb that needs the time is told it; the store clamps it so that it never goes backwards.
 
+mod letters;
 mod view;
 
 use std::sync::Arc;
@@ -44,6 +45,7 @@ use creel_webhook::source::Source;
 use creel_webhook::tenant::{ApiKey, Tenant};
 use tokio::sync::Notify;
 
+pub use self::letters::{About, Death, Keys, Letter, Replay, Window};
 pub use self::view::{
     Attempt, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventSummary, RefusalRow, RunFilter, RunRow,
     Stats,
@@ -312,6 +314,8 @@ pub struct RunTicket {
     pub lease_until: Timestamp,
     /// Until when its reply can count; only for mode `reply`.
     pub deadline: Option<Timestamp>,
+    /// In the keys of its calls the run stands for its event.
+    pub new_keys: bool,
 }
 
 /// A claimed run with what it needs.
@@ -636,9 +640,52 @@ pub trait Store: Send + Sync + 'static {
     async fn delivery_list(&self, tenant: TenantId, filter: DeliveryFilter) -> StoreResult<Vec<DeliveryRow>>;
     /// Refused requests of a tenant, newest first.
     async fn refusal_list(&self, tenant: TenantId, limit: u32) -> StoreResult<Vec<RefusalRow>>;
-    /// Puts a new run of an ended run's event, route and plugin into the queue. Conflict: the run is not over, or the
-    /// event's payload has been erased.
-    async fn run_replay(&self, tenant: TenantId, run: RunId, new: RunId, now: Timestamp) -> StoreResult<()>;
+    /// One run.
+    async fn run_read(&self, tenant: TenantId, run: RunId) -> StoreResult<Option<RunRow>>;
+    /// One delivery, history included, and what it sends.
+    async fn delivery_read(&self, tenant: TenantId, delivery: DeliveryId)
+    -> StoreResult<Option<(DeliveryRow, Letter)>>;
+
+    // ---- what goes once more ---------------------------------------------------------------------------------
+
+    /// Puts a new run of an ended run's event, route and plugin into the queue; the old one is no dead letter then.
+    /// Conflict: the run is not over, or the event's payload has been erased.
+    async fn run_replay(&self, tenant: TenantId, run: RunId, new: RunId, keys: Keys, now: Timestamp)
+    -> StoreResult<()>;
+    /// The same for dead runs, each with the id of its successor; whoever has one gets no second. In their order.
+    async fn run_replay_dead(
+        &self,
+        tenant: TenantId,
+        runs: Vec<(RunId, RunId)>,
+        keys: Keys,
+        now: Timestamp,
+    ) -> StoreResult<Vec<Replay>>;
+    /// Looks at `filter.limit` dead runs behind `after`, oldest first.
+    async fn run_dead(&self, tenant: TenantId, filter: RunFilter, after: Option<RunId>) -> StoreResult<Window<RunId>>;
+    /// Puts runs of a stored event into the queue, except on routes where one of it waits. Gives those that were queued.
+    async fn event_replay(
+        &self,
+        tenant: TenantId,
+        event: EventId,
+        runs: Vec<NewRun>,
+        keys: Keys,
+        now: Timestamp,
+    ) -> StoreResult<Vec<RunId>>;
+    /// Brings dead deliveries back, each as itself: its history stays, its attempts are counted anew. In their order.
+    async fn delivery_replay(
+        &self,
+        tenant: TenantId,
+        deliveries: Vec<DeliveryId>,
+        keys: Keys,
+        now: Timestamp,
+    ) -> StoreResult<Vec<Replay>>;
+    /// Looks at `filter.limit` dead deliveries behind `after`, oldest first.
+    async fn delivery_dead(
+        &self,
+        tenant: TenantId,
+        filter: DeliveryFilter,
+        after: Option<DeliveryId>,
+    ) -> StoreResult<Window<DeliveryId>>;
 
     /// Erases an event's payload and what repeats it, the events that report its calls' ends included; says how many
     /// events that were. What says that and when something happened stays: ids, types, times, verdicts, status codes,

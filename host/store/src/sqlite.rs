@@ -21,9 +21,11 @@ mod events;
 mod followups;
 mod holdings;
 mod lanes;
+mod letters;
 mod passes;
 mod readers;
 mod reading;
+mod replaying;
 mod reply;
 mod retention;
 mod runs;
@@ -52,8 +54,9 @@ use creel_webhook::tenant::{ApiKey, Tenant};
 
 use crate::contract::{
     Accept, Accepted, ClaimToken, Control, DeliveryClaim, DeliveryCommit, DeliveryCommitted, DeliveryFilter,
-    DeliveryRow, EventFilter, EventSummary, NewDeployment, RefusalRow, RunClaim, RunCommit, RunCommitted, RunFilter,
-    RunRow, SecretRow, Stats, Store, StoreError, StoreResult, StoredAnswer, Story, Wakeups,
+    DeliveryRow, EventFilter, EventSummary, Keys, Letter, NewDeployment, NewRun, RefusalRow, Replay, RunClaim,
+    RunCommit, RunCommitted, RunFilter, RunRow, SecretRow, Stats, Store, StoreError, StoreResult, StoredAnswer, Story,
+    Wakeups, Window,
 };
 use crate::sqlite::accept::Packed;
 use crate::sqlite::checkpoint::Checkpoints;
@@ -315,8 +318,71 @@ impl Store for SqliteStore {
         self.readers.list(move |conn| reading::refusal_list(conn, tenant, limit)).await
     }
 
-    async fn run_replay(&self, tenant: TenantId, run: RunId, new: RunId, now: Timestamp) -> StoreResult<()> {
-        self.writer.call(0, move |tx| runs::replay(tx, tenant, run, new, now)).await
+    async fn run_read(&self, tenant: TenantId, run: RunId) -> StoreResult<Option<RunRow>> {
+        self.readers.call(move |conn| reading::run_read(conn, tenant, run)).await
+    }
+
+    async fn delivery_read(
+        &self,
+        tenant: TenantId,
+        delivery: DeliveryId,
+    ) -> StoreResult<Option<(DeliveryRow, Letter)>> {
+        self.readers.list(move |conn| reading::delivery_read(conn, tenant, delivery)).await
+    }
+
+    async fn run_replay(
+        &self,
+        tenant: TenantId,
+        run: RunId,
+        new: RunId,
+        keys: Keys,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        self.writer.call(0, move |tx| replaying::run(tx, tenant, run, new, keys, now)).await
+    }
+
+    async fn run_replay_dead(
+        &self,
+        tenant: TenantId,
+        runs: Vec<(RunId, RunId)>,
+        keys: Keys,
+        now: Timestamp,
+    ) -> StoreResult<Vec<Replay>> {
+        self.writer.call(0, move |tx| replaying::dead_runs(tx, tenant, &runs, keys, now)).await
+    }
+
+    async fn run_dead(&self, tenant: TenantId, filter: RunFilter, after: Option<RunId>) -> StoreResult<Window<RunId>> {
+        self.readers.list(move |conn| letters::dead_runs(conn, tenant, &filter, after)).await
+    }
+
+    async fn event_replay(
+        &self,
+        tenant: TenantId,
+        event: EventId,
+        runs: Vec<NewRun>,
+        keys: Keys,
+        now: Timestamp,
+    ) -> StoreResult<Vec<RunId>> {
+        self.writer.call(0, move |tx| replaying::event(tx, tenant, event, &runs, keys, now)).await
+    }
+
+    async fn delivery_replay(
+        &self,
+        tenant: TenantId,
+        deliveries: Vec<DeliveryId>,
+        keys: Keys,
+        now: Timestamp,
+    ) -> StoreResult<Vec<Replay>> {
+        self.writer.call(0, move |tx| replaying::deliveries(tx, tenant, &deliveries, keys, now)).await
+    }
+
+    async fn delivery_dead(
+        &self,
+        tenant: TenantId,
+        filter: DeliveryFilter,
+        after: Option<DeliveryId>,
+    ) -> StoreResult<Window<DeliveryId>> {
+        self.readers.list(move |conn| letters::dead_deliveries(conn, tenant, &filter, after)).await
     }
 
     async fn event_erase(&self, tenant: TenantId, event: EventId, now: Timestamp) -> StoreResult<u32> {

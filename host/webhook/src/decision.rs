@@ -342,6 +342,15 @@ pub fn outward_key(event: EventId, route: RouteId, index: u32) -> String {
     format!("msg_{}", hex::encode(&hash.finalize()[..16]))
 }
 
+/// Another key for a call that a receiver is to take for new, though it had it under `key`.
+pub fn renewed_key(key: &str, now: Timestamp) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"creel renewed key 1");
+    hash.update(key);
+    hash.update(now.as_millis().to_be_bytes());
+    format!("msg_{}", hex::encode(&hash.finalize()[..16]))
+}
+
 fn lower_names(headers: Vec<Pair>) -> Vec<Pair> {
     headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()
 }

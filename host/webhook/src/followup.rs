@@ -126,6 +126,11 @@ pub fn identity(parent: EventId, route: RouteId, index: u32, delivered: bool) ->
     EventId::from_bytes(bytes)
 }
 
+/// What stands for an event in the keys of a run that is to have new ones: the run.
+pub fn stands_for(run: RunId) -> EventId {
+    EventId::from_bytes(*run.as_bytes())
+}
+
 /// The type of the event that reports it.
 pub fn kind(delivered: bool) -> &'static str {
     if delivered { DELIVERED } else { DEAD }

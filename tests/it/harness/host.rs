@@ -141,6 +141,11 @@ impl Host {
         Tenant::make(self, name).await
     }
 
+    /// The base of its admin API.
+    pub(crate) fn admin_url(&self) -> String {
+        self.api.base().to_owned()
+    }
+
     /// The URL of a path on the ingress.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.ingress)

@@ -1,11 +1,12 @@
-//! What happened: events with their stories, runs, deliveries, refusals; and a run once more.
+//! What happened: events with their stories, runs, deliveries, refusals.
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use creel_store::contract::{DeliveryFilter, DeliveryState, EventFilter, RunFilter, Story};
-use creel_webhook::id::{EventId, RunId};
+use creel_store::contract::{About, Control, DeliveryFilter, DeliveryState, EventFilter, RunFilter, Story};
+use creel_webhook::clock::Timestamp;
+use creel_webhook::id::{DeliveryId, EventId, TenantId};
 use creel_webhook::run::Verdict;
 
 use super::access::Scope;
@@ -15,21 +16,21 @@ use super::query::Query;
 use super::state::Desk;
 use super::views::{self, Names};
 use super::{destination, plugin, source};
-use crate::api::{DeliveryView, Erased, EventLine, List, RefusalView, Replayed, RunView, StoryView};
+use crate::api::{DeliveryView, Erased, EventLine, LetterView, List, RefusalView, RunView, StoryView};
 
-/// `GET …/events?source=&kind=&subject=&before=&limit=`, newest first.
+/// `GET …/events?source=&kind=&subject=&unrouted=&before=&limit=`, newest first.
 pub async fn events(
     State(desk): State<Desk>,
     scope: Scope,
     mut query: Query,
 ) -> Result<Json<List<EventLine>>, Refusal> {
     let source = query.text("source");
-    let (kind, subject) = (query.text("kind"), query.text("subject"));
+    let (kind, subject, unrouted) = (query.text("kind"), query.text("subject"), query.flag("unrouted"));
     let (before, limit) = (query.parsed("before"), query.limit());
     query.done()?;
     let control = desk.control().await?;
     let source = source.map(|name| source::named(&control, scope.tenant.id, &name).map(|source| source.id));
-    let filter = EventFilter { source: source.transpose()?, kind, subject, before, limit };
+    let filter = EventFilter { source: source.transpose()?, kind, subject, unrouted, before, limit };
     let rows = desk.store().event_list(scope.tenant.id, filter).await?;
     let next = next(&rows, limit, |row| row.id.to_string());
     let names = Names::new(&control, scope.tenant.id);
@@ -80,38 +81,23 @@ pub async fn event_erase(
     Ok(Json(Erased { event: id, events }))
 }
 
-/// `GET …/runs?verdict=&plugin=&before=&limit=`, newest first.
+/// `GET …/runs?verdict=&plugin=&dead=&source=&kind=&since=&until=&reason=&before=&limit=`, newest first.
 pub async fn runs(State(desk): State<Desk>, scope: Scope, mut query: Query) -> Result<Json<List<RunView>>, Refusal> {
-    let verdict = query.read("verdict", |word| {
-        let words = || Verdict::ALL.map(Verdict::as_str).join(", ");
-        Verdict::from_word(word).ok_or_else(|| format!("`{word}` is none of {}", words()))
-    });
+    let (verdict, dead, asked) = (verdict(&mut query), query.flag("dead"), about(&mut query));
     let plugin = query.text("plugin");
     let (before, limit) = (query.parsed("before"), query.limit());
     query.done()?;
     let control = desk.control().await?;
     let plugin = plugin.map(|name| plugin::named(&control, scope.tenant.id, &name).map(|plugin| plugin.id));
-    let filter = RunFilter { verdict, plugin: plugin.transpose()?, before, limit };
+    let about = asked.within(&control, scope.tenant.id)?;
+    let filter = RunFilter { verdict, plugin: plugin.transpose()?, dead, about, before, limit };
     let rows = desk.store().run_list(scope.tenant.id, filter).await?;
     let next = next(&rows, limit, |row| row.id.to_string());
     let names = Names::new(&control, scope.tenant.id);
     Ok(Json(List { items: rows.into_iter().map(|row| views::run(row, names)).collect(), next }))
 }
 
-/// `POST …/runs/{run}/replay`: a new run of the same event, route and plugin on what is active now.
-pub async fn replay(
-    State(desk): State<Desk>,
-    scope: Scope,
-    Path((_, run)): Path<(String, String)>,
-) -> Result<Response, Refusal> {
-    let missing = || Refusal::NotFound(format!("there is no run `{run}`; GET …/runs lists them"));
-    let run: RunId = run.parse().map_err(|_| missing())?;
-    let new = desk.id();
-    desk.store().run_replay(scope.tenant.id, run, new, desk.now()).await?;
-    Ok((StatusCode::ACCEPTED, Json(Replayed { run: new })).into_response())
-}
-
-/// `GET …/deliveries?state=&destination=&before=&limit=`, newest first.
+/// `GET …/deliveries?state=&destination=&source=&kind=&since=&until=&reason=&before=&limit=`, newest first.
 pub async fn deliveries(
     State(desk): State<Desk>,
     scope: Scope,
@@ -123,16 +109,30 @@ pub async fn deliveries(
         "dead" => Ok(DeliveryState::Dead),
         other => Err(format!("`{other}` is none of pending, delivered, dead")),
     });
-    let place = query.text("destination");
+    let (place, asked) = (query.text("destination"), about(&mut query));
     let (before, limit) = (query.parsed("before"), query.limit());
     query.done()?;
     let control = desk.control().await?;
     let place = place.map(|name| destination::named(&control, scope.tenant.id, &name).map(|place| place.id));
-    let filter = DeliveryFilter { state, destination: place.transpose()?, before, limit };
+    let about = asked.within(&control, scope.tenant.id)?;
+    let filter = DeliveryFilter { state, destination: place.transpose()?, about, before, limit };
     let rows = desk.store().delivery_list(scope.tenant.id, filter).await?;
     let next = next(&rows, limit, |row| row.id.to_string());
     let names = Names::new(&control, scope.tenant.id);
     Ok(Json(List { items: rows.into_iter().map(|row| views::delivery(row, names)).collect(), next }))
+}
+
+/// `GET …/deliveries/{delivery}`: with its history, and what it sends except the host's own headers.
+pub async fn delivery(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, delivery)): Path<(String, String)>,
+) -> Result<Json<LetterView>, Refusal> {
+    let missing = || Refusal::NotFound(format!("there is no delivery `{delivery}`; GET …/deliveries lists them"));
+    let id: DeliveryId = delivery.parse().map_err(|_| missing())?;
+    let (row, letter) = desk.store().delivery_read(scope.tenant.id, id).await?.ok_or_else(missing)?;
+    let control = desk.control().await?;
+    Ok(Json(views::letter(row, letter, Names::new(&control, scope.tenant.id))))
 }
 
 /// `GET …/refusals?limit=`: requests that were not believed, newest first.
@@ -147,6 +147,46 @@ pub async fn refusals(
     let names = Names::new(&control, scope.tenant.id);
     let rows = desk.store().refusal_list(scope.tenant.id, limit).await?;
     Ok(body::list(rows.into_iter().map(|row| views::refusal(row, names)).collect()))
+}
+
+/// What a query narrows runs and deliveries by; the source is still a name.
+pub struct Asked {
+    source: Option<String>,
+    about: About,
+}
+
+impl Asked {
+    /// With the source that the name means.
+    ///
+    /// # Errors
+    /// 404 when there is none.
+    pub fn within(self, control: &Control, tenant: TenantId) -> Result<About, Refusal> {
+        let source = self.source.map(|name| source::named(control, tenant, &name).map(|source| source.id));
+        Ok(About { source: source.transpose()?, ..self.about })
+    }
+}
+
+/// Reads `source`, `kind`, `since`, `until` and `reason`.
+pub fn about(query: &mut Query) -> Asked {
+    let source = query.text("source");
+    let (since, until) = (moment(query, "since"), moment(query, "until"));
+    let (kind, reason) = (query.text("kind"), query.text("reason"));
+    Asked { source, about: About { source: None, kind, since, until, reason } }
+}
+
+fn moment(query: &mut Query, name: &'static str) -> Option<Timestamp> {
+    query.read(name, |text| match text.parse::<jiff::Timestamp>() {
+        Ok(moment) => Ok(Timestamp::from_millis(moment.as_millisecond())),
+        Err(error) => Err(format!("`{text}` is no moment such as 2026-01-31T08:00:00Z: {error}")),
+    })
+}
+
+/// Reads `verdict`.
+pub fn verdict(query: &mut Query) -> Option<Verdict> {
+    query.read("verdict", |word| {
+        let words = || Verdict::ALL.map(Verdict::as_str).join(", ");
+        Verdict::from_word(word).ok_or_else(|| format!("`{word}` is none of {}", words()))
+    })
 }
 
 async fn story(desk: &Desk, scope: &Scope, event: &str) -> Result<Story, Refusal> {

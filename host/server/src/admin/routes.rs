@@ -11,7 +11,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use super::access::{Access, admit};
 use super::problem::Refusal;
 use super::state::Desk;
-use super::{destination, health, history, plugin, route, secret, source, tenant};
+use super::{destination, health, history, plugin, replay, route, secret, source, tenant};
 
 /// One address with one method.
 pub struct Row {
@@ -91,9 +91,14 @@ table! {
     GET    "/v1/tenants/{tenant}/events/{event}"                             Tenant   history::event;
     GET    "/v1/tenants/{tenant}/events/{event}/body"                        Tenant   history::event_body;
     DELETE "/v1/tenants/{tenant}/events/{event}/payload"                     Tenant   history::event_erase;
+    POST   "/v1/tenants/{tenant}/events/{event}/replay"                      Tenant   replay::event;
     GET    "/v1/tenants/{tenant}/runs"                                       Tenant   history::runs;
-    POST   "/v1/tenants/{tenant}/runs/{run}/replay"                          Tenant   history::replay;
+    POST   "/v1/tenants/{tenant}/runs/replay"                                Tenant   replay::runs;
+    POST   "/v1/tenants/{tenant}/runs/{run}/replay"                          Tenant   replay::run;
     GET    "/v1/tenants/{tenant}/deliveries"                                 Tenant   history::deliveries;
+    POST   "/v1/tenants/{tenant}/deliveries/replay"                          Tenant   replay::deliveries;
+    GET    "/v1/tenants/{tenant}/deliveries/{delivery}"                      Tenant   history::delivery;
+    POST   "/v1/tenants/{tenant}/deliveries/{delivery}/replay"               Tenant   replay::delivery;
     GET    "/v1/tenants/{tenant}/refusals"                                   Tenant   history::refusals;
 }
 

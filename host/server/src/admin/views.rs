@@ -1,7 +1,8 @@
 //! From stored rows to what the API shows: ids become names where people use names.
 
 use creel_store::contract::{
-    Attempt, Control, DeliveryRow, EventSummary, RefusalRow, RunRow, SecretRow, StoredAnswer, StoredEvent, Story,
+    Attempt, Control, Death, DeliveryRow, EventSummary, Letter, RefusalRow, RunRow, SecretRow, StoredAnswer,
+    StoredEvent, Story,
 };
 use creel_webhook::destination::Destination;
 use creel_webhook::id::{DestinationId, PluginId, RouteId, SourceId, TenantId};
@@ -11,8 +12,9 @@ use creel_webhook::source::Source;
 use creel_webhook::tenant::{ApiKey, Tenant};
 
 use crate::api::{
-    AnswerView, AttemptView, DeliveryView, DeploymentView, DestinationView, EventLine, EventView, KeyView, Moment,
-    OriginView, PluginView, RefusalView, RouteView, RunView, SecretView, SourceView, StoryView, TenantView,
+    AnswerView, AttemptView, DeathView, DeliveryView, DeploymentView, DestinationView, EventLine, EventView, KeyView,
+    LetterView, Moment, OriginView, PluginView, RefusalView, RouteView, RunView, SecretView, SourceView, StoryView,
+    TenantView,
 };
 use crate::spec::route::RouteSpec;
 
@@ -216,6 +218,7 @@ pub fn run(row: RunRow, names: Names<'_>) -> RunView {
         claims: row.claims,
         created_at: Moment(row.created_at),
         ended_at: row.ended_at.map(Moment),
+        replayed: row.replayed,
     }
 }
 
@@ -239,6 +242,24 @@ pub fn delivery(row: DeliveryRow, names: Names<'_>) -> DeliveryView {
         on_result: row.on_result,
         result: row.result,
         history: row.history.into_iter().map(attempt).collect(),
+    }
+}
+
+/// A delivery and what it sends.
+pub fn letter(row: DeliveryRow, letter: Letter, names: Names<'_>) -> LetterView {
+    let death = |death: Death| DeathView {
+        ended_at: Moment(death.ended_at),
+        reason: death.reason,
+        key: death.key,
+        replayed_at: Moment(death.replayed_at),
+    };
+    LetterView {
+        delivery: delivery(row, names),
+        headers: letter.headers,
+        body: letter.body.map(|body| String::from_utf8_lossy(&body).into_owned()),
+        order_key: letter.order_key,
+        expires_at: letter.expires_at.map(Moment),
+        past: letter.past.into_iter().map(death).collect(),
     }
 }
 

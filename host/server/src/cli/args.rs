@@ -125,10 +125,20 @@ pub enum Command {
         /// The event
         event: String,
     },
-    /// Run an ended run's event once more, on what is active now
+    /// Tell everything about one outgoing call, what it sends included
+    Delivery {
+        /// The call
+        id: String,
+    },
+    /// List dead letters, newest first, or replay them all
+    Dead(Dead),
+    /// Run an ended run or an event once more on what is active now, or send a dead call again
     Replay {
-        /// The run
-        run: String,
+        /// The run, the event or the call
+        id: String,
+        /// Let receivers take the calls for new ones
+        #[arg(long)]
+        new_keys: bool,
     },
     /// Let work wait
     Pause(Switch),
@@ -296,6 +306,9 @@ pub struct Events {
     /// With exactly this subject
     #[arg(long)]
     pub subject: Option<String>,
+    /// Only those that no route took; `creel replay` runs one on the routes of now
+    #[arg(long)]
+    pub unrouted: bool,
     /// Older than this one
     #[arg(long)]
     pub before: Option<String>,
@@ -336,6 +349,63 @@ pub struct Deliveries {
     /// At most so many
     #[arg(long, default_value_t = 50)]
     pub limit: u32,
+}
+
+/// Which dead letters, and what becomes of them.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = DEAD_HELP)]
+pub struct Dead {
+    /// Calls that were given up, or runs that ended without a decision
+    pub kind: DeadKind,
+    /// Calls to this destination
+    #[arg(long)]
+    pub destination: Option<String>,
+    /// Runs of this plugin
+    #[arg(long)]
+    pub plugin: Option<String>,
+    /// Runs with this verdict
+    #[arg(long)]
+    pub verdict: Option<String>,
+    /// Of events of this source
+    #[arg(long)]
+    pub source: Option<String>,
+    /// Of events of exactly this type
+    #[arg(long = "type")]
+    pub event_type: Option<String>,
+    /// Decided or queued not before, such as 2026-01-31T08:00:00Z
+    #[arg(long, value_name = "MOMENT")]
+    pub since: Option<String>,
+    /// Decided or queued before
+    #[arg(long, value_name = "MOMENT")]
+    pub until: Option<String>,
+    /// Whose reason contains this
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// List at most so many; replay in steps of so many
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+    /// Put them into the queue again, oldest first, and tell how far it is
+    #[arg(long)]
+    pub replay: bool,
+    /// Let receivers take the calls for new ones
+    #[arg(long, requires = "replay")]
+    pub new_keys: bool,
+    /// Go on behind this one, where a replay was interrupted
+    #[arg(long, requires = "replay", value_name = "ID")]
+    pub after: Option<String>,
+}
+
+/// What stands below `creel dead --help`.
+const DEAD_HELP: &str =
+    "A letter that was replayed is no dead letter any more, so a replay can be interrupted and begun again.";
+
+/// Kinds of dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeadKind {
+    /// Calls that were given up
+    Deliveries,
+    /// Runs that ended without a decision
+    Runs,
 }
 
 /// Which tenant, and what it may use. Limits that are not named stay; all stay below the host's own settings.

@@ -17,8 +17,9 @@ use url::Url;
 
 use super::plain::{self, plain};
 use crate::api::{
-    DeliveryView, DeploymentView, DestinationView, Erased, EventLine, List, NewKeyView, PluginView, Problem, Put,
-    RefusalView, Replayed, RouteView, RunView, SecretView, SourceView, StoryView, TenantView, VersionView, WhoAmI,
+    DeliveryView, DeploymentView, DestinationView, Erased, EventLine, LetterView, List, NewKeyView, PluginView,
+    Problem, Put, RefusalView, ReplayStep, RouteView, RunView, SecretView, SourceView, StoryView, TenantView,
+    VersionView, WhoAmI,
 };
 
 /// A host on this machine answers a connection at once.
@@ -353,12 +354,31 @@ impl TenantClient {
         self.client.get(&self.filtered("runs", filter)).await
     }
 
-    /// Runs the event of an ended run once more, on what is active now.
+    /// Replays one thing of the kind `what` (`runs`, `events`, `deliveries`); the answer is the kind's own.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn replay(&self, run: &str) -> ClientResult<Replayed> {
-        self.client.send(Method::POST, &self.path(&["runs", run, "replay"]), None::<&Value>).await
+    pub async fn replay(&self, what: &str, id: &str, new_keys: bool) -> ClientResult<Value> {
+        let path = format!("{}?new_keys={new_keys}", self.path(&[what, id, "replay"]));
+        self.client.send(Method::POST, &path, None::<&Value>).await
+    }
+
+    /// One step through dead letters of the kind `what` (`runs`, `deliveries`), replaying those that the filter wants.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn replay_step(&self, what: &str, filter: &[(&str, String)]) -> ClientResult<ReplayStep> {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(filter).finish();
+        let path = format!("{}?{query}", self.path(&[what, "replay"]));
+        self.client.send(Method::POST, &path, None::<&Value>).await
+    }
+
+    /// One delivery and what it sends.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn letter(&self, delivery: &str) -> ClientResult<LetterView> {
+        self.client.get(&self.path(&["deliveries", delivery])).await
     }
 
     /// Erases an event's payload.

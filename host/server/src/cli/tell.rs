@@ -18,7 +18,10 @@ use super::apply::{Plan, Planned, Step};
 use super::plain::plain;
 use super::trigger::{Answered, Listed};
 use super::verify::Explained;
-use crate::api::{DeliveryView, DeploymentView, EventLine, RefusalView, RunView, SourceView, StoryView, TenantView};
+use crate::api::{
+    DeliveryView, DeploymentView, EventLine, LetterView, RefusalView, ReplayStep, RunView, SourceView, StoryView,
+    TenantView,
+};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -347,6 +350,51 @@ fn tell_delivery(text: &mut String, call: &DeliveryView, from: Timestamp) {
     }
     if let (DeliveryState::Pending, Some(due)) = (call.state, call.due_at) {
         let _ = writeln!(text, "{:>12}next attempt at {due}", "");
+    }
+}
+
+/// One delivery and what it sends.
+pub fn letter(letter: &LetterView) -> String {
+    let mut text = String::new();
+    let call = &letter.delivery;
+    let _ = writeln!(text, "{BOLD}{}{BOLD:#}  of {} and {}, key {}", call.id, call.event, call.run, plain(&call.key));
+    tell_delivery(&mut text, call, call.created_at.0);
+    for death in &letter.past {
+        let reason = plain(death.reason.as_deref().unwrap_or_default());
+        let _ = writeln!(text, "{:>12}died at {}, replayed at {}: {reason}", "", death.ended_at, death.replayed_at);
+    }
+    for (name, value) in &letter.headers {
+        let _ = writeln!(text, "{:>12}{DIM}{}:{DIM:#} {}", "", plain(name), plain(value));
+    }
+    if let Some(body) = &letter.body {
+        let _ = writeln!(text, "{}", super::plain::lines(body));
+    }
+    text.pop();
+    text
+}
+
+/// What was put into the queue.
+pub fn replayed(answer: &serde_json::Value) -> String {
+    let named = answer.as_object().into_iter().flat_map(|object| object.values());
+    let ids = named.flat_map(|value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]));
+    let ids: Vec<String> = ids.filter_map(|id| id.as_str().map(|id| plain(id).to_string())).collect();
+    if ids.is_empty() {
+        "queued nothing: a run waits on each route".to_owned()
+    } else {
+        format!("queued {}", ids.join(", "))
+    }
+}
+
+/// How far a replay is.
+pub fn replay_step(step: &ReplayStep) -> String {
+    let mut text = format!("looked at {}, replayed {}", step.looked_at, step.replayed);
+    if step.skipped > 0 {
+        let why = step.refused.as_deref().map(plain).unwrap_or_default();
+        let _ = write!(text, ", left {} ({why})", step.skipped);
+    }
+    match &step.next {
+        Some(next) => text + &format!("; go on with --after {} --until {}", plain(next), step.until),
+        None => text + "; that is all",
     }
 }
 

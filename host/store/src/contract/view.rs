@@ -8,6 +8,8 @@ use creel_webhook::route::Mode;
 use creel_webhook::run::{LogLine, Usage, Verdict};
 use serde::{Deserialize, Serialize};
 
+use super::letters::About;
+
 /// One try at a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -48,6 +50,8 @@ pub struct EventFilter {
     pub kind: Option<String>,
     /// With exactly this subject.
     pub subject: Option<String>,
+    /// Only those that no route took.
+    pub unrouted: bool,
     /// Older than this event (for the next page).
     pub before: Option<EventId>,
     /// At most so many; 1 to 500.
@@ -108,6 +112,8 @@ pub struct RunRow {
     pub created_at: Timestamp,
     /// When it ended; `None` while it is not over.
     pub ended_at: Option<Timestamp>,
+    /// The latest run that was made of it.
+    pub replayed: Option<RunId>,
 }
 
 /// Where a delivery stands.
@@ -169,6 +175,8 @@ pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
     /// To this destination.
     pub destination: Option<DestinationId>,
+    /// And about this.
+    pub about: About,
     /// Older than this one (for the next page).
     pub before: Option<DeliveryId>,
     /// At most so many; 1 to 500.
@@ -183,6 +191,10 @@ pub struct RunFilter {
     pub verdict: Option<Verdict>,
     /// Of this plugin.
     pub plugin: Option<PluginId>,
+    /// Only dead letters: ended without a decision, and not replayed since.
+    pub dead: bool,
+    /// And about this.
+    pub about: About,
     /// Older than this one (for the next page).
     pub before: Option<RunId>,
     /// At most so many; 1 to 500.

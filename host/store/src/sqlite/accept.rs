@@ -365,6 +365,7 @@ impl Batch<'_> {
                 claims: 1,
                 lease_until,
                 deadline,
+                new_keys: false,
             });
         }
         Ok(())

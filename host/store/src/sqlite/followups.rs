@@ -5,7 +5,7 @@
 
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::Answer;
-use creel_webhook::followup::{self, End, Ids, Origin};
+use creel_webhook::followup::{self, End, Ids, Origin, stands_for};
 use creel_webhook::id::{DeliveryId, DestinationId, EventId, PluginId, RouteId, RunId, SourceId, TenantId};
 use creel_webhook::outcome::{OnResult, Pair};
 use creel_webhook::trace;
@@ -49,6 +49,7 @@ struct Parent {
     order_key: Option<String>,
     source: SourceId,
     subject: Option<String>,
+    new_keys: bool,
     origin: Option<Origin>,
 }
 
@@ -72,7 +73,7 @@ pub(super) fn report(tx: &mut Tx<'_>, ended: &Ended<'_>, now: Timestamp) -> Sql<
         delivery: ended.delivery,
         depth: before.map_or(0, |origin| origin.depth) + 1,
         identity: followup::identity(
-            before.map_or(ended.event, |origin| origin.identity),
+            if parent.new_keys { stands_for(ended.run) } else { before.map_or(ended.event, |origin| origin.identity) },
             parent.route,
             ended.index,
             delivered,
@@ -95,7 +96,7 @@ pub(super) fn report(tx: &mut Tx<'_>, ended: &Ended<'_>, now: Timestamp) -> Sql<
 }
 
 fn parent(conn: &Connection, ended: &Ended<'_>) -> Sql<Option<Parent>> {
-    let sql = "SELECT r.route, r.plugin, r.order_key, e.source, e.subject
+    let sql = "SELECT r.route, r.plugin, r.order_key, e.source, e.subject, r.new_keys
         FROM run r JOIN event e ON e.tenant = r.tenant AND e.id = r.event WHERE r.tenant = ?1 AND r.id = ?2";
     let found = first(conn, sql, params![ended.tenant.as_bytes(), ended.run.as_bytes()], |row| {
         Ok(Parent {
@@ -104,6 +105,7 @@ fn parent(conn: &Connection, ended: &Ended<'_>) -> Sql<Option<Parent>> {
             order_key: row.get(2)?,
             source: id(row, 3)?,
             subject: row.get(4)?,
+            new_keys: row.get(5)?,
             origin: None,
         })
     })?;

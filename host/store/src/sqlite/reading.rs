@@ -8,12 +8,13 @@ use creel_webhook::followup;
 use creel_webhook::id::{DeliveryId, EventId, RunId, TenantId};
 use creel_webhook::route::Mode;
 use creel_webhook::run::{Usage, Verdict};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, ToSql, params};
 
 use crate::contract::{
-    Attempt, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventSummary, RefusalRow, RunFilter, RunRow,
-    Stats, Story,
+    Attempt, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventSummary, Letter, RefusalRow, RunFilter,
+    RunRow, Stats, Story,
 };
+use crate::sqlite::letters::{self, DEAD_RUN, Values, about_sql};
 use crate::sqlite::statement::{Sql, all, count, first, id, json, json_opt, time, time_opt, word};
 use crate::sqlite::{events, reply};
 
@@ -32,14 +33,16 @@ pub(super) fn event_list(conn: &Connection, tenant: TenantId, filter: &EventFilt
     const COLUMNS: &str = "SELECT e.id, r.id, e.source, e.kind, e.provider_id, e.subject, r.received_at, e.runs
         FROM event e JOIN request r ON r.seq = e.request
         WHERE e.tenant = ?1 AND e.id < ?2 AND (?3 IS NULL OR e.source = ?3) AND (?4 IS NULL OR e.kind = ?4)";
+    // In the words of the index `event_unrouted`, which SQLite uses only then.
+    let unrouted = if filter.unrouted { "AND e.runs = x''" } else { "" };
     let before = filter.before.as_ref().map_or(LAST, |id| *id.as_bytes());
     let source = filter.source.as_ref().map(|id| id.as_bytes().as_slice());
     let values = params![tenant.as_bytes(), before, source, filter.kind, limit(filter.limit), filter.subject];
     let read = |row: &Row<'_>| Ok((summary(row)?, row.get::<_, Vec<u8>>(7)?));
     let rows = if filter.subject.is_some() {
-        all(conn, &format!("{COLUMNS} AND e.subject = ?6 ORDER BY e.id DESC LIMIT ?5"), values, read)?
+        all(conn, &format!("{COLUMNS} {unrouted} AND e.subject = ?6 ORDER BY e.id DESC LIMIT ?5"), values, read)?
     } else {
-        all(conn, &format!("{COLUMNS} AND ?6 IS NULL ORDER BY e.id DESC LIMIT ?5"), values, read)?
+        all(conn, &format!("{COLUMNS} {unrouted} AND ?6 IS NULL ORDER BY e.id DESC LIMIT ?5"), values, read)?
     };
     rows.into_iter()
         .map(|(mut summary, runs)| {
@@ -85,7 +88,7 @@ pub(super) fn story(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<
     let answer = if stored.origin.is_some() { None } else { reply::told(conn, tenant, event)? };
     let mut story = Story { event: stored, answer, duplicates, runs: Vec::new(), deliveries: Vec::new() };
     for run in ids(&runs) {
-        let sql = format!("{RUN} WHERE r.tenant = ?1 AND r.id = ?2");
+        let sql = format!("{RUN} WHERE x.tenant = ?1 AND x.id = ?2");
         let Some((row, numbers)) = first(conn, &sql, params![tenant.as_bytes(), run.as_bytes()], run_row)? else {
             continue;
         };
@@ -97,9 +100,9 @@ pub(super) fn story(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<
     Ok(Some(story))
 }
 
-const RUN: &str = "SELECT r.id, r.event, r.route, r.plugin, r.mode, r.verdict, r.reason, r.deployment, r.fuel,
-    r.memory_bytes, r.cpu_us, r.wait_us, r.attempts, r.claims, r.created_at, r.ended_at, r.deliveries, l.lines
-    FROM run r LEFT JOIN run_log l ON l.tenant = r.tenant AND l.run = r.id";
+const RUN: &str = "SELECT x.id, x.event, x.route, x.plugin, x.mode, x.verdict, x.reason, x.deployment, x.fuel,
+    x.memory_bytes, x.cpu_us, x.wait_us, x.attempts, x.claims, x.created_at, x.ended_at, x.deliveries, l.lines,
+    x.replayed FROM run x LEFT JOIN run_log l ON l.tenant = x.tenant AND l.run = x.id";
 
 fn run_row(row: &Row<'_>) -> rusqlite::Result<(RunRow, Vec<u8>)> {
     let has = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.data_type() != rusqlite::types::Type::Null);
@@ -123,20 +126,31 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<(RunRow, Vec<u8>)> {
         created_at: time(row, 14)?,
         ended_at: time_opt(row, 15)?,
         log: if has(17)? { json(row, 17)? } else { Vec::new() },
+        replayed: if has(18)? { Some(id(row, 18)?) } else { None },
     };
     Ok((run, row.get::<_, Option<Vec<u8>>>(16)?.unwrap_or_default()))
 }
 
-/// Runs of a tenant.
+/// One run of a tenant.
+pub(super) fn run_read(conn: &Connection, tenant: TenantId, run: RunId) -> Sql<Option<RunRow>> {
+    let sql = format!("{RUN} WHERE x.tenant = ?1 AND x.id = ?2");
+    Ok(first(conn, &sql, params![tenant.as_bytes(), run.as_bytes()], run_row)?.map(|(run, _)| run))
+}
+
+/// Runs of a tenant; dead letters through an index of their own.
 pub(super) fn run_list(conn: &Connection, tenant: TenantId, filter: &RunFilter) -> Sql<Vec<RunRow>> {
+    let dead = if filter.dead { format!("AND {DEAD_RUN}") } else { String::new() };
     let sql = format!(
-        "{RUN} WHERE r.tenant = ?1 AND r.id < ?2 AND (?3 IS NULL OR r.verdict = ?3) AND (?4 IS NULL OR r.plugin = ?4)
-         ORDER BY r.id DESC LIMIT ?5"
+        "{RUN} WHERE x.tenant = ?1 AND x.id < ?2 AND (?3 IS NULL OR x.verdict = ?3) AND (?4 IS NULL OR x.plugin = ?4)
+         {dead} AND {} ORDER BY x.id DESC LIMIT ?5",
+        about_sql(6)
     );
     let before = filter.before.as_ref().map_or(LAST, |id| *id.as_bytes());
     let plugin = filter.plugin.as_ref().map(|id| id.as_bytes().as_slice());
-    let values = params![tenant.as_bytes(), before, filter.verdict.map(Verdict::as_str), plugin, limit(filter.limit)];
-    Ok(all(conn, &sql, values, run_row)?.into_iter().map(|(run, _)| run).collect())
+    let (verdict, limit, about) = (filter.verdict.map(Verdict::as_str), limit(filter.limit), Values::of(&filter.about));
+    let mut values: Vec<&dyn ToSql> = vec![tenant.as_bytes(), &before, &verdict, &plugin, &limit];
+    values.extend(about.list());
+    Ok(all(conn, &sql, values.as_slice(), run_row)?.into_iter().map(|(run, _)| run).collect())
 }
 
 const DELIVERY: &str = "SELECT id, event, run, number, destination, key, method, path, state, reason, attempts, due_at,
@@ -181,6 +195,16 @@ fn delivery(conn: &Connection, tenant: TenantId, seq: i64) -> Sql<Option<Deliver
     Ok(Some(row))
 }
 
+/// One delivery of a tenant with its history, and what it sends.
+pub(super) fn delivery_read(
+    conn: &Connection,
+    tenant: TenantId,
+    wanted: DeliveryId,
+) -> Sql<Option<(DeliveryRow, Letter)>> {
+    let Some((seq, letter)) = letters::letter(conn, tenant, wanted)? else { return Ok(None) };
+    Ok(delivery(conn, tenant, seq)?.map(|row| (row, letter)))
+}
+
 /// Deliveries of a tenant; dead letters through an index of their own.
 pub(super) fn delivery_list(conn: &Connection, tenant: TenantId, filter: &DeliveryFilter) -> Sql<Vec<DeliveryRow>> {
     let state = match filter.state {
@@ -190,11 +214,16 @@ pub(super) fn delivery_list(conn: &Connection, tenant: TenantId, filter: &Delive
         None => "",
     };
     let sql = format!(
-        "{DELIVERY} WHERE tenant = ?1 AND id < ?2 {state} AND (?3 IS NULL OR destination = ?3) ORDER BY id DESC LIMIT ?4"
+        "{DELIVERY} x WHERE tenant = ?1 AND id < ?2 {state} AND (?3 IS NULL OR destination = ?3) AND {}
+         ORDER BY id DESC LIMIT ?4",
+        about_sql(5)
     );
     let before: [u8; 16] = filter.before.as_ref().map_or(LAST, |id: &DeliveryId| *id.as_bytes());
     let destination = filter.destination.as_ref().map(|id| id.as_bytes().as_slice());
-    all(conn, &sql, params![tenant.as_bytes(), before, destination, limit(filter.limit)], delivery_row)
+    let (limit, about) = (limit(filter.limit), Values::of(&filter.about));
+    let mut values: Vec<&dyn ToSql> = vec![tenant.as_bytes(), &before, &destination, &limit];
+    values.extend(about.list());
+    all(conn, &sql, values.as_slice(), delivery_row)
 }
 
 /// Refused requests of a tenant.

@@ -135,9 +135,10 @@ fn is_answered(tx: &Tx<'_>, run: &Live, now: Timestamp) -> Sql<bool> {
 fn claim_one(tx: &mut Tx<'_>, run: &Live, now: Timestamp, lease_ms: u64) -> Sql<RunTicket> {
     let token = tx.claim_token();
     let lease_until = lanes::lease_until(now, lease_ms);
-    let sql = "UPDATE run SET claimed = 1, claim = ?3, claims = claims + 1, due_at = ?4 WHERE tenant = ?1 AND id = ?2";
+    let sql = "UPDATE run SET claimed = 1, claim = ?3, claims = claims + 1, due_at = ?4 WHERE tenant = ?1 AND id = ?2
+        RETURNING new_keys";
     let values = params![run.tenant.as_bytes(), run.id.as_bytes(), token, lease_until.as_millis()];
-    exec(tx.conn, sql, values)?;
+    let new_keys = first(tx.conn, sql, values, |row| row.get(0))?.unwrap_or(false);
     if planted::is(Bug::ReleaseEarly) {
         let sql =
             "UPDATE run SET due_at = ?3 WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL AND due_at IS NULL";
@@ -157,6 +158,7 @@ fn claim_one(tx: &mut Tx<'_>, run: &Live, now: Timestamp, lease_ms: u64) -> Sql<
         claims: run.claims + 1,
         lease_until,
         deadline: run.deadline,
+        new_keys,
     })
 }
 

@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_ramps.sql"),
     include_str!("../migrations/0005_passing.sql"),
     include_str!("../migrations/0006_retention.sql"),
+    include_str!("../migrations/0007_dead_letters.sql"),
 ];
 
 /// Statements that each connection keeps prepared.

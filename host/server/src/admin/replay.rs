@@ -1,0 +1,147 @@
+//! What goes once more: a run, an event, a dead letter, or all dead letters of a kind.
+//!
+//! Many are replayed in small steps, oldest first. A step looks at no more than `limit` letters and says where the next
+//! begins, so whoever asks sees how far it is, may stop, and goes on later. What died after `until` is left alone: the
+//! first step says which moment that is, and what dies again while it is replayed is not replayed for ever.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use creel_store::contract::{About, DeliveryFilter, Keys, NewRun, Replay, RunFilter};
+use creel_webhook::clock::Timestamp;
+use creel_webhook::id::{DeliveryId, EventId, RunId};
+use creel_webhook::route::matching;
+
+use super::access::Scope;
+use super::history::{Asked, about, verdict};
+use super::problem::Refusal;
+use super::query::Query;
+use super::state::Desk;
+use super::{destination, plugin};
+use crate::api::{EventReplayed, Moment, ReplayStep, Replayed, ReplayedCall};
+
+/// `POST …/runs/{run}/replay?new_keys=`: a new run of the same event, route and plugin on what is active now.
+pub async fn run(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, run)): Path<(String, String)>,
+    mut query: Query,
+) -> Result<Response, Refusal> {
+    let keys = keys(&mut query);
+    query.done()?;
+    let missing = || Refusal::NotFound(format!("there is no run `{run}`; GET …/runs lists them"));
+    let run: RunId = run.parse().map_err(|_| missing())?;
+    let new = desk.id();
+    desk.store().run_replay(scope.tenant.id, run, new, keys, desk.now()).await?;
+    Ok((StatusCode::ACCEPTED, Json(Replayed { run: new })).into_response())
+}
+
+/// `POST …/events/{event}/replay?new_keys=`: new runs for all routes that take its type now.
+pub async fn event(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, event)): Path<(String, String)>,
+    mut query: Query,
+) -> Result<Response, Refusal> {
+    let keys = keys(&mut query);
+    query.done()?;
+    let missing = || Refusal::NotFound(format!("there is no event `{event}`; GET …/events lists them"));
+    let id: EventId = event.parse().map_err(|_| missing())?;
+    let stored = desk.store().event_story(scope.tenant.id, id).await?.ok_or_else(missing)?.event;
+    if stored.origin.is_some() {
+        return Err(Refusal::Conflict(format!("`{event}` reports how a call ended; replay its run instead")));
+    }
+    let control = desk.control().await?;
+    let is_of = |tenant, source| tenant == scope.tenant.id && source == stored.source;
+    let routes: Vec<_> = control.routes.iter().filter(|route| is_of(route.tenant, route.source)).cloned().collect();
+    let new = |route: &creel_webhook::route::Route| NewRun {
+        id: desk.id(),
+        route: route.id,
+        plugin: route.plugin,
+        order_key: None,
+        reply: None,
+    };
+    let runs: Vec<NewRun> = matching(&routes, &stored.kind).into_iter().map(new).collect();
+    if runs.is_empty() {
+        let kind = &stored.kind;
+        return Err(Refusal::Conflict(format!("no route of its source takes the type `{kind}`; add one, then replay")));
+    }
+    let runs = desk.store().event_replay(scope.tenant.id, id, runs, keys, desk.now()).await?;
+    Ok((StatusCode::ACCEPTED, Json(EventReplayed { runs })).into_response())
+}
+
+/// `POST …/deliveries/{delivery}/replay?new_keys=`: a dead letter into the queue again, as itself.
+pub async fn delivery(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, delivery)): Path<(String, String)>,
+    mut query: Query,
+) -> Result<Response, Refusal> {
+    let keys = keys(&mut query);
+    query.done()?;
+    let missing = || Refusal::NotFound(format!("there is no delivery `{delivery}`; GET …/deliveries lists them"));
+    let id: DeliveryId = delivery.parse().map_err(|_| missing())?;
+    let replay = desk.store().delivery_replay(scope.tenant.id, vec![id], keys, desk.now()).await?.pop();
+    match replay {
+        Some(Replay::Queued) => Ok((StatusCode::ACCEPTED, Json(ReplayedCall { delivery: id })).into_response()),
+        Some(Replay::Refused(why)) => Err(Refusal::Conflict(format!("`{delivery}` is not replayed: {why}"))),
+        Some(Replay::Missing) | None => Err(missing()),
+    }
+}
+
+/// `POST …/deliveries/replay?destination=&source=&kind=&since=&until=&reason=&after=&limit=&new_keys=`: one step.
+pub async fn deliveries(State(desk): State<Desk>, scope: Scope, mut query: Query) -> Result<Json<ReplayStep>, Refusal> {
+    let place = query.text("destination");
+    let (asked, after, limit, keys) = (about(&mut query), query.parsed("after"), query.limit(), keys(&mut query));
+    query.done()?;
+    let control = desk.control().await?;
+    let place = place.map(|name| destination::named(&control, scope.tenant.id, &name).map(|place| place.id));
+    let (about, until) = bounded(asked, &desk, &control, &scope)?;
+    let filter = DeliveryFilter { destination: place.transpose()?, about, limit, ..DeliveryFilter::default() };
+    let window = desk.store().delivery_dead(scope.tenant.id, filter, after).await?;
+    let replays = desk.store().delivery_replay(scope.tenant.id, window.ids, keys, desk.now()).await?;
+    Ok(Json(step(&replays, window.looked_at, window.next.map(|id| id.to_string()), until)))
+}
+
+/// `POST …/runs/replay?verdict=&plugin=&source=&kind=&since=&until=&reason=&after=&limit=&new_keys=`: one step.
+pub async fn runs(State(desk): State<Desk>, scope: Scope, mut query: Query) -> Result<Json<ReplayStep>, Refusal> {
+    let (verdict, plugin) = (verdict(&mut query), query.text("plugin"));
+    let (asked, after, limit, keys) = (about(&mut query), query.parsed("after"), query.limit(), keys(&mut query));
+    query.done()?;
+    let control = desk.control().await?;
+    let plugin = plugin.map(|name| plugin::named(&control, scope.tenant.id, &name).map(|plugin| plugin.id));
+    let (about, until) = bounded(asked, &desk, &control, &scope)?;
+    let filter = RunFilter { verdict, plugin: plugin.transpose()?, about, limit, ..RunFilter::default() };
+    let window = desk.store().run_dead(scope.tenant.id, filter, after).await?;
+    let runs = window.ids.into_iter().map(|run| (run, desk.id())).collect();
+    let replays = desk.store().run_replay_dead(scope.tenant.id, runs, keys, desk.now()).await?;
+    Ok(Json(step(&replays, window.looked_at, window.next.map(|id| id.to_string()), until)))
+}
+
+/// What is asked for, with an end: without one, what a replay makes would be replayed by its next step.
+fn bounded(
+    asked: Asked,
+    desk: &Desk,
+    control: &creel_store::contract::Control,
+    scope: &Scope,
+) -> Result<(About, Timestamp), Refusal> {
+    let about = asked.within(control, scope.tenant.id)?;
+    let until = about.until.unwrap_or_else(|| desk.now());
+    Ok((About { until: Some(until), ..about }, until))
+}
+
+fn step(replays: &[Replay], looked_at: u32, next: Option<String>, until: Timestamp) -> ReplayStep {
+    let queued = replays.iter().filter(|replay| **replay == Replay::Queued).count();
+    let refused = replays.iter().find_map(|replay| match replay {
+        Replay::Refused(why) => Some(why.clone()),
+        _ => None,
+    });
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let (replayed, skipped) = (count(queued), count(replays.len() - queued));
+    ReplayStep { looked_at, replayed, skipped, refused, next, until: Moment(until) }
+}
+
+fn keys(query: &mut Query) -> Keys {
+    if query.flag("new_keys") { Keys::New } else { Keys::Same }
+}
