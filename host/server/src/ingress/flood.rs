@@ -6,7 +6,7 @@
 //! * **A sender** whose own bucket is empty waits for its next token. Genuine requests give tokens back, so a sender
 //!   that is mostly genuine is never limited.
 //! * **A source** whose bucket is empty (many senders at once) still takes the requests of senders that were genuine
-//!   within the last [`STANDING_MS`], and one of the others for each token that comes back.
+//!   within the last hour (`STANDING_MS`), and one of the others for each token that comes back.
 //!
 //! A sender is an IPv4 address or an IPv6 /64. Behind a proxy all senders are one: then genuine requests share its
 //! tokens with the flood, and are told to try again as soon as there is one. What is remembered is bounded, and
