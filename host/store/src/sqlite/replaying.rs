@@ -12,7 +12,7 @@ use rusqlite::{Connection, params};
 use crate::contract::{Keys, NewRun, Replay, StoreError};
 use crate::sqlite::erasing;
 use crate::sqlite::lanes::{self, Work};
-use crate::sqlite::runs;
+use crate::sqlite::runs::{self, Again};
 use crate::sqlite::statement::{Fault, Sql, exec, first, id, time_opt};
 use crate::sqlite::transaction::Tx;
 
@@ -187,7 +187,7 @@ pub(super) fn event(
             continue;
         }
         succeed(tx, tenant, &known, new)?;
-        insert(tx, tenant, event, lane, new, now)?;
+        Again { run: new.id, event, route: new.route, plugin: new.plugin }.queue(tx, tenant, lane, now)?;
         renew(tx, tenant, new.id, keys)?;
         queued.push(new.id);
     }
@@ -214,24 +214,4 @@ fn succeed(tx: &Tx<'_>, tenant: TenantId, known: &[RunId], new: &NewRun) -> Sql<
         exec(tx.conn, sql, values)?;
     }
     Ok(())
-}
-
-/// Nobody waits for it and it waits for nobody.
-fn insert(tx: &mut Tx<'_>, tenant: TenantId, event: EventId, lane: i64, new: &NewRun, now: Timestamp) -> Sql<()> {
-    let sql = "UPDATE event SET runs = CAST(runs || ?3 AS BLOB) WHERE tenant = ?1 AND id = ?2";
-    exec(tx.conn, sql, params![tenant.as_bytes(), event.as_bytes(), new.id.as_bytes()])?;
-    let sql = "INSERT INTO run (tenant, id, seq, lane, event, route, plugin, mode, due_at, created_at)
-        VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, 0, ?7, ?7)";
-    let values = params![
-        tenant.as_bytes(),
-        new.id.as_bytes(),
-        lane,
-        event.as_bytes(),
-        new.route.as_bytes(),
-        new.plugin.as_bytes(),
-        now.as_millis()
-    ];
-    exec(tx.conn, sql, values)?;
-    lanes::pending(tx, tenant, Work::Runs, 1, None)?;
-    lanes::touch(tx, lane, tenant, Work::Runs, now)
 }

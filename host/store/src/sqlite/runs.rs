@@ -341,23 +341,47 @@ pub(super) fn replay(tx: &mut Tx<'_>, tenant: TenantId, run: RunId, new: RunId, 
         return Err(StoreError::Conflict(format!("the route of `{run}` was removed")).into());
     };
     erasing::refuse_erased(tx.conn, tenant, old.event)?;
-    let sql = "UPDATE event SET runs = CAST(runs || ?3 AS BLOB) WHERE tenant = ?1 AND id = ?2";
-    let known = exec(tx.conn, sql, params![tenant.as_bytes(), old.event.as_bytes(), new.as_bytes()])?;
-    if known == 0 {
-        return Err(StoreError::NotFound(format!("the event of `{run}` is gone")).into());
+    let again = Again { run: new, event: old.event, route: old.route, plugin: old.plugin };
+    if again.queue(tx, tenant, lane, now)? {
+        Ok(())
+    } else {
+        Err(StoreError::NotFound(format!("the event of `{run}` is gone")).into())
     }
-    let sql = "INSERT INTO run (tenant, id, seq, lane, event, route, plugin, mode, due_at, created_at)
-        VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, 0, ?7, ?7)";
-    let values = params![
-        tenant.as_bytes(),
-        new.as_bytes(),
-        lane,
-        old.event.as_bytes(),
-        old.route.as_bytes(),
-        old.plugin.as_bytes(),
-        now.as_millis()
-    ];
-    exec(tx.conn, sql, values)?;
-    lanes::pending(tx, tenant, Work::Runs, 1, None)?;
-    lanes::touch(tx, lane, tenant, Work::Runs, now)
+}
+
+/// A further run of a stored event: nobody waits for it and it waits for nobody.
+pub(super) struct Again {
+    /// Its id.
+    pub(super) run: RunId,
+    /// What it runs on.
+    pub(super) event: EventId,
+    /// Where it stands.
+    pub(super) route: RouteId,
+    /// What it runs.
+    pub(super) plugin: PluginId,
+}
+
+impl Again {
+    /// Queues it, unless its event is gone; says whether it is queued.
+    pub(super) fn queue(&self, tx: &mut Tx<'_>, tenant: TenantId, lane: i64, now: Timestamp) -> Sql<bool> {
+        let sql = "UPDATE event SET runs = CAST(runs || ?3 AS BLOB) WHERE tenant = ?1 AND id = ?2";
+        if exec(tx.conn, sql, params![tenant.as_bytes(), self.event.as_bytes(), self.run.as_bytes()])? == 0 {
+            return Ok(false);
+        }
+        let sql = "INSERT INTO run (tenant, id, seq, lane, event, route, plugin, mode, due_at, created_at)
+            VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, 0, ?7, ?7)";
+        let values = params![
+            tenant.as_bytes(),
+            self.run.as_bytes(),
+            lane,
+            self.event.as_bytes(),
+            self.route.as_bytes(),
+            self.plugin.as_bytes(),
+            now.as_millis()
+        ];
+        exec(tx.conn, sql, values)?;
+        lanes::pending(tx, tenant, Work::Runs, 1, None)?;
+        lanes::touch(tx, lane, tenant, Work::Runs, now)?;
+        Ok(true)
+    }
 }
