@@ -283,3 +283,44 @@ async fn a_call_that_fails_does_not_hold_its_key_for_as_long_as_it_is_tried() {
     assert_eq!((problem.status, problem.errors[0].pointer.as_str()), (422, "/skip_after_ms"));
     drop(host.stop().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_full_makes_room_for_the_newest_and_keeps_the_oldest_as_dead_letters() {
+    let host = Host::with(|config| config.waiting_max = 100).await;
+    let destination = json!({ "url": host.receiver.url(""), "waiting_max": 2 });
+    let (tenant, source) = tenant_calling(&host, destination.clone(), json!({})).await;
+    let path = tenant.path("destinations/receiver");
+    tenant.api.post(&format!("{path}/pause"), json!({ "reason": "the CRM is down" })).await;
+    for number in 0..3 {
+        // Live calls know nothing of it: no sender is told 429.
+        order(&host, &source, &format!("msg_{number}")).await;
+        until("the call", || tenant.story(), |story| !story.deliveries.is_empty()).await;
+    }
+    let view: Value = tenant.api.get(&path).await;
+    assert_eq!((&view["waiting"], &view["waiting_max"]), (&json!(2), &json!(2)), "{view}");
+    assert_eq!(tenant.api.list(&tenant.path("destinations")).await, [view]);
+    let dead = tenant.api.list(&tenant.path("deliveries?state=dead")).await;
+    let reason = dead[0]["reason"].as_str().unwrap_or_default();
+    assert!(dead.len() == 1 && reason.contains("queue was full: 2"), "{dead:?}");
+
+    // Nothing is lost: there is a way back, but not into a queue that is full.
+    let replay = tenant.path(&format!("deliveries/{}/replay", dead[0]["id"].as_str().unwrap_or_default()));
+    let problem = tenant.api.refused(Method::POST, &replay, &json!({})).await;
+    assert!(problem.status == 409 && problem.detail.contains("queue is full"), "{problem:?}");
+    tenant.destination("receiver", json!({ "url": host.receiver.url("") })).await;
+    let view: Value = tenant.api.get(&path).await;
+    assert_eq!(view["waiting_max"], 100, "without a limit of its own the host's holds");
+    tenant.api.post(&replay, json!({})).await;
+    tenant.api.post(&format!("{path}/resume"), json!({})).await;
+    until("all three", || tenant.api.list("/v1/tenants/shop/deliveries?state=delivered"), |all| all.len() == 3).await;
+    assert_eq!(host.receiver.arrived().len(), 3);
+    let view: Value = tenant.api.get(&path).await;
+    assert_eq!(view["waiting"], 0);
+
+    for too_many in [0, 101, 10_000_001] {
+        let document = json!({ "url": host.receiver.url(""), "waiting_max": too_many });
+        let problem = tenant.api.refused(Method::PUT, &path, &document).await;
+        assert_eq!((problem.status, problem.errors[0].pointer.as_str()), (422, "/waiting_max"), "{too_many}");
+    }
+    host.finish().await;
+}

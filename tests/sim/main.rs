@@ -10,12 +10,14 @@
 //! - a claim is good for one commit, and nobody else holds it; what a killed host held is given out at once;
 //! - runs and calls of one key keep their order; nothing goes out before its time or beyond its lane's width;
 //! - a reply is decided once, and everybody is told the stored bytes;
+//! - no more calls wait for a destination than may, and it is the oldest that make room;
 //! - nobody starves, and nothing is left behind.
 //!
 //! A promise that can't be seen to break is not checked, so bugs are planted in the store, and each has to be found.
 //!
 //! `CREEL_SIM_SEEDS=N` plays N seeds instead of 500, `CREEL_SIM_SEED=S` plays one and prints its story.
 
+mod crowd;
 mod dice;
 mod disk;
 mod drain;
@@ -144,6 +146,7 @@ const SEEN: &[&[&str]] = &[
     &["body: b\"reply to"],
     &["body: b\"fallback for"],
     &["replayed"],
+    &["made room"],
 ];
 
 #[test]

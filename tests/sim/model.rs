@@ -86,6 +86,11 @@ impl Claimable {
         self.token.is_some() && self.boot == boot && now < self.lease_until
     }
 
+    /// Whether certainly nobody has claimed it since this boot.
+    pub(crate) fn is_free(&self, boot: u32) -> bool {
+        self.token.is_none() || self.boot != boot
+    }
+
     fn claimed(&mut self, what: &str, token: u64, lease_until: Timestamp, counts: (u32, u32), at: Moment) -> Check {
         hold!(self.over != Over::Yes, "{what} is over and was claimed");
         hold!(!self.is_held(at.boot, at.now), "{what} was claimed while another claim holds");
@@ -325,6 +330,7 @@ impl Model {
         for call in &commit.calls {
             self.decided(commit.run, shop, call, Over::Perhaps);
         }
+        self.crowding(commit, at);
     }
 
     fn decided(&mut self, run: RunId, shop: usize, new: &NewDelivery, over: Over) {
@@ -600,7 +606,7 @@ impl Call {
         self.expires_at.is_some_and(|expires_at| expires_at <= at.now)
     }
 
-    fn place(&self) -> (usize, usize) {
+    pub(crate) fn place(&self) -> (usize, usize) {
         (self.shop, self.destination)
     }
 }

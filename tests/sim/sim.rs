@@ -138,7 +138,7 @@ impl Sim {
         crate::verdict::judge(self).await
     }
 
-    fn note(&mut self, what: std::fmt::Arguments<'_>) {
+    pub(crate) fn note(&mut self, what: std::fmt::Arguments<'_>) {
         let _ = writeln!(self.story, "  {:>7} {what}", self.now.since_ms(START));
     }
 

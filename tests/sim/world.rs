@@ -25,6 +25,9 @@ pub(crate) const TENANTS: usize = 3;
 /// Calls on their way at the same time, by destination.
 pub(crate) const CONCURRENCY_MAX: [u32; 2] = [3, 8];
 
+/// Calls that may wait, by destination: more than the first lets go at a time, and soon too few.
+pub(crate) const WAITING_MAX: [u32; 2] = [6, 10_000];
+
 /// What each destination is, by its place.
 pub(crate) const KINDS: [Kind; 2] = [Kind::Webhook, Kind::Api];
 
@@ -138,6 +141,7 @@ async fn fill(store: &SqliteStore, shop: Shop, name: &str) {
             "retry_ms": RETRY_MS,
             "skip_after_ms": SKIP_AFTER_MS,
             "concurrency_max": CONCURRENCY_MAX[number],
+            "waiting_max": WAITING_MAX[number],
         });
         let spec = serde_json::from_value(spec).expect("a spec");
         let row = Destination { id: destination, tenant, paused: None, disabled: None, spec };

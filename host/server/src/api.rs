@@ -188,6 +188,10 @@ pub struct DestinationView {
     pub paused: Option<String>,
     /// Why it is disabled.
     pub disabled: Option<String>,
+    /// Calls to it that are not over, those on their way included.
+    pub waiting: u64,
+    /// How many there may be; beyond it the oldest end dead.
+    pub waiting_max: u64,
     /// What was configured.
     pub spec: DestinationSpec,
 }

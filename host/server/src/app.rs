@@ -301,6 +301,7 @@ async fn bind(config: &mut Config) -> anyhow::Result<(TcpListener, TcpListener)>
 fn open_store(config: &Config, data_dir: &DataDir) -> anyhow::Result<Arc<dyn Store>> {
     let options = StoreOptions {
         bytes_max: config.store_bytes_max,
+        waiting_max: config.waiting_max,
         body_days: config.body_days,
         record_days: config.record_days,
         ..StoreOptions::default()

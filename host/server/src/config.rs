@@ -71,6 +71,8 @@ pub struct Config {
     pub store_bytes_max: u64,
     /// `tenant.pending_runs_max`.
     pub pending_runs_max: u64,
+    /// `destination.waiting_max`.
+    pub waiting_max: u64,
     /// `tenant.body_days`.
     pub body_days: u64,
     /// `tenant.record_days`.
@@ -418,6 +420,7 @@ impl Raw {
             admin: AdminConfig { listen: self.listen("admin.listen") },
             store_bytes_max: self.number("store.bytes_max"),
             pending_runs_max: self.number("tenant.pending_runs_max"),
+            waiting_max: self.number("destination.waiting_max"),
             body_days: self.number("tenant.body_days"),
             record_days: self.number("tenant.record_days"),
             runtime: self.runtime(),

@@ -5,6 +5,7 @@
 //! sleeps. A story panics with a sentence when a promise is broken.
 
 mod accepting;
+mod crowding;
 mod delivering;
 mod following;
 mod limiting;
@@ -85,6 +86,12 @@ stories! {
     passing::a_run_that_fails_holds_those_behind_it_only_so_long,
     passing::a_configured_time_holds_for_what_fails_from_then_on,
     limiting::concurrency_and_rate_bound_a_lane,
+    crowding::a_full_queue_makes_room_for_the_newest,
+    crowding::what_is_on_its_way_makes_no_room,
+    crowding::who_makes_room_in_a_line_lets_nobody_pass,
+    crowding::a_head_that_makes_room_lets_the_next_go,
+    crowding::a_lowered_limit_is_reached_bit_by_bit,
+    crowding::what_made_room_is_reported_and_comes_back_when_there_is_some,
     delivering::a_held_delivery_waits_for_the_resume,
     delivering::a_disabled_destination_gets_dead_letters,
     delivering::an_expired_call_is_not_sent,

@@ -18,6 +18,8 @@
 //! to wait, a used-up rate and a full concurrency change the lane's one row, never its members. Claims visit tenants in
 //! turn, then their due lanes, then heads.
 //!
+//! A destination's lane holds so many calls that are not over and no more: the oldest make room for the newest.
+//!
 //! # Time
 //!
 //! Every verb that needs the time is told it; the store clamps it so that it never goes backwards.
@@ -47,8 +49,8 @@ use tokio::sync::Notify;
 
 pub use self::letters::{About, Death, Keys, Letter, Replay, Window};
 pub use self::view::{
-    Attempt, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventSummary, RefusalRow, RunFilter, RunRow,
-    Stats,
+    Attempt, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventSummary, Queue, RefusalRow, RunFilter,
+    RunRow, Stats,
 };
 
 /// Why a verb failed.
@@ -607,7 +609,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Claims at most `max` due runs, tenants in turn. A run whose event cannot be read is left out; its claim is lost.
     async fn run_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<RunClaim>>;
-    /// Stores how a run ended and what follows.
+    /// Stores how a run ended and what follows. When more calls wait for a destination then than may, the oldest that
+    /// are not on their way end dead, a few more than came at most ([`creel_webhook::destination::crowded_out`]).
     async fn run_commit(&self, commit: RunCommit) -> StoreResult<RunCommitted>;
     /// Gives a claim back untouched: the run is due again, neither counter keeps it.
     async fn run_release(&self, run: RunId, claim: ClaimToken) -> StoreResult<()>;
@@ -630,6 +633,8 @@ pub trait Store: Send + Sync + 'static {
 
     // ---- what people look at ---------------------------------------------------------------------------------
 
+    /// How many calls wait for each destination of a tenant, in no order.
+    async fn queue_list(&self, tenant: TenantId) -> StoreResult<Vec<Queue>>;
     /// Events of a tenant, newest first.
     async fn event_list(&self, tenant: TenantId, filter: EventFilter) -> StoreResult<Vec<EventSummary>>;
     /// The whole story of one event.
@@ -672,6 +677,7 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>>;
     /// Brings dead deliveries back, each as itself: its history stays, its attempts are counted anew. In their order.
+    /// Refused while as many wait for the destination as may: they would only push each other out.
     async fn delivery_replay(
         &self,
         tenant: TenantId,

@@ -80,6 +80,10 @@ bugs! {
     ScheduleIgnored, "schedule-ignored";
     /// A call that ends dead does not release the one behind it.
     DeadHeadHolds, "dead-head-holds";
+    /// However many calls wait for a destination, none makes room.
+    QueueUnbounded, "queue-unbounded";
+    /// A call that makes room lets the one behind it go, though another holds both.
+    CrowdedLetsGo, "crowded-lets-go";
     /// A run that ends stays in the count of pending ones.
     PendingLeaks, "pending-leaks";
 }

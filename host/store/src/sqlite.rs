@@ -54,7 +54,7 @@ use creel_webhook::tenant::{ApiKey, Tenant};
 
 use crate::contract::{
     Accept, Accepted, ClaimToken, Control, DeliveryClaim, DeliveryCommit, DeliveryCommitted, DeliveryFilter,
-    DeliveryRow, EventFilter, EventSummary, Keys, Letter, NewDeployment, NewRun, RefusalRow, Replay, RunClaim,
+    DeliveryRow, EventFilter, EventSummary, Keys, Letter, NewDeployment, NewRun, Queue, RefusalRow, Replay, RunClaim,
     RunCommit, RunCommitted, RunFilter, RunRow, SecretRow, Stats, Store, StoreError, StoreResult, StoredAnswer, Story,
     Wakeups, Window,
 };
@@ -72,6 +72,8 @@ use crate::sqlite::writer::Writer;
 pub struct Options {
     /// Bytes that the store may hold; beyond it accepts are refused until space is freed.
     pub bytes_max: u64,
+    /// Calls that may wait for one destination, unless that says less; beyond it the oldest end dead.
+    pub waiting_max: u64,
     /// Dedup keys that are kept in memory before they are merged into the table, a hundred bytes each; for a while
     /// there are twice as many.
     pub young_keys_max: usize,
@@ -82,17 +84,18 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// 64 GiB: more than a busy week, less than a usual disk. 65 536 keys: enough neighbours among them that a page of a
+    /// 64 GiB: more than a busy week, less than a usual disk. 100 000 calls: a day of one a second. 65 536 keys: enough neighbours among them that a page of a
     /// table of a million takes several at a time, few enough to be read back in a moment after a crash. A week
     /// and a month, as the host's settings.
     fn default() -> Self {
-        Options { bytes_max: 64 << 30, young_keys_max: 65_536, body_days: 7, record_days: 30 }
+        Options { bytes_max: 64 << 30, waiting_max: 100_000, young_keys_max: 65_536, body_days: 7, record_days: 30 }
     }
 }
 
 /// The store in one SQLite file.
 pub struct SqliteStore {
     path: PathBuf,
+    waiting_max: u64,
     shared: Arc<Shared>,
     writer: Writer,
     readers: Readers,
@@ -110,8 +113,9 @@ impl SqliteStore {
         let mut conn = schema::writer(path, new).map_err(StoreError::from)?;
         let next_claim = upkeep::boot(&mut conn).map_err(StoreError::from)? + 1;
         let days = Days { bodies: options.body_days, records: options.record_days };
-        let memory = Memory::load(&conn, next_claim, options.bytes_max, options.young_keys_max, days)
+        let mut memory = Memory::load(&conn, next_claim, options.bytes_max, options.young_keys_max, days)
             .map_err(StoreError::from)?;
+        memory.waiting_max = options.waiting_max;
         let checkpoints = schema::checkpointer(path).map_err(StoreError::from)?;
         let checkpoints =
             Checkpoints::start(checkpoints, &mut conn).map_err(|error| StoreError::from(Fault::from(error)))?;
@@ -119,7 +123,7 @@ impl SqliteStore {
             Arc::new(Shared { clock: AtomicI64::new(0), control: AtomicU64::new(1), wakeups: Wakeups::default() });
         let readers = Readers::open(path)?;
         let writer = Writer::start(conn, memory, shared.clone(), checkpoints)?;
-        Ok(SqliteStore { path: path.to_owned(), shared, writer, readers })
+        Ok(SqliteStore { path: path.to_owned(), waiting_max: options.waiting_max, shared, writer, readers })
     }
 }
 
@@ -296,6 +300,11 @@ impl Store for SqliteStore {
 
     async fn delivery_due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>> {
         self.readers.call(move |conn| lanes::next_due(conn, Work::Deliveries, after)).await
+    }
+
+    async fn queue_list(&self, tenant: TenantId) -> StoreResult<Vec<Queue>> {
+        let host = self.waiting_max;
+        self.readers.call(move |conn| lanes::queues(conn, tenant, host)).await
     }
 
     async fn event_list(&self, tenant: TenantId, filter: EventFilter) -> StoreResult<Vec<EventSummary>> {

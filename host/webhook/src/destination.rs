@@ -69,6 +69,10 @@ pub struct DestinationSpec {
     /// Calls per second; unlimited when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_per_s: Option<u32>,
+    /// Calls to it that may wait, those on their way included; beyond it the oldest end dead. The host's limit when
+    /// absent, and never more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_max: Option<u32>,
     /// Connecting may take this long, milliseconds.
     #[serde(default = "connect_timeout_default")]
     pub connect_timeout_ms: u64,
@@ -150,6 +154,14 @@ impl DestinationSpec {
         let headers = self.secret_headers.values().map(String::as_str);
         auth.into_iter().chain(self.signing.as_ref().map(Signing::secret)).chain(headers)
     }
+}
+
+/// Why a call ended that had to make room for newer ones, for people.
+pub fn crowded_out(waiting_max: u64) -> String {
+    format!(
+        "the destination's queue was full: {waiting_max} calls may wait (`waiting_max`), and the oldest make room; replay \
+         it once the destination keeps up"
+    )
 }
 
 fn skip_after_default() -> u64 {

@@ -44,7 +44,7 @@ impl Sim {
     pub(super) async fn ask(&mut self, asked: Asked) -> Check {
         self.noting(&asked);
         let told = put(self.store.clone(), &asked).await;
-        self.heard(asked, told)
+        self.heard(asked, told).await
     }
 
     /// Several verbs at once: queued while a commit is held, so that the writer takes all of them together.
@@ -82,7 +82,10 @@ impl Sim {
             told.push(verb.end().await);
         }
         self.known("ping", pinged)?;
-        all.into_iter().zip(told).try_for_each(|(asked, told)| self.heard(asked, told))
+        for (asked, told) in all.into_iter().zip(told) {
+            self.heard(asked, told).await?;
+        }
+        Ok(())
     }
 
     /// A message of two new items whose second event has an id that is taken: nothing of it may be stored.
@@ -101,7 +104,7 @@ impl Sim {
         Some(Asked::Bad(Box::new(accept)))
     }
 
-    fn heard(&mut self, asked: Asked, told: StoreResult<Told>) -> Check {
+    async fn heard(&mut self, asked: Asked, told: StoreResult<Told>) -> Check {
         let at = self.at();
         if let Asked::Bad(_) = &asked {
             self.listen();
@@ -131,6 +134,7 @@ impl Sim {
                 self.note(format_args!("{what}: {committed:?}"));
                 let ended = commit.next == RunNext::End;
                 self.model.run_committed(&commit, &committed, before, at)?;
+                self.look_who_made_room(&commit).await?;
                 match committed {
                     RunCommitted::Stored { answer: Some(answer), .. } if ended => self.model.replied(event, &answer),
                     _ => Ok(()),

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use creel_store::contract::Control;
+use creel_store::contract::{Control, Queue};
 use creel_webhook::destination::{Destination, DestinationSpec};
 use creel_webhook::id::TenantId;
 
@@ -22,8 +22,22 @@ use crate::spec::secret::origin_of;
 /// `GET …/destinations`.
 pub async fn list(State(desk): State<Desk>, scope: Scope) -> Result<Json<List<DestinationView>>, Refusal> {
     let control = desk.control().await?;
+    let queues = desk.store().queue_list(scope.tenant.id).await?;
     let own = control.destinations.iter().filter(|destination| destination.tenant == scope.tenant.id);
-    Ok(body::list(own.map(views::destination).collect()))
+    Ok(body::list(own.map(|one| views::destination(one, queue_of(&desk, &queues, one))).collect()))
+}
+
+/// What waits for a destination; nothing before it is saved.
+fn queue_of(desk: &Desk, queues: &[Queue], one: &Destination) -> Queue {
+    let host = desk.ceilings.waiting_max;
+    let waiting_max = one.spec.waiting_max.map_or(host, |own| u64::from(own).min(host));
+    let found = queues.iter().find(|queue| queue.destination == one.id);
+    Queue { destination: one.id, waiting: found.map_or(0, |queue| queue.waiting), waiting_max }
+}
+
+async fn view(desk: &Desk, one: &Destination) -> Result<DestinationView, Refusal> {
+    let queues = desk.store().queue_list(one.tenant).await?;
+    Ok(views::destination(one, queue_of(desk, &queues, one)))
 }
 
 /// `GET …/destinations/{destination}`.
@@ -32,7 +46,7 @@ pub async fn get(
     scope: Scope,
     Path((_, name)): Path<(String, String)>,
 ) -> Result<Json<DestinationView>, Refusal> {
-    Ok(Json(views::destination(named(&*desk.control().await?, scope.tenant.id, &name)?)))
+    Ok(Json(view(&desk, named(&*desk.control().await?, scope.tenant.id, &name)?).await?))
 }
 
 /// `PUT …/destinations/{destination}`: makes or replaces it.
@@ -52,6 +66,12 @@ pub async fn put(
     if let Err(detail) = (desk.admin.url_check)(&spec.url) {
         mistakes.push(Mistake::new("/url", detail));
     }
+    let most = desk.ceilings.waiting_max;
+    if let Some(waiting_max) = spec.waiting_max.filter(|own| u64::from(*own) > most) {
+        let detail =
+            format!("{waiting_max} is more than {most}, which the operator's `destination.waiting_max` lets wait");
+        mistakes.push(Mistake::new("/waiting_max", detail));
+    }
     if !mistakes.is_empty() {
         return Err(Refusal::Invalid(mistakes));
     }
@@ -66,7 +86,7 @@ pub async fn put(
     if before != Some(&after) && !dry_run {
         desk.store().destination_put(after.clone()).await?;
     }
-    Ok(body::put(body::change(before, &after), views::destination(&after)))
+    Ok(body::put(body::change(before, &after), view(&desk, &after).await?))
 }
 
 /// `DELETE …/destinations/{destination}`.
@@ -112,7 +132,7 @@ async fn set_paused(
     let _turn = desk.turn().await;
     let id = named(&*desk.control().await?, scope.tenant.id, name)?.id;
     desk.store().destination_pause(scope.tenant.id, id, reason, desk.now()).await?;
-    Ok(Json(views::destination(named(&*desk.control().await?, scope.tenant.id, name)?)))
+    Ok(Json(view(desk, named(&*desk.control().await?, scope.tenant.id, name)?).await?))
 }
 
 /// The destination of this name.

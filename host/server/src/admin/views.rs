@@ -1,7 +1,7 @@
 //! From stored rows to what the API shows: ids become names where people use names.
 
 use creel_store::contract::{
-    Attempt, Control, Death, DeliveryRow, EventSummary, Letter, RefusalRow, RunRow, SecretRow, StoredAnswer,
+    Attempt, Control, Death, DeliveryRow, EventSummary, Letter, Queue, RefusalRow, RunRow, SecretRow, StoredAnswer,
     StoredEvent, Story,
 };
 use creel_webhook::destination::Destination;
@@ -97,13 +97,15 @@ pub fn source(source: &Source, public_url: &str) -> SourceView {
     }
 }
 
-/// A destination.
-pub fn destination(destination: &Destination) -> DestinationView {
+/// A destination with what waits for it.
+pub fn destination(destination: &Destination, queue: Queue) -> DestinationView {
     DestinationView {
         id: destination.id,
         name: destination.spec.name.clone(),
         paused: destination.paused.clone(),
         disabled: destination.disabled.clone(),
+        waiting: queue.waiting,
+        waiting_max: queue.waiting_max,
         spec: destination.spec.clone(),
     }
 }

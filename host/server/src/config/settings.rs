@@ -109,6 +109,7 @@ pub const SETTINGS: &[Setting] = &[
 
     bytes("store.bytes_max", MIB, 1_024 * 1_024 * GIB, "16 GiB", "Bytes that the store may hold; beyond it 503, and nothing that was acknowledged is lost."),
     count("tenant.pending_runs_max", 1, 10_000_000, "10000", "Runs of a tenant that may wait; beyond it its sources answer 429. A tenant's own limit goes before it."),
+    count("destination.waiting_max", 1, 10_000_000, "100000", "Calls that may wait for one destination; beyond it the oldest end dead and can be replayed. A day of one call a second. A destination may ask for less."),
     count("tenant.body_days", 1, 3_650, "7", "Days for which the bodies of events, calls and answers are kept, unless a tenant keeps them shorter: what failed on a Friday is replayed in the week after it."),
     count("tenant.record_days", 1, 3_650, "30", "Days for which everything else about an event is kept, unless a tenant keeps it shorter; bodies go with it. Questions come with the month's bill."),
 

@@ -37,6 +37,9 @@ const CONCURRENCY_MAX: u64 = 256;
 /// One lane row is written per call; more than this per second is beyond one writer.
 const RATE_PER_S_MAX: u64 = 10_000;
 
+/// More than an operator can let wait (`destination.waiting_max`); the host's own limit is checked when it is saved.
+const WAITING_MAX_MAX: u64 = 10_000_000;
+
 /// A minute: who can't connect in that time is down.
 const CONNECT_TIMEOUT_MS_MAX: u64 = 60_000;
 
@@ -64,6 +67,7 @@ pub fn read(name: &str, document: Value) -> Result<DestinationSpec, Vec<Mistake>
     let skip_after_ms = fields.number("skip_after_ms", 0..=SKIP_AFTER_MS_MAX);
     let concurrency_max = fields.number("concurrency_max", 1..=CONCURRENCY_MAX);
     let rate_per_s = fields.number("rate_per_s", 1..=RATE_PER_S_MAX);
+    let waiting_max = fields.number("waiting_max", 1..=WAITING_MAX_MAX);
     let connect_timeout_ms = fields.number("connect_timeout_ms", 1..=CONNECT_TIMEOUT_MS_MAX);
     let timeout_ms = fields.number("timeout_ms", 1..=TIMEOUT_MS_MAX);
     let defaults = defaults(&name);
@@ -80,6 +84,7 @@ pub fn read(name: &str, document: Value) -> Result<DestinationSpec, Vec<Mistake>
         skip_after_ms: skip_after_ms.unwrap_or(defaults.skip_after_ms),
         concurrency_max: concurrency_max.map_or(defaults.concurrency_max, narrow),
         rate_per_s: rate_per_s.map(narrow),
+        waiting_max: waiting_max.map(narrow),
         connect_timeout_ms: connect_timeout_ms.unwrap_or(defaults.connect_timeout_ms),
         timeout_ms: timeout_ms.unwrap_or(defaults.timeout_ms),
     });

@@ -30,6 +30,8 @@ pub struct Ceilings {
     pub memory_bytes_max: u64,
     /// `runtime.run_timeout_ms`.
     pub run_timeout_ms: u64,
+    /// `destination.waiting_max`.
+    pub waiting_max: u64,
     /// `tenant.body_days`.
     pub body_days: u64,
     /// `tenant.record_days`.
@@ -43,6 +45,7 @@ impl From<&Config> for Ceilings {
             fuel_max: config.runtime.fuel_max,
             memory_bytes_max: config.runtime.memory_bytes_max,
             run_timeout_ms: config.runtime.run_timeout_ms,
+            waiting_max: config.waiting_max,
             body_days: config.body_days,
             record_days: config.record_days,
         }
@@ -57,6 +60,7 @@ impl Default for Ceilings {
             fuel_max: range_of(FUEL).1,
             memory_bytes_max: range_of(MEMORY).1,
             run_timeout_ms: range_of(TIMEOUT).1,
+            waiting_max: range_of(WAITING).1,
             body_days: range_of(BODY_DAYS).1,
             record_days: range_of(RECORD_DAYS).1,
         }
@@ -67,6 +71,7 @@ const PENDING_RUNS: &str = "tenant.pending_runs_max";
 const FUEL: &str = "runtime.fuel_max";
 const MEMORY: &str = "runtime.memory_bytes_max";
 const TIMEOUT: &str = "runtime.run_timeout_ms";
+const WAITING: &str = "destination.waiting_max";
 const BODY_DAYS: &str = "tenant.body_days";
 const RECORD_DAYS: &str = "tenant.record_days";
 
@@ -152,6 +157,7 @@ mod tests {
             fuel_max: 200_000,
             memory_bytes_max: 2 << 20,
             run_timeout_ms: 50,
+            waiting_max: 10,
             body_days: 7,
             record_days: 30,
         };

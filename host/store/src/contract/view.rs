@@ -183,6 +183,17 @@ pub struct DeliveryFilter {
     pub limit: u32,
 }
 
+/// How many calls wait for a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// The destination.
+    pub destination: DestinationId,
+    /// Calls to it that are not over, those on their way included.
+    pub waiting: u64,
+    /// How many there may be, by its own limit and the host's.
+    pub waiting_max: u64,
+}
+
 /// Which runs are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

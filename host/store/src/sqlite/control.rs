@@ -133,6 +133,7 @@ pub(super) fn destination_put(tx: &mut Tx<'_>, destination: &Destination) -> Sql
         concurrency_max: Some(spec.concurrency_max),
         rate_per_s: spec.rate_per_s,
         skip_after_ms: spec.skip_after_ms,
+        waiting_max: spec.waiting_max,
     };
     lanes::put(tx, tenant, Work::Deliveries, id, stopped, limits)?;
     tx.effects.control = true;

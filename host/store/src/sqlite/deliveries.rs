@@ -6,6 +6,7 @@
 
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::Next;
+use creel_webhook::destination::crowded_out;
 use creel_webhook::id::{DeliveryId, DestinationId, EventId, RunId, TenantId};
 use creel_webhook::outcome::OnResult;
 use creel_webhook::run::CLAIMS_MAX;
@@ -16,7 +17,7 @@ use crate::contract::{ClaimToken, DeliveryClaim, DeliveryCommit, DeliveryCommitt
 use crate::planted::{self, Bug};
 use crate::sqlite::control;
 use crate::sqlite::followups::{self, Ended};
-use crate::sqlite::lanes::{self, Lane, Work};
+use crate::sqlite::lanes::{self, Lane, Room, Work};
 use crate::sqlite::statement::{Sql, all, exec, first, id, int, json_opt, packed, time, time_opt, to_json};
 use crate::sqlite::transaction::Tx;
 
@@ -37,20 +38,37 @@ pub(super) struct Origin {
 /// Where a call goes: its lane, or why it goes nowhere.
 struct Place {
     lane: i64,
+    room: Option<Room>,
     dead: Option<String>,
 }
+
+/// Calls that make room in one commit beyond as many as it adds: a lane whose limit was lowered comes down bit by bit,
+/// and no commit takes long.
+const CROWDED_MAX: u64 = 16;
 
 /// Queues decided calls; gives their numbers, eight bytes each.
 pub(super) fn insert(tx: &mut Tx<'_>, origin: Origin, calls: &[NewDelivery], now: Timestamp) -> Sql<Vec<u8>> {
     let mut numbers = Vec::with_capacity(calls.len() * 8);
     let mut pending = 0;
+    let mut added: Vec<(Room, u64)> = Vec::new();
     for new in calls {
         let place = place(tx, origin.tenant, new.call.destination)?;
-        pending += i64::from(place.dead.is_none());
+        if let Some(room) = place.room {
+            pending += 1;
+            match added.iter_mut().find(|(other, _)| other.lane == room.lane) {
+                Some((_, calls)) => *calls += 1,
+                None => added.push((room, 1)),
+            }
+        }
         numbers.extend_from_slice(&insert_one(tx, origin, new, &place, now)?.to_be_bytes());
     }
     if pending > 0 {
         lanes::pending(tx, origin.tenant, Work::Deliveries, pending, None)?;
+    }
+    for (room, calls) in added {
+        lanes::waiting(tx, room.lane, int(calls))?;
+        let over = (room.waiting + calls).saturating_sub(room.waiting_max);
+        make_room(tx, &room, over.min(calls + CROWDED_MAX), now)?;
     }
     Ok(numbers)
 }
@@ -59,13 +77,12 @@ fn place(tx: &Tx<'_>, tenant: TenantId, destination: DestinationId) -> Sql<Place
     let sql = "SELECT disabled FROM destination WHERE tenant = ?1 AND id = ?2";
     let disabled: Option<Option<String>> =
         first(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes()], |row| row.get(0))?;
-    let lane = lanes::find(tx.conn, tenant, Work::Deliveries, destination.as_bytes())?;
-    Ok(match (lane, disabled) {
-        (Some(lane), Some(None)) => Place { lane, dead: None },
-        (lane, Some(Some(why))) => {
-            Place { lane: lane.unwrap_or(0), dead: Some(format!("the destination is disabled: {why}")) }
-        }
-        (lane, _) => Place { lane: lane.unwrap_or(0), dead: Some("the destination was removed".to_owned()) },
+    let room = lanes::room(tx, tenant, destination)?;
+    let lane = room.map_or(0, |room| room.lane);
+    Ok(match (room, disabled) {
+        (Some(_), Some(None)) => Place { lane, room, dead: None },
+        (_, Some(Some(why))) => Place { lane, room: None, dead: Some(format!("the destination is disabled: {why}")) },
+        _ => Place { lane, room: None, dead: Some("the destination was removed".to_owned()) },
     })
 }
 
@@ -160,9 +177,18 @@ const PROMOTE: &str = "UPDATE delivery SET due_at = max(start_at, ?4)
                 ORDER BY seq LIMIT 1)
         RETURNING due_at";
 
+/// The oldest of a lane that is not on its way.
+const OLDEST: &str = "SELECT seq, tenant, id, lane, destination, run, event, number, order_key, on_result, claims,
+    attempts, expires_at, skip_at, due_at IS NOT NULL FROM delivery
+    WHERE lane = ?1 AND ended_at IS NULL AND claimed = 0 AND seq > ?2 ORDER BY seq LIMIT 1";
+
+/// When the one before may be passed.
+const BEFORE: &str = "SELECT skip_at FROM delivery WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL AND seq < ?3
+    ORDER BY seq DESC LIMIT 1";
+
 /// What claims and commits ask, for the test of their plans.
 #[cfg(test)]
-pub(super) const PLANS: &[&str] = &[DUE, BY_CLAIM, PROMOTE];
+pub(super) const PLANS: &[&str] = &[DUE, BY_CLAIM, PROMOTE, OLDEST, BEFORE];
 
 fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
     Ok(Live {
@@ -258,6 +284,21 @@ fn claim_one(tx: &mut Tx<'_>, seq: i64, now: Timestamp, lease_ms: u64) -> Sql<Op
 /// Ends a delivery, dead with a reason or else delivered; reports that where it is wanted, and promotes the next of its
 /// order key.
 fn end(tx: &mut Tx<'_>, delivery: &Live, dead: Option<&str>, response: Option<&Response>, now: Timestamp) -> Sql<()> {
+    finish(tx, delivery, dead, response, now)?;
+    if planted::is(Bug::DeadHeadHolds) && dead.is_some() {
+        return Ok(());
+    }
+    promote(tx, delivery, now)
+}
+
+/// The same without a word to those behind it.
+fn finish(
+    tx: &mut Tx<'_>,
+    delivery: &Live,
+    dead: Option<&str>,
+    response: Option<&Response>,
+    now: Timestamp,
+) -> Sql<()> {
     // There is room in the lane; and an end while claiming took a claim's place without being one.
     tx.effects.deliveries = true;
     let sql = "UPDATE delivery SET claimed = 0, claim = NULL, due_at = NULL, ended_at = ?2, state = ?3, reason = ?4
@@ -265,6 +306,7 @@ fn end(tx: &mut Tx<'_>, delivery: &Live, dead: Option<&str>, response: Option<&R
     let state = if dead.is_some() { DEAD } else { DELIVERED };
     exec(tx.conn, sql, params![delivery.seq, now.as_millis(), state, dead])?;
     lanes::pending(tx, delivery.tenant, Work::Deliveries, -1, None)?;
+    lanes::waiting(tx, delivery.lane, -1)?;
     if let Some(on_result) = &delivery.on_result {
         let ended = Ended {
             seq: delivery.seq,
@@ -280,10 +322,35 @@ fn end(tx: &mut Tx<'_>, delivery: &Live, dead: Option<&str>, response: Option<&R
         };
         followups::report(tx, &ended, now)?;
     }
-    if planted::is(Bug::DeadHeadHolds) && state == DEAD {
-        return Ok(());
+    Ok(())
+}
+
+/// Ends the `count` oldest of a lane that are not on their way, one after the other: each may let the next go.
+fn make_room(tx: &mut Tx<'_>, room: &Room, count: u64, now: Timestamp) -> Sql<()> {
+    let mut behind = 0;
+    for _ in 0..if planted::is(Bug::QueueUnbounded) { 0 } else { count } {
+        let values = params![room.lane, behind];
+        let oldest = first(tx.conn, OLDEST, values, |row| Ok((live(row)?, row.get::<_, bool>(14)?)))?;
+        let Some((delivery, was_let_go)) = oldest else { break };
+        behind = delivery.seq;
+        finish(tx, &delivery, Some(&crowded_out(room.waiting_max)), None, now)?;
+        hand_on(tx, &delivery, was_let_go, now)?;
     }
-    promote(tx, delivery, now)
+    Ok(())
+}
+
+/// What one that leaves its line before its turn means for the next: held by the same one, and as long. Who has been
+/// tried held the next alone, whoever is before it.
+fn hand_on(tx: &mut Tx<'_>, delivery: &Live, was_let_go: bool, now: Timestamp) -> Sql<()> {
+    let Some(key) = delivery.order_key.as_ref().filter(|_| was_let_go || planted::is(Bug::CrowdedLetsGo)) else {
+        return Ok(());
+    };
+    let values = params![delivery.lane, key, delivery.seq];
+    let before = match delivery.attempts {
+        0 => first(tx.conn, BEFORE, values, |row| time_opt(row, 0))?.flatten(),
+        _ => None,
+    };
+    promote(tx, delivery, before.map_or(now, |skip_at| skip_at.max(now)))
 }
 
 fn promote(tx: &mut Tx<'_>, delivery: &Live, at: Timestamp) -> Sql<()> {

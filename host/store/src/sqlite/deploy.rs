@@ -118,7 +118,8 @@ pub(super) fn route_put(tx: &mut Tx<'_>, route: &Route) -> Sql<()> {
         Ok((row.get::<_, bool>(0)?, json::<SourceSpec>(row, 1)?))
     })?;
     if let Some((source_paused, spec)) = source {
-        let limits = Limits { concurrency_max: None, rate_per_s: None, skip_after_ms: spec.skip_after_ms };
+        let limits =
+            Limits { concurrency_max: None, rate_per_s: None, skip_after_ms: spec.skip_after_ms, waiting_max: None };
         lanes::put(tx, route.tenant, Work::Runs, id, route.paused || source_paused, limits)?;
     }
     tx.effects.control = true;

@@ -13,9 +13,10 @@
 use creel_webhook::breaker::Breaker;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::{Answer, lane_hold_ms};
-use creel_webhook::id::{RouteId, TenantId};
+use creel_webhook::id::{DestinationId, RouteId, TenantId};
 use rusqlite::{Connection, Row, params};
 
+use crate::contract::Queue;
 use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Place;
 use crate::sqlite::statement::{Sql, all, count, exec, first, id, int, time_opt};
@@ -110,6 +111,8 @@ pub(super) const PLANS: &[&str] = &[
     SETTLE_RING,
     DUE,
     BY_ID,
+    ROOM,
+    WAITING,
     Work::Runs.earliest_sql(),
     Work::Runs.in_flight_sql(),
     Work::Runs.last_sql(),
@@ -167,6 +170,8 @@ pub(super) struct Limits {
     pub(super) rate_per_s: Option<u32>,
     /// How long one that fails holds those behind it in its order key, milliseconds.
     pub(super) skip_after_ms: u64,
+    /// Members that are not over; `None` is the host's limit.
+    pub(super) waiting_max: Option<u32>,
 }
 
 /// Makes a lane or changes its limits; gives its number. A lane begins with a full second of its rate.
@@ -178,11 +183,12 @@ pub(super) fn put(
     paused: bool,
     limits: Limits,
 ) -> Sql<i64> {
-    let sql = "INSERT INTO lane (tenant, kind, target, paused, concurrency_max, rate_per_s, rate_milli, skip_after_ms)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?6, 0) * 1000, ?7)
+    let sql = "INSERT INTO lane (tenant, kind, target, paused, concurrency_max, rate_per_s, rate_milli, skip_after_ms,
+            waiting_max)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?6, 0) * 1000, ?7, ?8)
         ON CONFLICT (tenant, kind, target) DO UPDATE SET paused = excluded.paused, ready_at = NULL,
             concurrency_max = excluded.concurrency_max, rate_per_s = excluded.rate_per_s,
-            skip_after_ms = excluded.skip_after_ms
+            skip_after_ms = excluded.skip_after_ms, waiting_max = excluded.waiting_max
         RETURNING id";
     let values = params![
         tenant.as_bytes(),
@@ -191,7 +197,8 @@ pub(super) fn put(
         paused,
         limits.concurrency_max.map(|max| max.max(1)),
         limits.rate_per_s.map(|rate| rate.max(1)),
-        int(limits.skip_after_ms)
+        int(limits.skip_after_ms),
+        limits.waiting_max.map(|max| max.max(1))
     ];
     let lane = first(tx.conn, sql, values, |row| row.get(0))?.unwrap_or_default();
     settle(tx, lane, tx.shared.latest())?;
@@ -236,6 +243,50 @@ pub(super) fn pending(tx: &mut Tx<'_>, tenant: TenantId, work: Work, by: i64, at
         WHERE kind = ?1 AND tenant = ?2";
     exec(tx.conn, sql, params![work.code(), tenant.as_bytes(), by, at.map(Timestamp::as_millis)])?;
     Ok(())
+}
+
+/// The lane of a destination, and the calls in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// The lane's number.
+    pub(super) lane: i64,
+    /// Calls that are not over.
+    pub(super) waiting: u64,
+    /// How many there may be.
+    pub(super) waiting_max: u64,
+}
+
+impl Room {
+    fn read(row: &Row<'_>, host_max: u64) -> rusqlite::Result<Room> {
+        let own: Option<u32> = row.get(2)?;
+        let waiting_max = own.map_or(host_max, |own| u64::from(own).min(host_max));
+        Ok(Room { lane: row.get(0)?, waiting: count(row, 1)?, waiting_max })
+    }
+}
+
+const ROOM: &str = "SELECT id, waiting, waiting_max FROM lane WHERE tenant = ?1 AND kind = 1 AND target = ?2";
+
+const WAITING: &str = "UPDATE lane SET waiting = waiting + ?2 WHERE id = ?1";
+
+/// The lane of a destination.
+pub(super) fn room(tx: &Tx<'_>, tenant: TenantId, destination: DestinationId) -> Sql<Option<Room>> {
+    let host_max = tx.memory.waiting_max;
+    first(tx.conn, ROOM, params![tenant.as_bytes(), destination.as_bytes()], |row| Room::read(row, host_max))
+}
+
+/// So many more calls of a lane are not over, or so many fewer.
+pub(super) fn waiting(tx: &Tx<'_>, lane: i64, by: i64) -> Sql<()> {
+    exec(tx.conn, WAITING, params![lane, by])?;
+    Ok(())
+}
+
+/// How many calls wait for each of a tenant's destinations.
+pub(super) fn queues(conn: &Connection, tenant: TenantId, host_max: u64) -> Sql<Vec<Queue>> {
+    let sql = "SELECT id, waiting, waiting_max, target FROM lane WHERE tenant = ?1 AND kind = 1";
+    all(conn, sql, [tenant.as_bytes()], |row| {
+        let Room { waiting, waiting_max, .. } = Room::read(row, host_max)?;
+        Ok(Queue { destination: id(row, 3)?, waiting, waiting_max })
+    })
 }
 
 /// How much of a tenant's work is pending.

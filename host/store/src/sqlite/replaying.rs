@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 
 use crate::contract::{Keys, NewRun, Replay, StoreError};
 use crate::sqlite::erasing;
-use crate::sqlite::lanes::{self, Work};
+use crate::sqlite::lanes::{self, Room, Work};
 use crate::sqlite::runs::{self, Again};
 use crate::sqlite::statement::{Fault, Sql, exec, first, id, time_opt};
 use crate::sqlite::transaction::Tx;
@@ -59,10 +59,17 @@ fn one_delivery(tx: &mut Tx<'_>, tenant: TenantId, delivery: DeliveryId, keys: K
     if let Err(Fault::Store(StoreError::Conflict(why))) = erasing::refuse_erased(tx.conn, tenant, dead.event) {
         return Ok(Replay::Refused(why));
     }
-    let lane = match place(tx.conn, tenant, dead.destination)? {
-        Ok(lane) => lane,
+    let room = match place(tx, tenant, dead.destination)? {
+        Ok(room) if room.waiting >= room.waiting_max => {
+            let max = room.waiting_max;
+            return refused(&format!(
+                "its destination's queue is full: {max} calls wait, and no more may; try again later"
+            ));
+        }
+        Ok(room) => room,
         Err(why) => return refused(why),
     };
+    let lane = room.lane;
     let blocked = is_behind(tx.conn, lane, &dead)?;
     let key = match keys {
         Keys::Same => dead.key,
@@ -75,6 +82,7 @@ fn one_delivery(tx: &mut Tx<'_>, tenant: TenantId, delivery: DeliveryId, keys: K
     let due_at = (!blocked).then_some(now.as_millis());
     exec(tx.conn, sql, params![dead.seq, lane, due_at, now.as_millis(), key])?;
     lanes::pending(tx, tenant, Work::Deliveries, 1, None)?;
+    lanes::waiting(tx, lane, 1)?;
     if !blocked {
         lanes::touch(tx, lane, tenant, Work::Deliveries, now)?;
     }
@@ -108,12 +116,13 @@ fn is_behind(conn: &Connection, lane: i64, dead: &Dead) -> Sql<bool> {
 }
 
 /// The lane of a destination that takes calls, or why it takes none.
-fn place(conn: &Connection, tenant: TenantId, destination: DestinationId) -> Sql<Result<i64, &'static str>> {
+fn place(tx: &Tx<'_>, tenant: TenantId, destination: DestinationId) -> Sql<Result<Room, &'static str>> {
     let sql = "SELECT disabled IS NOT NULL FROM destination WHERE tenant = ?1 AND id = ?2";
-    let disabled = first(conn, sql, params![tenant.as_bytes(), destination.as_bytes()], |row| row.get::<_, bool>(0))?;
-    let lane = lanes::find(conn, tenant, Work::Deliveries, destination.as_bytes())?;
-    Ok(match (lane, disabled) {
-        (Some(lane), Some(false)) => Ok(lane),
+    let disabled =
+        first(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes()], |row| row.get::<_, bool>(0))?;
+    let room = lanes::room(tx, tenant, destination)?;
+    Ok(match (room, disabled) {
+        (Some(room), Some(false)) => Ok(room),
         (_, Some(true)) => Err("its destination is disabled; resume that first"),
         _ => Err("its destination was removed; replay its run, which decides anew"),
     })

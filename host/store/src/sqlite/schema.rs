@@ -29,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_passing.sql"),
     include_str!("../migrations/0006_retention.sql"),
     include_str!("../migrations/0007_dead_letters.sql"),
+    include_str!("../migrations/0008_waiting.sql"),
 ];
 
 /// Statements that each connection keeps prepared.

@@ -6,6 +6,7 @@ mod young;
 
 use std::sync::Arc;
 
+use creel_webhook::delivery::Next;
 use creel_webhook::plugin::Digest;
 use creel_webhook::run::{CLAIMS_MAX, Verdict};
 use rusqlite::{Connection, StatementStatus, params};
@@ -209,6 +210,27 @@ async fn an_open_breaker_is_one_row_however_many_wait() {
         "no claim looks before the breaker lets one try"
     );
     assert_eq!(world.send(until, 10).await.len(), 1, "and then one may");
+}
+
+#[tokio::test]
+async fn what_waits_in_an_older_file_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("creel.db");
+    let world = World::new(Arc::new(open(&dir))).await;
+    world.decide((0..5).map(|_| world.call(Some("k"))).collect()).await;
+    let claim = world.send(conformance::START, 1).await.remove(0);
+    world.store.delivery_commit(world.sent(&claim, conformance::START, 200, Next::Delivered)).await.unwrap();
+    let before = world.store.queue_list(world.home.tenant).await.unwrap();
+    world.store.close().await.unwrap();
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(
+        "DROP INDEX delivery_waiting; ALTER TABLE lane DROP COLUMN waiting; ALTER TABLE lane DROP COLUMN waiting_max",
+    )
+    .unwrap();
+    conn.execute_batch(include_str!("../migrations/0008_waiting.sql")).unwrap();
+    drop(conn);
+    let after = open(&dir).queue_list(world.home.tenant).await.unwrap();
+    assert_eq!((before[0].waiting, after), (4, before));
 }
 
 #[tokio::test]

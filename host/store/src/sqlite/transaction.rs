@@ -97,6 +97,8 @@ pub(super) struct Memory {
     pub(super) used: Option<u64>,
     /// How many bytes the store may hold.
     pub(super) bytes_max: u64,
+    /// How many calls may wait for one destination, unless that says less; no limit until one is set.
+    pub(super) waiting_max: u64,
     /// Set by the last item.
     pub(super) stopping: bool,
     /// The last request's number; it grows even if the newest requests are removed.
@@ -123,6 +125,7 @@ impl Memory {
             next_claim,
             used: None,
             bytes_max,
+            waiting_max: u64::MAX,
             stopping: false,
             last_request: first(conn, sql, [], |row| row.get(0))?.unwrap_or(0),
             arrivals: Arrivals::default(),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use creel_webhook::clock::Timestamp;
+use creel_webhook::run::{RunNext, Verdict};
 use rusqlite::{Connection, ffi};
 
 use super::open;
 use crate::conformance::{START, World};
-use crate::contract::Wakeups;
+use crate::contract::{RunCommit, Wakeups};
 use crate::sqlite::passes::Days;
 use crate::sqlite::transaction::{Effects, Memory, Shared, Tx};
 use crate::sqlite::{deliveries, runs, schema};
@@ -31,20 +32,27 @@ fn taken(conn: &Connection) -> i64 {
     steps
 }
 
-/// A claim of runs and one of deliveries, undone: how many they gave, and the steps that they took.
-fn claim(conn: &Connection, now: Timestamp) -> [(usize, i64); 2] {
+/// Does something in a transaction that is undone.
+fn in_transaction<T>(conn: &Connection, work: impl FnOnce(&mut Tx<'_>) -> T) -> T {
     let wakeups = Wakeups::default();
     let shared = Shared { clock: AtomicI64::new(0), control: AtomicU64::new(1), wakeups };
     let mut memory = Memory::load(conn, 1 << 50, u64::MAX, 10, Days { bodies: 7, records: 30 }).unwrap();
     let mut tx = Tx { conn, memory: &mut memory, shared: &shared, effects: Effects::default() };
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     taken(conn);
-    let given = runs::claim(&mut tx, now, 1_000, 10).unwrap().len();
-    let of_runs = (given, taken(conn));
-    let given = deliveries::claim(&mut tx, now, 1_000, 10).unwrap().len();
-    let of_deliveries = (given, taken(conn));
+    let done = work(&mut tx);
     conn.execute_batch("ROLLBACK").unwrap();
-    [of_runs, of_deliveries]
+    done
+}
+
+/// A claim of runs and one of deliveries, undone: how many they gave, and the steps that they took.
+fn claim(conn: &Connection, now: Timestamp) -> [(usize, i64); 2] {
+    in_transaction(conn, |tx| {
+        let given = runs::claim(tx, now, 1_000, 10).unwrap().len();
+        let of_runs = (given, taken(conn));
+        let given = deliveries::claim(tx, now, 1_000, 10).unwrap().len();
+        [of_runs, (given, taken(conn))]
+    })
 }
 
 /// A store in which each tenant has one run and one delivery to claim; `prepare` then holds something of the first
@@ -119,4 +127,40 @@ async fn a_claim_costs_the_same_whatever_waits_in_a_paused_lane() {
     };
     cost_of(&pause("run"), &rows(RUNS, "NULL", "created_at")).await;
     cost_of(&pause("delivery"), &rows(DELIVERIES, "NULL", "start_at")).await;
+}
+
+/// Steps of a commit that makes room for one call behind `waiting` others of one key.
+async fn cost_of_room(waiting: u32) -> i64 {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(Arc::new(open(&dir))).await;
+    world.decide(vec![world.call(Some("held"))]).await;
+    world.stored(world.accept(world.home, "x")).await;
+    let ticket = world.claim(START, 1).await.remove(0).ticket;
+    let commit = world.commit(ticket.run, ticket.claim, START, Verdict::Done, RunNext::End);
+    let commit = RunCommit { calls: vec![world.call(Some("held"))], ..commit };
+    world.store.close().await.unwrap();
+    let conn = schema::writer(&dir.path().join("creel.db"), false).unwrap_or_else(|_| panic!("it opens"));
+    let block = rows(DELIVERIES, "'held'", "NULL").replace("ROWS", &waiting.to_string());
+    conn.execute_batch(&format!(
+        "BEGIN; {block}; UPDATE lane SET waiting = {0}, waiting_max = {0} WHERE id = (SELECT lane FROM delivery LIMIT 1);
+         UPDATE ring SET pending = {0} WHERE kind = 1; COMMIT",
+        waiting + 1
+    ))
+    .unwrap();
+    let mut steps = 0;
+    // The first time prepares the statements.
+    for _ in 0..2 {
+        steps = in_transaction(&conn, |tx| {
+            runs::commit(tx, &commit).unwrap();
+            taken(tx.conn)
+        });
+    }
+    steps
+}
+
+#[tokio::test]
+async fn making_room_costs_the_same_however_many_wait() {
+    let (few, many) = (cost_of_room(10).await, cost_of_room(BLOCKED).await);
+    assert!(few > 50, "a commit of {few} steps is none");
+    assert!((few - many).abs() * 10 <= few, "{few} steps behind 10 rows, and {many} behind {BLOCKED}");
 }
