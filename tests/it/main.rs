@@ -55,6 +55,12 @@ mod appointment;
 /// The host ends in the middle of things and is opened again.
 mod restarts;
 
+/// The program is asked to stop: what it can't wait for is given back, and it is gone in time.
+mod stopping;
+
+/// The store fails for a while: what was decided or sent is not thrown away.
+mod failing_store;
+
 /// The program itself is killed under load, again and again, and opened again.
 mod crash;
 

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! On shutdown the listeners stop taking connections and finish what they have, the pumps stop claiming and finish
-//! what is under way, then the store commits what is queued and closes. Each step is bounded by
-//! `shutdown_timeout_ms`; what is cut off then is claimed again at the next start.
+//! what is under way. What has not ended after `shutdown_timeout_ms` is cut off and gives its claim back; then the store
+//! commits what is queued and closes. The steps after the bound have bounds of their own.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -59,7 +59,7 @@ use crate::maintenance::Maintenance;
 use crate::pump::Pump;
 use crate::runner::Runner;
 use crate::sender::{Sender, Sending};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Cut, Shutdown};
 use crate::spec::tenant::Ceilings;
 use crate::system::{Entropy, SystemClock};
 use crate::telemetry::Metrics;
@@ -67,6 +67,13 @@ use crate::worker::Worker;
 
 /// Compiled code that is kept in memory, bytes: some thousand Rust components.
 const CODE_BYTES_MAX: u64 = 1 << 30;
+
+/// How long work that is cut off may take to give its claims back, milliseconds: a few commits on a slow disk.
+const GIVING_BACK_MS_MAX: u64 = 3_000;
+
+/// How long the store may take to close, milliseconds: a checkpoint of a long log on a slow disk. With the default
+/// `shutdown_timeout_ms` and [`GIVING_BACK_MS_MAX`] that is less than the 30 s of Kubernetes.
+const CLOSING_MS_MAX: u64 = 10_000;
 
 /// What a host is given besides its configuration: the parts that tests replace.
 pub struct Surroundings {
@@ -106,8 +113,9 @@ pub struct App {
     sender: Pump<Sending>,
     maintenance: Maintenance,
     carrier: Carrier,
+    cut: Cut,
     // Held for as long as the host lives; given back last.
-    _data_dir: DataDir,
+    data_dir: DataDir,
 }
 
 impl App {
@@ -129,7 +137,7 @@ impl App {
         };
         let metrics = Arc::new(Metrics::new());
         let sandbox = Sandbox::open(&config, &data_dir, &master, around.compile_command)?;
-        let turns = Arc::default();
+        let (turns, cut) = (Arc::default(), Cut::default());
         let runner = Arc::new(Runner {
             store: store.clone(),
             directory: Arc::new(directory),
@@ -140,6 +148,7 @@ impl App {
             clock: around.clock.clone(),
             entropy: around.entropy,
             metrics: metrics.clone(),
+            cut: cut.clone(),
         });
         let (errands, carrier) = errands();
         let ingress = ingress_of(&config, runner.clone(), errands, client.clone(), master.clone(), &turns);
@@ -155,9 +164,10 @@ impl App {
             ),
             ingress: (ingress_listener, ingress::router(Arc::new(ingress))),
             carrier,
+            cut,
             store,
             config,
-            _data_dir: data_dir,
+            data_dir,
         })
     }
 
@@ -182,13 +192,44 @@ impl App {
         self.store.clone()
     }
 
-    /// Serves until the shutdown begins and everything under way has ended or was cut off.
+    /// Serves until the shutdown begins and everything under way has ended or was given back.
     ///
     /// # Errors
     /// When a part of the host panicked or the store could not be closed.
     pub async fn serve(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let limits = listener_limits(&self.config);
         let bound = Duration::from_millis(self.config.shutdown_timeout_ms);
+        let (store, cut) = (self.store.clone(), self.cut.clone());
+        let (mut parts, _data_dir) = self.spawn(&shutdown);
+        let deadline = async {
+            shutdown.begun().await;
+            tokio::time::sleep(bound).await;
+        };
+        let mut ended = tokio::select! {
+            ended = end_of(&mut parts) => Some(ended),
+            () = deadline => None,
+        };
+        if ended.is_none() {
+            cut.now();
+            let giving_back = Duration::from_millis(GIVING_BACK_MS_MAX);
+            ended = tokio::time::timeout(giving_back, end_of(&mut parts)).await.ok();
+        }
+        if ended.is_none() {
+            tracing::warn!("some work did not even end when it was cut off; it is claimed again at the next start");
+        }
+        // What is still under way ends before the store does.
+        shutdown.begin();
+        parts.shutdown().await;
+        let closed = tokio::time::timeout(Duration::from_millis(CLOSING_MS_MAX), store.close()).await;
+        closed
+            .context("the store did not close in time; nothing that it acknowledged is lost")?
+            .context("closing the store")?;
+        tracing::info!(given_back = cut.given_back(), "stopped; what was given back is claimed at the next start");
+        ended.unwrap_or(Ok(()))
+    }
+
+    /// Spawns the parts. The directory is to be held until the store is closed.
+    fn spawn(self, shutdown: &Shutdown) -> (JoinSet<()>, DataDir) {
+        let limits = listener_limits(&self.config);
         let mut parts = JoinSet::new();
         let (served, all_served) = tokio::sync::oneshot::channel::<()>();
         let (admin, router) = self.admin;
@@ -207,29 +248,16 @@ impl App {
         parts.spawn(self.sender.run(shutdown.begun()));
         parts.spawn(self.maintenance.run(shutdown.begun()));
         parts.spawn(self.carrier.run(async move { drop(all_served.await) }));
-        let all = async {
-            while let Some(ended) = parts.join_next().await {
-                if let Err(error) = ended {
-                    shutdown.begin();
-                    return Err(anyhow::anyhow!("a part of the host ended: {error}"));
-                }
-            }
-            Ok(())
-        };
-        let deadline = async {
-            shutdown.begun().await;
-            tokio::time::sleep(bound).await;
-        };
-        let ended = tokio::select! {
-            ended = all => ended,
-            () = deadline => {
-                tracing::warn!("the shutdown took longer than `shutdown_timeout_ms`; what was under way is claimed again at the next start");
-                Ok(())
-            }
-        };
-        self.store.close().await.context("closing the store")?;
-        ended
+        (parts, self.data_dir)
     }
+}
+
+/// Waits until all parts have ended, or one of them badly.
+async fn end_of(parts: &mut JoinSet<()>) -> anyhow::Result<()> {
+    while let Some(ended) = parts.join_next().await {
+        ended.map_err(|error| anyhow::anyhow!("a part of the host ended: {error}"))?;
+    }
+    Ok(())
 }
 
 /// The parts that run plugins.
@@ -342,6 +370,7 @@ fn sender(config: &Config, client: Arc<dyn HttpClient>, runner: &Runner) -> Send
         clock: runner.clock.clone(),
         entropy: runner.entropy.clone(),
         metrics: runner.metrics.clone(),
+        cut: runner.cut.clone(),
     }
 }
 

@@ -5,7 +5,8 @@
 //!
 //! # Exit codes
 //!
-//! 0 done · 1 failed · 2 the command line or a file is wrong · 3 no such thing · 4 the host refused · 5 no host answers
+//! 0 done · 1 failed · 2 the command line or a file is wrong · 3 no such thing · 4 the host refused · 5 no host answers ·
+//! 130 `creel serve` was told twice to stop and ended at once
 
 pub mod apply;
 pub mod args;
@@ -47,11 +48,13 @@ pub fn main() -> ExitCode {
         return compile_component();
     }
     let json = cli.globals.json;
-    let ended = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("starting the program's threads")
-        .and_then(|runtime| runtime.block_on(run(cli)));
+    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = threads.context("starting the program's threads").and_then(|threads| {
+        let ended = threads.block_on(run(cli));
+        // What still blocks a thread (a read, a compiler) is nobody's any more: a stop has a bound.
+        threads.shutdown_background();
+        ended
+    });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -27,6 +27,7 @@ pub mod egress;
 pub mod errands;
 pub mod guard;
 pub mod ingress;
+pub mod insist;
 pub mod listener;
 pub mod maintenance;
 pub mod pump;

@@ -30,6 +30,8 @@ use creel_webhook::trace;
 use sha2::{Digest as _, Sha256};
 
 use crate::directory::{Directory, Picture};
+use crate::insist::Insist;
+use crate::shutdown::Cut;
 use crate::system::Entropy;
 use crate::telemetry::Metrics;
 
@@ -53,6 +55,8 @@ pub struct Runner {
     pub entropy: Arc<Entropy>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// When it comes, runs under way end and are given back.
+    pub cut: Cut,
 }
 
 /// How a run ended, before it is stored.
@@ -95,16 +99,21 @@ impl Ending {
 }
 
 impl Runner {
-    /// Runs what the ticket says and stores how it ended.
+    /// Runs what the ticket says and stores how it ended. `None`: the host is stopping and could not wait for the end; the
+    /// run was given back.
     ///
     /// # Errors
-    /// When the store fails; the claim then runs out and the run is due again.
-    pub async fn execute(&self, ticket: RunTicket, event: StoredEvent) -> StoreResult<RunCommitted> {
+    /// When the store fails for as long as the claim holds; the run is due again then.
+    pub async fn execute(&self, ticket: RunTicket, event: StoredEvent) -> StoreResult<Option<RunCommitted>> {
         let picture = self.directory.picture().await?;
         let active = picture.plugin(ticket.plugin).and_then(|(_, active)| active.cloned());
         let started = self.clock.now();
         let ending = match &active {
-            Some(deployment) => self.run(&ticket, event, deployment, &picture).await,
+            Some(deployment) => tokio::select! {
+                biased;
+                ending = self.run(&ticket, event, deployment, &picture) => ending,
+                () = self.cut.come() => return self.give_back(&ticket).await.map(|()| None),
+            },
             None => Ending::without_outcome(
                 Verdict::Host,
                 "the plugin has no active deployment; deploy it, then replay this run",
@@ -115,7 +124,25 @@ impl Runner {
             tracing::warn!(run = %ticket.run, event = %ticket.event, verdict = ending.verdict.as_str(), "a run ended without an outcome; `creel event` tells why");
         }
         self.metrics.run(ending.verdict, ending.usage.fuel, seconds(now.since_ms(started)));
-        self.store.run_commit(self.commit_of(&ticket, ending, active.as_deref(), &picture, now)).await
+        self.commit(&ticket, self.commit_of(&ticket, ending, active.as_deref(), &picture, now)).await.map(Some)
+    }
+
+    async fn give_back(&self, ticket: &RunTicket) -> StoreResult<()> {
+        if self.store.run_release(ticket.run, ticket.claim).await? {
+            self.cut.gave_back();
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, ticket: &RunTicket, commit: RunCommit) -> StoreResult<RunCommitted> {
+        let insist = Insist {
+            clock: self.clock.as_ref(),
+            lease_until: ticket.lease_until,
+            cut: &self.cut,
+            metrics: &self.metrics,
+            what: "run",
+        };
+        insist.commit(|| self.store.run_commit(commit.clone())).await
     }
 
     /// Ends a run that a sender waited for and that never ran, with the fallback as its answer.
@@ -125,7 +152,8 @@ impl Runner {
     pub async fn give_up(&self, ticket: RunTicket, reason: &str) -> StoreResult<RunCommitted> {
         let picture = self.directory.picture().await?;
         let ending = Ending::without_outcome(Verdict::Unanswered, reason);
-        self.store.run_commit(self.commit_of(&ticket, ending, None, &picture, self.clock.now())).await
+        let commit = self.commit_of(&ticket, ending, None, &picture, self.clock.now());
+        self.commit(&ticket, commit).await
     }
 
     async fn run(

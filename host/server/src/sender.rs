@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use creel_store::contract::{Attempt, DeliveryClaim, DeliveryCommit, Response, Store, StoreResult};
+use creel_store::contract::{Attempt, DeliveryClaim, DeliveryCommit, DeliveryCommitted, Response, Store, StoreResult};
 use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::delivery::{Answer, Next, Progress, after_attempt, classify};
 use creel_webhook::destination::{Auth, DestinationSpec};
@@ -30,8 +30,10 @@ use url::Url;
 
 use crate::directory::{DestinationEntry, Directory};
 use crate::egress::{EgressError, HttpClient, IncomingResponse, OutgoingRequest};
+use crate::insist::Insist;
 use crate::pump::Work;
 use crate::runner::{log_store_failure, seconds};
+use crate::shutdown::Cut;
 use crate::system::Entropy;
 use crate::telemetry::Metrics;
 
@@ -60,6 +62,8 @@ pub struct Sender {
     pub entropy: Arc<Entropy>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// When it comes, calls under way end and are given back.
+    pub cut: Cut,
 }
 
 /// Claims deliveries and has them sent.
@@ -68,11 +72,12 @@ pub struct Sending(pub Arc<Sender>);
 #[async_trait]
 impl Work for Sending {
     async fn claim(&self, now: Timestamp, max: u32) -> StoreResult<Vec<BoxFuture<'static, ()>>> {
-        let claims = self.0.store.delivery_claim(now, TIMEOUT_MS_MAX + LEASE_MARGIN_MS, max).await?;
+        let lease_ms = TIMEOUT_MS_MAX + LEASE_MARGIN_MS;
+        let (claims, lease_until) = (self.0.store.delivery_claim(now, lease_ms, max).await?, now.plus_ms(lease_ms));
         let work = claims.into_iter().map(|claim| {
             let sender = self.0.clone();
             async move {
-                if let Err(error) = sender.deliver(claim).await {
+                if let Err(error) = sender.deliver(claim, lease_until).await {
                     log_store_failure("storing an attempt", &error);
                 }
             }
@@ -110,11 +115,18 @@ impl Tried {
 }
 
 impl Sender {
-    /// Tries a delivery once and stores what came of it.
+    /// Tries a delivery once and stores what came of it. One that a stopping host could not wait for is given back: as if
+    /// never claimed, or, when it may have arrived, with the attempt in its history.
     ///
     /// # Errors
-    /// When the store fails; the claim then runs out and the delivery is due again.
-    pub async fn deliver(&self, claim: DeliveryClaim) -> StoreResult<()> {
+    /// When the store fails for as long as the claim holds; the delivery is due again then.
+    pub async fn deliver(&self, claim: DeliveryClaim, lease_until: Timestamp) -> StoreResult<()> {
+        if self.cut.has_come() {
+            if self.store.delivery_release(claim.id, claim.claim).await? {
+                self.cut.gave_back();
+            }
+            return Ok(());
+        }
         let picture = self.directory.picture().await?;
         let entry = picture.destination(claim.destination).cloned();
         let started_at = self.clock.now();
@@ -150,7 +162,18 @@ impl Sender {
         };
         let response = tried.response.filter(|_| claim.on_result.is_some());
         let commit = DeliveryCommit { id: claim.id, claim: claim.claim, now, attempt, response, next, destination };
-        self.store.delivery_commit(commit).await.map(|_| ())
+        self.commit(commit, lease_until).await
+    }
+
+    async fn commit(&self, commit: DeliveryCommit, lease_until: Timestamp) -> StoreResult<()> {
+        let (clock, cut, metrics) = (self.clock.as_ref(), &self.cut, &*self.metrics);
+        let insist = Insist { clock, lease_until, cut, metrics, what: "delivery" };
+        let was_cut = commit.attempt.answer == Answer::Cut;
+        let committed = insist.commit(|| self.store.delivery_commit(commit.clone())).await?;
+        if was_cut && committed == DeliveryCommitted::Stored {
+            self.cut.gave_back();
+        }
+        Ok(())
     }
 
     async fn attempt(&self, claim: &DeliveryClaim, entry: &DestinationEntry, now: Timestamp) -> Tried {
@@ -161,9 +184,13 @@ impl Sender {
             Ok(request) => request,
             Err(reason) => return Tried::refused(reason),
         };
-        match self.client.send(request).await {
-            Ok(response) => tried(response, entry, now),
-            Err(error) => failed(error),
+        tokio::select! {
+            biased;
+            answered = self.client.send(request) => match answered {
+                Ok(response) => tried(response, entry, now),
+                Err(error) => failed(error),
+            },
+            () = self.cut.come() => Tried { answer: Answer::Cut, detail: None, response: None },
         }
     }
 }

@@ -1,44 +1,36 @@
-//! Stopping: one handle says that it has begun, counts what is still in flight, and waits for that with a bound.
+//! Stopping: one handle says that it has begun, another that patience is over.
 //!
-//! Parts that run hold a clone and end when [`Shutdown::begun`] completes; work that must not be cut holds an
-//! [`InFlight`] guard while it lasts. [`watch_signals`] begins on the first SIGINT or SIGTERM and ends the process
-//! at once, with code 130, on the second: whoever presses Ctrl-C twice means it. Nothing is static, so two servers
-//! in one process stop apart.
+//! Parts that run hold a clone of [`Shutdown`], take no more work when it begins and finish what they have. What is
+//! still under way when `shutdown_timeout_ms` is over hears of it by the [`Cut`]: it ends now and gives its claim back,
+//! so that the next start takes it up at once and no counter keeps it against the work. [`watch_signals`] begins on the
+//! first SIGINT or SIGTERM and ends the process at once, with code [`ENDED_AT_ONCE`], on the second: whoever presses
+//! Ctrl-C twice means it. Nothing is static, so two servers in one process stop apart.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
+
+/// Exit code after a second signal: what a shell says of a program that Ctrl-C ended.
+pub const ENDED_AT_ONCE: i32 = 130;
 
 /// The handle; clones are the same shutdown.
 #[derive(Debug, Clone)]
 pub struct Shutdown {
     begun: Arc<watch::Sender<bool>>,
-    in_flight: Arc<watch::Sender<usize>>,
 }
 
-/// Work that was still in flight when the bound was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{count} pieces of work were still in flight after {timeout_ms} ms and are cut; what was not committed is due again after the next start (`shutdown_timeout_ms` gives them longer)"
-)]
-pub struct LeftOver {
-    /// How many.
-    pub count: usize,
-    /// The bound that was waited for, milliseconds.
-    pub timeout_ms: u64,
-}
-
-/// Held while work is in flight.
-#[derive(Debug)]
-pub struct InFlight {
-    count: Arc<watch::Sender<usize>>,
+/// The end of patience with work that is under way; clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Cut {
+    come: Arc<watch::Sender<bool>>,
+    given_back: Arc<AtomicU64>,
 }
 
 impl Shutdown {
     /// A shutdown that has not begun.
     pub fn new() -> Self {
-        Shutdown { begun: Arc::new(watch::Sender::new(false)), in_flight: Arc::new(watch::Sender::new(0)) }
+        Shutdown { begun: Arc::new(watch::Sender::new(false)) }
     }
 
     /// Begins; more than once is the same as once.
@@ -53,36 +45,7 @@ impl Shutdown {
 
     /// Completes when it has begun, at once if it had. The future owns what it needs: it may be spawned.
     pub fn begun(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut begun = self.begun.subscribe();
-        let sender = Arc::clone(&self.begun);
-        async move {
-            let _ = begun.wait_for(|begun| *begun).await;
-            drop(sender);
-        }
-    }
-
-    /// Counts a piece of work until the guard is dropped.
-    pub fn guard(&self) -> InFlight {
-        self.in_flight.send_modify(|count| *count += 1);
-        InFlight { count: Arc::clone(&self.in_flight) }
-    }
-
-    /// Pieces of work in flight.
-    pub fn in_flight(&self) -> usize {
-        *self.in_flight.borrow()
-    }
-
-    /// Completes when nothing is in flight any more.
-    ///
-    /// # Errors
-    /// [`LeftOver`] when that is not so after `timeout_ms`.
-    pub async fn drained(&self, timeout_ms: u64) -> Result<(), LeftOver> {
-        let mut count = self.in_flight.subscribe();
-        let empty = count.wait_for(|count| *count == 0);
-        match tokio::time::timeout(Duration::from_millis(timeout_ms), empty).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(LeftOver { count: self.in_flight(), timeout_ms }),
-        }
+        heard(&self.begun)
     }
 }
 
@@ -92,9 +55,40 @@ impl Default for Shutdown {
     }
 }
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.count.send_modify(|count| *count -= 1);
+impl Cut {
+    /// Ends patience; more than once is the same as once.
+    pub fn now(&self) {
+        self.come.send_replace(true);
+    }
+
+    /// Whether patience is over.
+    pub fn has_come(&self) -> bool {
+        *self.come.borrow()
+    }
+
+    /// Completes when patience is over, at once if it is.
+    pub fn come(&self) -> impl Future<Output = ()> + Send + use<> {
+        heard(&self.come)
+    }
+
+    /// Counts a claim that was given back.
+    pub fn gave_back(&self) {
+        self.given_back.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Claims that were given back.
+    pub fn given_back(&self) -> u64 {
+        self.given_back.load(Ordering::Relaxed)
+    }
+}
+
+/// Completes when the word is out.
+fn heard(word: &Arc<watch::Sender<bool>>) -> impl Future<Output = ()> + Send + use<> {
+    let mut hears = word.subscribe();
+    let sender = Arc::clone(word);
+    async move {
+        let _ = hears.wait_for(|is_out| *is_out).await;
+        drop(sender);
     }
 }
 
@@ -124,29 +118,20 @@ impl Signals {
     }
 }
 
-/// Begins `shutdown` at the first signal; at the second ends the process with code 130. The composition root
-/// spawns it.
+/// Begins `shutdown` at the first signal; at the second ends the process with code [`ENDED_AT_ONCE`]. The composition
+/// root spawns it.
 pub async fn watch_signals(mut signals: Signals, shutdown: Shutdown) {
     let first = signals.next().await;
     tracing::info!(signal = first, "shutting down; a second signal ends at once");
     shutdown.begin();
     let second = signals.next().await;
-    tracing::warn!(signal = second, in_flight = shutdown.in_flight(), "ending at once");
-    std::process::exit(130);
+    tracing::warn!(signal = second, "ending at once; what was under way is claimed again at the next start");
+    std::process::exit(ENDED_AT_ONCE);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn it_waits_for_what_is_in_flight_and_no_longer_than_its_bound() {
-        let shutdown = Shutdown::new();
-        let guard = shutdown.guard();
-        assert_eq!(shutdown.drained(0).await, Err(LeftOver { count: 1, timeout_ms: 0 }));
-        let (drained, ()) = tokio::join!(shutdown.drained(60_000), async { drop(guard) });
-        assert_eq!(drained, Ok(()));
-    }
 
     #[tokio::test]
     async fn everyone_hears_it_whether_they_came_before_or_after() {
@@ -157,5 +142,17 @@ mod tests {
         shutdown.begin();
         before.await;
         shutdown.clone().begun().await;
+    }
+
+    #[tokio::test]
+    async fn a_cut_is_heard_and_counts_for_all_its_clones() {
+        let cut = Cut::default();
+        let (before, clone) = (cut.come(), cut.clone());
+        assert!(!cut.has_come());
+        clone.now();
+        before.await;
+        clone.come().await;
+        clone.gave_back();
+        assert_eq!((cut.has_come(), cut.given_back()), (true, 1));
     }
 }

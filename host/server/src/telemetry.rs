@@ -71,6 +71,11 @@ struct Class {
     class: &'static str,
 }
 
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct What {
+    what: &'static str,
+}
+
 /// The host's metrics, names prefixed `creel_`; clones count into the same.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -79,6 +84,7 @@ pub struct Metrics {
     refusals: Family<Reason, Counter>,
     runs: Family<Verdict, Counter>,
     deliveries: Family<Class, Counter>,
+    commit_retries: Family<What, Counter>,
     fuel: Counter,
     accept_seconds: Histogram,
     run_seconds: Histogram,
@@ -105,6 +111,7 @@ impl Metrics {
             refusals: Family::default(),
             runs: Family::default(),
             deliveries: Family::default(),
+            commit_retries: Family::default(),
             fuel: Counter::default(),
             // 250 µs (a commit on a fast disk) to 8 s (beyond what senders wait)
             accept_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
@@ -125,6 +132,11 @@ impl Metrics {
             "delivery_attempts",
             "Attempts at deliveries by class of the answer",
             self.deliveries.clone(),
+        );
+        registry.register(
+            "commit_retries",
+            "Commits of runs and deliveries that failed and were tried again",
+            self.commit_retries.clone(),
         );
         registry.register("fuel", "Fuel burnt by all runs", self.fuel.clone());
     }
@@ -168,6 +180,11 @@ impl Metrics {
         self.delivery_seconds.observe(seconds);
     }
 
+    /// A commit failed and is tried again; `what` is `run` or `delivery`.
+    pub fn commit_again(&self, what: &'static str) {
+        self.commit_retries.get_or_create(&What { what }).inc();
+    }
+
     /// Sets how many runs and deliveries wait.
     pub fn pending(&self, runs: u64, deliveries: u64) {
         self.runs_pending.set(i64::try_from(runs).unwrap_or(i64::MAX));
@@ -199,6 +216,7 @@ fn class_word(class: creel_webhook::delivery::Class) -> &'static str {
         Class::Dead => "dead",
         Class::Pause => "pause",
         Class::Disable => "disable",
+        Class::Cut => "cut",
     }
 }
 

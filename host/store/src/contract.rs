@@ -612,8 +612,8 @@ pub trait Store: Send + Sync + 'static {
     /// Stores how a run ended and what follows. When more calls wait for a destination then than may, the oldest that
     /// are not on their way end dead, a few more than came at most ([`creel_webhook::destination::crowded_out`]).
     async fn run_commit(&self, commit: RunCommit) -> StoreResult<RunCommitted>;
-    /// Gives a claim back untouched: the run is due again, neither counter keeps it.
-    async fn run_release(&self, run: RunId, claim: ClaimToken) -> StoreResult<()>;
+    /// Gives a claim back untouched: the run is due again, neither counter keeps it. Says whether it was held.
+    async fn run_release(&self, run: RunId, claim: ClaimToken) -> StoreResult<bool>;
     /// When the next run is due after `after`, the time of the caller's last claim; `None` when nothing waits for time.
     async fn run_due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>>;
 
@@ -626,8 +626,8 @@ pub trait Store: Send + Sync + 'static {
     /// ([`creel_webhook::followup`]), which no quota refuses. The same holds wherever else a delivery ends: expired, given
     /// up, dead from the start.
     async fn delivery_commit(&self, commit: DeliveryCommit) -> StoreResult<DeliveryCommitted>;
-    /// Gives a claim back untouched.
-    async fn delivery_release(&self, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<()>;
+    /// Gives a claim back untouched. Says whether it was held.
+    async fn delivery_release(&self, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<bool>;
     /// When the next delivery is due after `after`, the time of the caller's last claim.
     async fn delivery_due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>>;
 

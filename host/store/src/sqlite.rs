@@ -277,7 +277,7 @@ impl Store for SqliteStore {
         self.writer.call(bytes, move |tx| runs::commit(tx, &commit)).await
     }
 
-    async fn run_release(&self, run: RunId, claim: ClaimToken) -> StoreResult<()> {
+    async fn run_release(&self, run: RunId, claim: ClaimToken) -> StoreResult<bool> {
         self.writer.call(0, move |tx| runs::release(tx, run, claim)).await
     }
 
@@ -294,7 +294,7 @@ impl Store for SqliteStore {
         self.writer.call(bytes + commit.attempt.response_head.len(), move |tx| deliveries::commit(tx, &commit)).await
     }
 
-    async fn delivery_release(&self, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<()> {
+    async fn delivery_release(&self, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<bool> {
         self.writer.call(0, move |tx| deliveries::release(tx, delivery, claim)).await
     }
 

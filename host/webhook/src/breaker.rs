@@ -50,9 +50,10 @@ enum Sign {
 
 fn sign(answer: &Answer) -> Sign {
     match answer {
-        Answer::Status { status: 408 | 425 | 429, .. } | Answer::Denied { .. } | Answer::Refused { .. } => {
-            Sign::Neither
-        }
+        Answer::Status { status: 408 | 425 | 429, .. }
+        | Answer::Denied { .. }
+        | Answer::Refused { .. }
+        | Answer::Cut => Sign::Neither,
         Answer::Status { status, .. } if *status < 500 => Sign::Good,
         Answer::Status { .. } | Answer::Timeout | Answer::Transport => Sign::Bad,
     }

@@ -11,6 +11,7 @@
 //! | no connection, no answer in time | again | again |
 //! | an address that the guard denies | the destination pauses, the call waits | the same |
 //! | what the host can't send | dead | dead |
+//! | none, because the host was stopped meanwhile | again, uncounted | the same |
 //!
 //! A redirect is never followed: the credentials belong to the address that was configured.
 
@@ -45,6 +46,8 @@ pub enum Answer {
         /// What to mend.
         reason: String,
     },
+    /// The host was stopped before an answer came. The call may have arrived.
+    Cut,
 }
 
 /// What an answer means.
@@ -60,6 +63,8 @@ pub enum Class {
     Pause,
     /// The receiver does not want any more.
     Disable,
+    /// Nothing was learnt: the next host tries it again, under the same key.
+    Cut,
 }
 
 /// Reads an answer by the table above.
@@ -68,6 +73,7 @@ pub fn classify(kind: Kind, answer: &Answer) -> Class {
         Answer::Timeout | Answer::Transport => return Class::Again,
         Answer::Denied { .. } => return Class::Pause,
         Answer::Refused { .. } => return Class::Dead,
+        Answer::Cut => return Class::Cut,
         Answer::Status { status, .. } => *status,
     };
     match (kind, status) {
@@ -112,7 +118,7 @@ pub enum Next {
         /// When.
         at: Timestamp,
     },
-    /// Waits until the destination is resumed; the attempt does not count.
+    /// Back to its place, as if never claimed: due as soon as its lane is. Neither the attempt nor the claim counts.
     Held,
 }
 
@@ -161,6 +167,7 @@ pub fn after_attempt(
             (Next::Dead { reason: reason.clone() }, Some(DestinationChange::Disable { reason }))
         }
         Class::Again => (again(progress, answer, now, jitter), None),
+        Class::Cut => (Next::Held, None),
     }
 }
 
@@ -192,6 +199,7 @@ pub fn describe(answer: &Answer) -> String {
         Answer::Timeout => "the receiver did not answer in time".to_owned(),
         Answer::Transport => "the receiver could not be reached".to_owned(),
         Answer::Denied { reason } | Answer::Refused { reason } => reason.clone(),
+        Answer::Cut => "the host was stopped before the receiver answered".to_owned(),
     }
 }
 
@@ -271,6 +279,13 @@ mod tests {
             assert_eq!(next, Next::Held);
             assert_eq!(change, Some(DestinationChange::Pause { reason: "a loopback address".to_owned() }));
         }
+    }
+
+    #[test]
+    fn a_call_that_was_cut_off_is_made_again_even_if_it_was_the_last_allowed() {
+        let schedule = Schedule::new(vec![0]).unwrap();
+        let progress = Progress { kind: Kind::Api, schedule: &schedule, attempts: 0, expires_at: None };
+        assert_eq!(after_attempt(progress, &Answer::Cut, Timestamp::from_millis(0), 0), (Next::Held, None));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, ten attempts over three days. Each delay is spread by ±10 % so that
 //! calls which failed together do not come back together. A receiver's `Retry-After` lengthens a delay, never
 //! shortens it, and only up to a bound: a receiver can't park a call for a year.
+//!
+//! The other thing that is tried again is a commit that the store failed at ([`commit_again_ms`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -135,11 +137,35 @@ pub fn retry_after_ms(value: &str, now: Timestamp) -> Option<u64> {
     Some(Timestamp::from_secs(i64::try_from(since_epoch.as_secs()).ok()?).since_ms(now))
 }
 
+/// Pauses before a commit that failed is tried again, milliseconds; the last is repeated. A busy file or a full disk may
+/// be over in a moment, and a store that is down is not hammered.
+const COMMIT_DELAYS_MS: [u64; 3] = [100, 500, 2_500];
+
+/// How long to wait before a commit that failed `failures` times before is tried again; `None` when the lease would be
+/// over then. What was decided or sent is kept for as long as nobody else can have claimed it: to throw it away is to
+/// run or send it twice.
+pub fn commit_again_ms(failures: usize, now: Timestamp, lease_until: Timestamp) -> Option<u64> {
+    let delay_ms = COMMIT_DELAYS_MS[failures.min(COMMIT_DELAYS_MS.len() - 1)];
+    (now.plus_ms(delay_ms) < lease_until).then_some(delay_ms)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_secs(784_111_777);
+
+    #[test]
+    fn a_commit_is_tried_again_while_the_lease_holds() {
+        let (start, lease_until) = (Timestamp::from_millis(0), Timestamp::from_millis(10_000));
+        let (mut now, mut delays) = (start, Vec::new());
+        while let Some(delay_ms) = commit_again_ms(delays.len(), now, lease_until) {
+            delays.push(delay_ms);
+            now = now.plus_ms(delay_ms);
+        }
+        assert_eq!(delays, [100, 500, 2_500, 2_500, 2_500]);
+        assert_eq!(commit_again_ms(0, lease_until, lease_until), None);
+    }
 
     #[test]
     fn jitter_stays_within_a_tenth() {

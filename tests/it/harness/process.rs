@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use creel_server::datadir::DataDir;
 use serde_json::Value;
@@ -13,6 +14,7 @@ use tokio::process::{Child, Command};
 use super::host::{client, in_memory};
 use super::receiver::Receiver;
 use super::tenant::Api;
+use super::wait::until;
 
 /// A data directory with an operator's key, made by `creel init`.
 pub(crate) struct Place {
@@ -24,10 +26,28 @@ pub(crate) struct Place {
 /// A host in a process of its own; killed when dropped.
 pub(crate) struct Process {
     child: Child,
+    log: Arc<Mutex<Vec<Value>>>,
     /// Where webhooks arrive.
     pub(crate) ingress: SocketAddr,
     /// Its admin API as the operator.
     pub(crate) api: Api,
+}
+
+/// What a process that has ended logged.
+pub(crate) struct Log(Arc<Mutex<Vec<Value>>>);
+
+impl Log {
+    /// The entry whose message begins so.
+    pub(crate) async fn said(&self, message: &str) -> Value {
+        said(&self.0, message).await
+    }
+}
+
+async fn said(log: &Mutex<Vec<Value>>, message: &str) -> Value {
+    let begins = |entry: &&Value| entry["message"].as_str().is_some_and(|text| text.starts_with(message));
+    let entries = || async { log.lock().unwrap_or_else(PoisonError::into_inner).clone() };
+    let entries = until(message, entries, |entries| entries.iter().any(|entry| begins(&entry))).await;
+    entries.iter().find(begins).cloned().expect("it was there")
 }
 
 impl Place {
@@ -69,11 +89,18 @@ impl Place {
             }
         };
         // Its log must not fill the pipe.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let log = Arc::<Mutex<Vec<Value>>>::default();
+        let book = log.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                let entry = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                book.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+            }
+        });
         let address = |name: &str| serving[name].as_str().and_then(|text| text.parse().ok()).expect("an address");
         let (ingress, admin): (SocketAddr, SocketAddr) = (address("ingress"), address("admin"));
         let api = Api::new(client(), format!("http://{admin}"), self.operator.clone());
-        Process { child, ingress, api }
+        Process { child, log, ingress, api }
     }
 
     fn command(&self, behind: &[&str], arguments: &[&str]) -> Command {
@@ -103,6 +130,25 @@ impl Process {
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id().expect("it runs")
+    }
+
+    /// Sends it a signal by its name, for example `TERM`.
+    pub(crate) async fn signal(&self, name: &str) {
+        let script = format!("kill -{name} {}", self.id());
+        let status = Command::new("sh").args(["-c", &script]).status().await.expect("a shell");
+        assert!(status.success(), "{script}: {status}");
+    }
+
+    /// Waits until it has logged a message that begins so, and gives the entry.
+    pub(crate) async fn said(&self, message: &str) -> Value {
+        said(&self.log, message).await
+    }
+
+    /// Waits until it has ended by itself; gives how, and its log.
+    pub(crate) async fn ended(mut self) -> (ExitStatus, Log) {
+        let bound = std::time::Duration::from_secs(60);
+        let status = tokio::time::timeout(bound, self.child.wait()).await.expect("it ends").expect("a child");
+        (status, Log(self.log))
     }
 
     /// `kill -9`, and waits until it is gone.

@@ -5,9 +5,11 @@
 //! run is polled here too.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 /// A pool of threads named `creel-guest`.
 #[derive(Debug)]
@@ -30,13 +32,31 @@ impl GuestThreads {
         Ok(GuestThreads { runtime: Some(runtime) })
     }
 
-    /// Runs a future on these threads. Dropping the handle does not end it; aborting does.
-    pub fn spawn<F>(&self, work: F) -> JoinHandle<F::Output>
+    /// Runs a future on these threads for as long as its handle is kept.
+    pub fn spawn<F>(&self, work: F) -> OnThreads<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.runtime.as_ref().expect("only drop takes the runtime").spawn(work)
+        OnThreads(self.runtime.as_ref().expect("only drop takes the runtime").spawn(work))
+    }
+}
+
+/// Work on guest threads: a future of its end. Dropping it ends the work at its next yield.
+#[derive(Debug)]
+pub struct OnThreads<T>(JoinHandle<T>);
+
+impl<T> Future for OnThreads<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<T> Drop for OnThreads<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

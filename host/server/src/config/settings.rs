@@ -126,7 +126,7 @@ pub const SETTINGS: &[Setting] = &[
     count("sender.concurrency", 1, 10_000, "128", "Calls on their way at the same time, all destinations together."),
     bytes("sender.response_bytes_max", 0, 16 * MIB, "64 KiB", "Bytes of a receiver's answer that are kept: enough to see what it complains about."),
 
-    millis("shutdown_timeout_ms", 0, 10 * MINUTE, "15000", "How long requests, runs and calls are given to end when the process is asked to stop; less than the 30 s of Kubernetes."),
+    millis("shutdown_timeout_ms", 0, 10 * MINUTE, "15000", "How long requests, runs and calls are given to end when the process is asked to stop; then they are cut and given back. With the seconds that this takes, less than the 30 s of Kubernetes."),
     setting("log.format", Kind::Word(&["text", "json"]), "text", "How log lines look."),
     setting("log.filter", Kind::Text, "info", "Which log lines: a level, or `info,creel_server=debug`."),
 ];

@@ -124,25 +124,33 @@ impl Replier {
     }
 
     /// Runs in a slot, or gives up when none comes free before the deadline.
-    async fn run(&self, ticket: RunTicket, event: StoredEvent, deadline: Timestamp) -> StoreResult<RunCommitted> {
+    /// `None`: the host is stopping, and the run was given back.
+    async fn run(
+        &self,
+        ticket: RunTicket,
+        event: StoredEvent,
+        deadline: Timestamp,
+    ) -> StoreResult<Option<RunCommitted>> {
         let left = Duration::from_millis(deadline.since_ms(self.runner.clock.now()));
         match tokio::time::timeout(left, self.slots.acquire()).await {
             Ok(Ok(_slot)) => self.runner.execute(ticket, event).await,
             _ => {
                 let reason = "no slot for replies came free before its deadline (`runtime.reply_slots`); replay it";
-                self.runner.give_up(ticket, reason).await
+                self.runner.give_up(ticket, reason).await.map(Some)
             }
         }
     }
 
     async fn decided(
         &self,
-        committed: StoreResult<RunCommitted>,
+        committed: StoreResult<Option<RunCommitted>>,
         tenant: TenantId,
         event: EventId,
     ) -> Result<Answered, TurnedAway> {
         match committed {
-            Ok(RunCommitted::Stored { answer: Some(answer), .. }) => return Ok(Answered::Replied(answer)),
+            Ok(Some(RunCommitted::Stored { answer: Some(answer), .. })) => return Ok(Answered::Replied(answer)),
+            // Nothing is decided yet: a sender that comes again in time is told what the next host's run says.
+            Ok(None) => return Err(TurnedAway::Unavailable),
             Err(error) => log_store_failure("storing a reply", &error),
             _ => {}
         }

@@ -85,7 +85,7 @@ pub(super) async fn a_stale_delivery_commit_changes_nothing(world: &World) {
     assert_eq!(second.id, first.id);
     let stale = world.sent(&first, later, 400, Next::Dead { reason: "no".into() });
     assert_eq!(world.store.delivery_commit(stale).await.unwrap(), DeliveryCommitted::Stale);
-    world.store.delivery_release(first.id, first.claim).await.unwrap();
+    assert!(!world.store.delivery_release(first.id, first.claim).await.unwrap());
     assert!(world.send(later, 1).await.is_empty(), "a stale release frees nothing");
     let good = world.sent(&second, later, 200, Next::Delivered);
     assert_eq!(world.store.delivery_commit(good).await.unwrap(), DeliveryCommitted::Stored);

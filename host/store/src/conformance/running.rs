@@ -60,7 +60,7 @@ pub(super) async fn a_stale_commit_changes_nothing(world: &World) {
     assert_eq!(second.run, run);
     let stale = world.done(run, first.claim, later, vec![world.call(None)]).await;
     assert_eq!(stale, RunCommitted::Stale);
-    world.store.run_release(run, first.claim).await.unwrap();
+    assert!(!world.store.run_release(run, first.claim).await.unwrap());
     assert!(world.claim(later, 1).await.is_empty(), "a stale release frees nothing");
     let good = world.done(run, second.claim, later, vec![]).await;
     assert_eq!(good, RunCommitted::Stored { verdict: Verdict::Done, answer: None });

@@ -65,6 +65,14 @@ impl Checkpoints {
             }
         }
     }
+
+    /// Carries over all that is left, so that the next start has nothing to read back. No reader is waited for: the log
+    /// is as durable as the file.
+    pub(super) fn at_the_end(&self, writer: &Connection) {
+        if self.pages.load(Ordering::Relaxed) > 0 {
+            carry(writer);
+        }
+    }
 }
 
 fn run(conn: &Connection, poked: &Receiver<()>, passed: &AtomicBool) {

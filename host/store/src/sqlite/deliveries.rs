@@ -410,11 +410,12 @@ fn back_in_line(tx: &Tx<'_>, delivery: &Live, uncounted: i64, at: Timestamp) -> 
     Ok(())
 }
 
-/// Gives a claim back as if it had never been; a stale one changes nothing.
-pub(super) fn release(tx: &mut Tx<'_>, delivery: DeliveryId, claim: ClaimToken) -> Sql<()> {
+/// Gives a claim back as if it had never been; a stale one changes nothing. Says which it was.
+pub(super) fn release(tx: &mut Tx<'_>, delivery: DeliveryId, claim: ClaimToken) -> Sql<bool> {
     let now = tx.shared.latest();
     let found = first(tx.conn, BY_CLAIM, params![int(claim.0), delivery.as_bytes()], live)?;
-    let Some(delivery) = found else { return Ok(()) };
+    let Some(delivery) = found else { return Ok(false) };
     back_in_line(tx, &delivery, 1, now)?;
-    lanes::settle(tx, delivery.lane, now)
+    lanes::settle(tx, delivery.lane, now)?;
+    Ok(true)
 }

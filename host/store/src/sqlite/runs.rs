@@ -315,14 +315,15 @@ fn put_log(tx: &Tx<'_>, run: &Live, commit: &RunCommit) -> Sql<()> {
     Ok(())
 }
 
-/// Gives a claim back as if it had never been; a stale one changes nothing.
-pub(super) fn release(tx: &mut Tx<'_>, run: RunId, claim: ClaimToken) -> Sql<()> {
+/// Gives a claim back as if it had never been; a stale one changes nothing. Says which it was.
+pub(super) fn release(tx: &mut Tx<'_>, run: RunId, claim: ClaimToken) -> Sql<bool> {
     let now = tx.shared.latest();
-    let Some(run) = first(tx.conn, BY_CLAIM, params![int(claim.0), run.as_bytes()], live)? else { return Ok(()) };
+    let Some(run) = first(tx.conn, BY_CLAIM, params![int(claim.0), run.as_bytes()], live)? else { return Ok(false) };
     let sql = "UPDATE run SET claimed = 0, claim = NULL, claims = claims - 1, due_at = ?3
         WHERE tenant = ?1 AND id = ?2";
     exec(tx.conn, sql, params![run.tenant.as_bytes(), run.id.as_bytes(), now.as_millis()])?;
-    lanes::touch(tx, run.lane, run.tenant, Work::Runs, now)
+    lanes::touch(tx, run.lane, run.tenant, Work::Runs, now)?;
+    Ok(true)
 }
 
 /// Queues a new run of an ended run's event, route and plugin; nobody waits for it and it waits for nobody.

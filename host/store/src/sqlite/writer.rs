@@ -244,6 +244,7 @@ impl Thread {
             }
             self.checkpoints.after_batch(&self.conn);
         }
+        self.checkpoints.at_the_end(&self.conn);
     }
 
     fn write(&mut self, batch: &mut Vec<Box<dyn Item>>) {
