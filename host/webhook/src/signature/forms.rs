@@ -3,12 +3,13 @@
 //! Twilio signs the URL and then every form field, sorted by name, name and value run together; of a repeated name the
 //! distinct values, sorted (npm `twilio` 6.2.0 `lib/webhooks/webhooks.js`). Plivo's V3 signs the URL with its query
 //! sorted and decoded, then the sorted form (npm `plivo` 4.79.0 `dist/utils/security.js`). Values are decoded to bytes,
-//! never trimmed, never replaced: a form that is not UTF-8 keeps its bytes.
+//! never trimmed, never replaced: a form that is not UTF-8 keeps its bytes. Fields stay where they lie: what is sorted is
+//! a list of them, and they are decoded while they are compared and hashed.
 //!
 //! Twilio's back end is not consistent about ports, so a scheme lists the [`UrlForm`]s to try, each built from the
 //! configured public URL by cutting text: a URL library would normalise what must stay exact.
 
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
 
 use percent_encoding::percent_decode;
 
@@ -41,15 +42,82 @@ pub enum UrlForm {
     DefaultPortEscaped,
 }
 
-type Pairs = BTreeSet<(Vec<u8>, Vec<u8>)>;
+/// Bytes that are decoded before they are handed to a hash together.
+const CHUNK_BYTES: usize = 256;
+
+/// A name or a value as it lies in a form, compared by what it says.
+#[derive(Clone, Copy)]
+struct Coded<'b> {
+    text: &'b [u8],
+    /// Whether it says something else than it is.
+    has_escapes: bool,
+}
+
+impl<'b> Coded<'b> {
+    fn new(text: &'b [u8]) -> Self {
+        Coded { text, has_escapes: text.iter().any(|byte| matches!(byte, b'+' | b'%')) }
+    }
+
+    /// What it says: `+` is a blank, and `%` with two hexadecimal digits a byte.
+    fn decoded(self) -> impl Iterator<Item = u8> {
+        // No escape reaches over a `+`.
+        let words = self.text.split(|byte| *byte == b'+').enumerate();
+        words.flat_map(|(index, word)| (index > 0).then_some(b' ').into_iter().chain(percent_decode(word)))
+    }
+
+    fn feed(self, sink: &mut dyn Sink) {
+        if !self.has_escapes {
+            return sink.feed(self.text);
+        }
+        let (mut chunk, mut filled) = ([0; CHUNK_BYTES], 0);
+        for byte in self.decoded() {
+            chunk[filled] = byte;
+            filled += 1;
+            if filled == CHUNK_BYTES {
+                sink.feed(&chunk);
+                filled = 0;
+            }
+        }
+        sink.feed(&chunk[..filled]);
+    }
+}
+
+impl Ord for Coded<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match self.has_escapes || other.has_escapes {
+            false => self.text.cmp(other.text),
+            true => self.decoded().cmp(other.decoded()),
+        }
+    }
+}
+
+impl PartialOrd for Coded<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Coded<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Coded<'_> {}
+
+type Pair<'b> = (Coded<'b>, Coded<'b>);
 
 /// Writes a form as its provider does. A body that is not a form adds nothing; whether it is covered otherwise is the
 /// engine's question.
 pub fn write(form: Form, request: &RawRequest, url: &str, sink: &mut dyn Sink) {
-    let fields = if is_form(request) { pairs(&request.body) } else { Vec::new() };
+    let is_signed = covers_body(form, request);
+    let mut fields = if is_signed { sorted_pairs(&request.body) } else { Vec::new() };
     match form {
-        Form::Twilio => distinct(fields).iter().for_each(|(name, value)| feed_pair(sink, name, b"", value)),
-        Form::Plivo => write_plivo(url, if is_get(request) { Vec::new() } else { fields }, sink),
+        Form::Twilio => {
+            fields.dedup();
+            fields.iter().for_each(|pair| feed_pair(sink, pair, b""));
+        }
+        Form::Plivo => write_plivo(url, &fields, sink),
     }
 }
 
@@ -67,53 +135,45 @@ pub fn is_form(request: &RawRequest) -> bool {
     request.is_media_type("application/x-www-form-urlencoded")
 }
 
-fn write_plivo(url: &str, mut fields: Vec<(Vec<u8>, Vec<u8>)>, sink: &mut dyn Sink) {
+fn write_plivo(url: &str, fields: &[Pair<'_>], sink: &mut dyn Sink) {
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
-    let mut query = pairs(query.as_bytes());
-    query.sort();
-    fields.sort();
+    let query = sorted_pairs(query.as_bytes());
     sink.feed(base.as_bytes());
     if !query.is_empty() || !fields.is_empty() {
         sink.feed(b"?");
     }
-    for (index, (name, value)) in query.iter().enumerate() {
+    for (index, pair) in query.iter().enumerate() {
         if index > 0 {
             sink.feed(b"&");
         }
-        feed_pair(sink, name, b"=", value);
+        feed_pair(sink, pair, b"=");
     }
     if !query.is_empty() && !fields.is_empty() {
         sink.feed(b".");
     }
-    fields.iter().for_each(|(name, value)| feed_pair(sink, name, b"", value));
+    fields.iter().for_each(|pair| feed_pair(sink, pair, b""));
 }
 
-fn feed_pair(sink: &mut dyn Sink, name: &[u8], between: &[u8], value: &[u8]) {
-    sink.feed(name);
+fn feed_pair(sink: &mut dyn Sink, (name, value): &Pair<'_>, between: &[u8]) {
+    name.feed(sink);
     sink.feed(between);
-    sink.feed(value);
+    value.feed(sink);
 }
 
-fn distinct(fields: Vec<(Vec<u8>, Vec<u8>)>) -> Pairs {
-    fields.into_iter().collect()
+/// The fields of a form by what they say, names first.
+fn sorted_pairs(text: &[u8]) -> Vec<Pair<'_>> {
+    let fields = text.split(|byte| *byte == b'&').filter(|field| !field.is_empty());
+    let mut pairs: Vec<Pair<'_>> = fields.map(pair).collect();
+    pairs.sort_unstable();
+    pairs
 }
 
-fn pairs(text: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    text.split(|byte| *byte == b'&').filter(|field| !field.is_empty()).map(pair).collect()
-}
-
-fn pair(field: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let cut = field.iter().position(|byte| *byte == b'=');
-    let (name, value) = match cut {
+fn pair(field: &[u8]) -> Pair<'_> {
+    let (name, value) = match field.iter().position(|byte| *byte == b'=') {
         Some(at) => (&field[..at], &field[at + 1..]),
         None => (field, &[][..]),
     };
-    (decoded(name), decoded(value))
-}
-
-fn decoded(text: &[u8]) -> Vec<u8> {
-    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    percent_decode(&spaced).collect()
+    (Coded::new(name), Coded::new(value))
 }
 
 /// The URL that the provider signed: the configured one up to its query, and the request's own raw query.
