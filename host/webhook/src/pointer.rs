@@ -9,7 +9,7 @@
 //! | `query:token` | the first parameter of that name in the query, decoded |
 //! | `form:CallSid` | the first field of that name of a form body, or of the query of a GET, decoded |
 //! | `json:/data/id` | a JSON pointer ([RFC 6901]) into the body, or into the item of a batch |
-//! | `json_all:/value/*/clientState` | all values that the pattern finds; only tokens use it |
+//! | `json_all:/value/*/clientState` | all values that the pattern finds; only tokens use it, by [`crate::excerpt`] |
 //! | `sig:t` | a field of the signature header |
 //! | `claim:jti` | a claim of the verified JWT |
 //! | `param:verify_token` | a parameter that the operator set on the source |
@@ -293,24 +293,6 @@ impl<'a> View<'a> {
     }
 }
 
-/// All values that a path with `*` segments finds; `None` when the shape is another or a list is empty, so that
-/// "every one of them" is never true of nothing.
-pub fn all_values<'v>(root: &'v Value, path: &str) -> Option<Vec<&'v Value>> {
-    let mut found = vec![root];
-    for segment in path.split('/').skip(1) {
-        let mut next = Vec::new();
-        for value in found {
-            if segment == "*" {
-                next.extend(value.as_array().filter(|items| !items.is_empty())?);
-            } else {
-                next.push(value.pointer(&format!("/{segment}"))?);
-            }
-        }
-        found = next;
-    }
-    Some(found)
-}
-
 /// The first value of a parameter in a query, decoded.
 pub fn query_value(query: &str, name: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes()).find(|(have, _)| have == name).map(|(_, value)| value.into_owned())
@@ -346,13 +328,5 @@ mod tests {
         for text in ["", "x", "header:", "header:a b", "json:a", "body:md5", "json_all:x"] {
             assert!(text.parse::<Pointer>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn every_one_of_nothing_is_not_true() {
-        let value = serde_json::json!({"value": [{"s": "a"}, {"s": "b"}], "none": []});
-        assert_eq!(all_values(&value, "/value/*/s").unwrap().len(), 2);
-        assert!(all_values(&value, "/none/*/s").is_none());
-        assert!(all_values(&value, "/value/*/missing").is_none());
     }
 }

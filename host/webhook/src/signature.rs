@@ -5,7 +5,7 @@
 //!
 //! | kind | proves by | file |
 //! |---|---|---|
-//! | `mac`, `sig`, `digest` | a signature over a template such as `{id}.{ts}.{body}` | `engine` |
+//! | `mac`, `sig`, `digest` | a signature over a template such as `{id}.{ts}.{body}` | `engine`, `ed25519`, `rsa` |
 //! | `jwt` | a signed token, with the body's hash in a claim | `jwt` |
 //! | `token`, `basic` | a secret that is sent along | `token` |
 //! | `url` | the unguessable path by which the source was found | here |
@@ -18,6 +18,7 @@
 //! - Signature, timestamp and id headers occur exactly once and are visible ASCII; one text per signature value.
 //! - Algorithms are the scheme's, never the request's. Comparisons take constant time. No secret, no entry.
 //! - URLs are the source's own; `Host` and forwarding headers are never looked at.
+//! - The body is not copied: it is hashed where it lies, and of JSON and forms only what is wanted is decoded.
 //! - Time is an argument: when the request's first byte arrived.
 //!
 //! A request that fails is an answer ([`Refusal`]), not an error.
@@ -26,6 +27,7 @@ pub mod coverage;
 pub mod decode;
 pub mod describe;
 pub mod draft;
+pub mod ed25519;
 pub mod engine;
 pub mod explain;
 pub mod field;

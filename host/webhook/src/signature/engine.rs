@@ -2,20 +2,21 @@
 //!
 //! In this order: required headers, the signature header, timestamp and window, variables, the body's coverage, and
 //! only then hashing: for each key, each URL to try, one pass over the template, the result compared in constant time
-//! with every signature of the header. A timestamp in the body is believed after the signature is.
+//! with every signature of the header (Ed25519: a pass for each signature, which is part of what is hashed). The
+//! template is fed to the hash piece by piece. A timestamp in the body is believed after the signature is.
 
-use ed25519_dalek::{Signature as EdSignature, VerifyingKey as EdKey};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use p256::ecdsa::{Signature as EcSignature, VerifyingKey as EcKey};
 use p256::pkcs8::DecodePublicKey;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
+use crate::excerpt::{Found as Value, value_at};
 use crate::pointer::{Place, Pointer, View, query_value};
 use crate::request::RawRequest;
 use crate::signature::decode::KeyCoding;
+use crate::signature::ed25519;
 use crate::signature::field::{Found, single};
 use crate::signature::forms;
 use crate::signature::hash::{Algorithm, Sink, same};
@@ -130,11 +131,10 @@ pub(super) fn timestamp_text(rule: &TimestampRule, request: &RawRequest, found: 
 }
 
 pub(super) fn body_timestamp(rule: &TimestampRule, request: &RawRequest) -> Result<String, Refusal> {
-    let view = View::new(request);
     let Place::Json(path) = &rule.from.place else { return Ok(String::new()) };
-    match view.value(path, None) {
+    match value_at(&request.body, path) {
         None => Err(Refusal::new(Reason::TimestampMissing, format!("`{}` is absent", rule.from))),
-        Some(Value::String(text)) if !rule.json_number => Ok(text.clone()),
+        Some(Value::Text(text)) if !rule.json_number => Ok(text.into_owned()),
         Some(Value::Number(number)) => Ok(number.to_string()),
         Some(_) => Err(Refusal::new(Reason::TimestampMalformed, format!("`{}` is not a number", rule.from))),
     }
@@ -185,10 +185,15 @@ pub(super) fn check_body(signed: &Signed, request: &RawRequest) -> Result<bool, 
     Err(Refusal::new(Reason::BodyNotCovered, "the signature does not cover this kind of body and no hash was signed"))
 }
 
+/// The hash that stands in the query.
+fn query_hash(hash: &QueryHash, request: &RawRequest) -> Option<String> {
+    let Place::Query(name) = &hash.from.place else { return None };
+    query_value(request.query.as_deref()?, name)
+}
+
 /// `None` when the query holds no hash.
 fn query_hash_matches(hash: &QueryHash, request: &RawRequest) -> Option<bool> {
-    let Place::Query(name) = &hash.from.place else { return None };
-    let text = query_value(request.query.as_deref()?, name)?;
+    let text = query_hash(hash, request)?;
     Some(hash.enc.decode(&text).is_some_and(|wanted| same(&wanted, &Sha256::digest(&request.body))))
 }
 
@@ -218,8 +223,21 @@ pub(super) fn find_match(
 ) -> Result<(usize, Vec<u8>), Refusal> {
     for (index, key) in keys {
         for url in urls {
-            let text = digest(signed, request, values, url, key);
-            if let Some(signature) = found.candidates.iter().find(|signature| accepts(signed, key, &text, signature)) {
+            let mut candidates = found.candidates.iter();
+            let signature = match signed.alg {
+                Algorithm::Ed25519 => candidates.find(|signature| {
+                    let check = ed25519::check(key, signature).map(|mut check| {
+                        write(signed, request, values, url, key, &mut check);
+                        check.holds()
+                    });
+                    check == Some(true)
+                }),
+                _ => {
+                    let hash = digest(signed, request, values, url, key);
+                    candidates.find(|signature| accepts(signed.alg, key, &hash, signature))
+                }
+            };
+            if let Some(signature) = signature {
                 return Ok((*index, signature.clone()));
             }
         }
@@ -229,16 +247,21 @@ pub(super) fn find_match(
 
 /// The hash of the template for one key and URL; for Ed25519 the text itself.
 pub fn digest(signed: &Signed, request: &RawRequest, values: &Values, url: &str, key: &[u8]) -> Vec<u8> {
-    let mut sink = signed.alg.sink(key);
-    let hashed_in_query = signed.body_hash.as_ref().is_some_and(|hash| query_hash_matches(hash, request).is_some());
+    let mut hasher = signed.alg.hasher(key);
+    write(signed, request, values, url, key, hasher.as_mut());
+    hasher.finish()
+}
+
+/// Writes the template for one key and URL.
+fn write(signed: &Signed, request: &RawRequest, values: &Values, url: &str, key: &[u8], sink: &mut dyn Sink) {
+    let is_hashed_in_query = signed.body_hash.as_ref().is_some_and(|hash| query_hash(hash, request).is_some());
     for segment in signed.content.segments() {
         match segment {
-            Segment::Form(_) if hashed_in_query => {}
-            Segment::Form(form) => forms::write(*form, request, url, sink.as_mut()),
-            _ => feed(segment, request, values, url, key, sink.as_mut()),
+            Segment::Form(_) if is_hashed_in_query => {}
+            Segment::Form(form) => forms::write(*form, request, url, sink),
+            _ => feed(segment, request, values, url, key, sink),
         }
     }
-    sink.finish()
 }
 
 fn feed(segment: &Segment, request: &RawRequest, values: &Values, url: &str, key: &[u8], sink: &mut dyn Sink) {
@@ -257,21 +280,16 @@ fn feed(segment: &Segment, request: &RawRequest, values: &Values, url: &str, key
     }
 }
 
-fn accepts(signed: &Signed, key: &[u8], text: &[u8], signature: &[u8]) -> bool {
-    match signed.alg {
-        Algorithm::Ed25519 => ed25519_accepts(key, text, signature),
-        Algorithm::EcdsaP256Sha256 => p256_accepts(key, text, signature),
-        Algorithm::RsaPkcs1Sha1 | Algorithm::RsaPkcs1Sha256 => rsa::accepts(signed.alg, key, text, signature),
-        _ => same(text, signature),
+fn accepts(algorithm: Algorithm, key: &[u8], hash: &[u8], signature: &[u8]) -> bool {
+    match algorithm {
+        Algorithm::EcdsaP256Sha256 => p256_accepts(key, hash, signature),
+        Algorithm::RsaPkcs1Sha1 | Algorithm::RsaPkcs1Sha256 => rsa::accepts(algorithm, key, hash, signature),
+        // `hash` would be the text itself, which anybody can send.
+        Algorithm::Ed25519 => false,
+        Algorithm::HmacSha1 | Algorithm::HmacSha256 | Algorithm::HmacSha512 | Algorithm::Sha256 => {
+            same(hash, signature)
+        }
     }
-}
-
-fn ed25519_accepts(key: &[u8], text: &[u8], signature: &[u8]) -> bool {
-    // A SubjectPublicKeyInfo of Ed25519 ends in the 32 bytes of the key (RFC 8410 section 4).
-    let raw = if key.len() == 44 { &key[12..] } else { key };
-    let Ok(raw) = <[u8; 32]>::try_from(raw) else { return false };
-    let Ok(key) = EdKey::from_bytes(&raw) else { return false };
-    EdSignature::from_slice(signature).is_ok_and(|signature| key.verify_strict(text, &signature).is_ok())
 }
 
 fn p256_accepts(key: &[u8], hash: &[u8], signature: &[u8]) -> bool {

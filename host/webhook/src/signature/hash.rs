@@ -5,10 +5,14 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
-/// Something that takes bytes and ends in a value: a keyed or a plain hash.
+/// Something that takes a text piece by piece.
 pub trait Sink {
     /// Takes the next piece.
     fn feed(&mut self, bytes: &[u8]);
+}
+
+/// A sink that ends in a value: a keyed or a plain hash.
+pub trait Hasher: Sink {
     /// The value.
     fn finish(self: Box<Self>) -> Vec<u8>;
 }
@@ -19,7 +23,9 @@ impl<M: Mac> Sink for Keyed<M> {
     fn feed(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
+}
 
+impl<M: Mac> Hasher for Keyed<M> {
     fn finish(self: Box<Self>) -> Vec<u8> {
         self.0.finalize().into_bytes().to_vec()
     }
@@ -31,18 +37,22 @@ impl<D: Digest> Sink for Plain<D> {
     fn feed(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
+}
 
+impl<D: Digest> Hasher for Plain<D> {
     fn finish(self: Box<Self>) -> Vec<u8> {
         self.0.finalize().to_vec()
     }
 }
 
-/// Collects the pieces: for Ed25519, which reads its message twice.
+/// Collects the pieces: for signing with Ed25519, which reads its message twice.
 impl Sink for Vec<u8> {
     fn feed(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
+}
 
+impl Hasher for Vec<u8> {
     fn finish(self: Box<Self>) -> Vec<u8> {
         *self
     }
@@ -71,8 +81,8 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The hash that the text is fed to.
-    pub fn sink(self, key: &[u8]) -> Box<dyn Sink> {
+    /// The hash that the text is fed to; for Ed25519, whose signatures are made of the text itself, all of it.
+    pub fn hasher(self, key: &[u8]) -> Box<dyn Hasher> {
         match self {
             Algorithm::HmacSha1 => keyed::<Hmac<Sha1>>(key),
             Algorithm::HmacSha256 => keyed::<Hmac<Sha256>>(key),
@@ -99,19 +109,32 @@ impl Algorithm {
     }
 }
 
-fn keyed<M: Mac + KeyInit + 'static>(key: &[u8]) -> Box<dyn Sink> {
+fn keyed<M: Mac + KeyInit + 'static>(key: &[u8]) -> Box<dyn Hasher> {
     match <M as KeyInit>::new_from_slice(key) {
         Ok(mac) => Box::new(Keyed(mac)),
-        // HMAC takes keys of every length; a sink that matches nothing is still better than a panic.
-        Err(_) => Box::new(Vec::new()),
+        // HMAC takes keys of every length; a hash that matches nothing is still better than a panic.
+        Err(_) => Box::new(Nothing),
+    }
+}
+
+/// Ends in no value, which equals none.
+struct Nothing;
+
+impl Sink for Nothing {
+    fn feed(&mut self, _: &[u8]) {}
+}
+
+impl Hasher for Nothing {
+    fn finish(self: Box<Self>) -> Vec<u8> {
+        Vec::new()
     }
 }
 
 /// The keyed hash of one text.
 pub fn mac(algorithm: Algorithm, key: &[u8], text: &[u8]) -> Vec<u8> {
-    let mut sink = algorithm.sink(key);
-    sink.feed(text);
-    sink.finish()
+    let mut hasher = algorithm.hasher(key);
+    hasher.feed(text);
+    hasher.finish()
 }
 
 /// Whether two values are the same and not empty, in time that depends on their lengths only.

@@ -10,9 +10,9 @@
 //! Every topic of every customer of Amazon is signed by the same certificates. So the parameter `topic_arns` says which
 //! topics a source takes; it is asked before anything is fetched. A host takes no source without it.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
 
-use crate::pointer::View;
+use crate::excerpt::{self, Field, Written};
 use crate::request::RawRequest;
 use crate::signature::decode::{Encoding, pem_bytes};
 use crate::signature::hash::Algorithm;
@@ -22,36 +22,55 @@ use crate::signature::verdict::{Material, Reason, Refusal, Verified};
 /// The parameter that holds the topics of a source, separated by commas.
 pub const TOPICS_PARAM: &str = "topic_arns";
 
+/// What is read of a message.
+const FIELDS: &[&str] = &[
+    "Message",
+    "MessageId",
+    "Signature",
+    "SignatureVersion",
+    "SigningCertURL",
+    "Subject",
+    "SubscribeURL",
+    "Timestamp",
+    "Token",
+    "TopicArn",
+    "Type",
+];
+
 const NOTIFICATION: &[&str] = &["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"];
 const CONFIRMATION: &[&str] = &["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
 
+/// The fields of a message, their texts as they are written in the body.
+type Message<'b> = BTreeMap<&'static str, Field<'b>>;
+
 /// Verifies a request.
 pub fn verify(request: &RawRequest, material: &Material<'_>) -> Result<Verified, Refusal> {
-    let view = View::new(request);
-    let body = view.json().filter(|body| body.is_object());
-    let body = body.ok_or_else(|| Refusal::new(Reason::MalformedSignature, "the body is not a message of SNS"))?;
-    let fields = match field(body, "Type")? {
+    let message = excerpt::fields(&request.body, FIELDS);
+    let message =
+        message.ok_or_else(|| Refusal::new(Reason::MalformedSignature, "the body is not a message of SNS"))?;
+    let text = |name| field(&message, name).map(Written::text);
+    let signed = match &*text("Type")? {
         "Notification" => NOTIFICATION,
         "SubscriptionConfirmation" | "UnsubscribeConfirmation" => CONFIRMATION,
         _ => return Err(Refusal::new(Reason::MalformedSignature, "the message has an unknown type")),
     };
-    let algorithm = match field(body, "SignatureVersion")? {
+    let algorithm = match &*text("SignatureVersion")? {
         "1" => Algorithm::RsaPkcs1Sha1,
         "2" => Algorithm::RsaPkcs1Sha256,
         _ => return Err(Refusal::new(Reason::WrongAlgorithm, "the signature has an unknown version")),
     };
-    check_topic(field(body, "TopicArn")?, material)?;
-    let url = field(body, "SigningCertURL")?;
-    if !is_amazons(url) {
+    check_topic(&text("TopicArn")?, material)?;
+    let url = text("SigningCertURL")?;
+    if !is_amazons(&url) {
         return Err(Refusal::new(Reason::UnknownKey, "the certificate's URL is not one of Amazon SNS"));
     }
     let Some(pem) = material.public_keys.first() else {
         let refusal = Refusal::new(Reason::KeyNeeded, "the signing certificate is not in the cache");
-        return Err(Refusal { key_url: Some(url.to_owned()), ..refusal });
+        return Err(Refusal { key_url: Some(url.into_owned()), ..refusal });
     };
-    let signature = Encoding::Base64.decode(field(body, "Signature")?);
+    let signature = Encoding::Base64.decode(&text("Signature")?);
     let signature = signature.ok_or_else(|| Refusal::new(Reason::MalformedSignature, "the signature is not base64"))?;
-    let hash = hash(algorithm, body, fields)?;
+    let hash = hash(algorithm, &message, signed)?;
     let certificate = pem_bytes(pem);
     let key = certificate.as_deref().and_then(rsa::certificate_key);
     let key = key.ok_or_else(|| Refusal::new(Reason::UnknownKey, "the certificate cannot be read"))?;
@@ -71,23 +90,28 @@ fn check_topic(topic: &str, material: &Material<'_>) -> Result<(), Refusal> {
     Err(Refusal::new(Reason::NotAllowed, format!("the message's topic is not one of the source's `{TOPICS_PARAM}`")))
 }
 
-fn field<'b>(body: &'b Value, name: &str) -> Result<&'b str, Refusal> {
-    let missing = || Refusal::new(Reason::MalformedSignature, format!("the message has no text `{name}`"));
-    body.get(name).and_then(Value::as_str).ok_or_else(missing)
+fn field<'b>(message: &Message<'b>, name: &str) -> Result<Written<'b>, Refusal> {
+    match message.get(name) {
+        Some(Field::Text(text)) => Ok(*text),
+        _ => Err(Refusal::new(Reason::MalformedSignature, format!("the message has no text `{name}`"))),
+    }
 }
 
-fn hash(algorithm: Algorithm, body: &Value, fields: &[&str]) -> Result<Vec<u8>, Refusal> {
-    let mut sink = algorithm.sink(&[]);
-    for name in fields {
+fn hash(algorithm: Algorithm, message: &Message<'_>, signed: &[&str]) -> Result<Vec<u8>, Refusal> {
+    let mut hasher = algorithm.hasher(&[]);
+    for name in signed {
         // The subject is the only field that may be absent.
-        if *name == "Subject" && body.get(name).is_none_or(Value::is_null) {
+        if *name == "Subject" && matches!(message.get(name), None | Some(Field::Null)) {
             continue;
         }
-        for text in [name, "\n", field(body, name)?, "\n"] {
-            sink.feed(text.as_bytes());
-        }
+        let text = field(message, name)?;
+        hasher.feed(name.as_bytes());
+        hasher.feed(b"\n");
+        let is_read = text.each_piece(|piece| hasher.feed(piece.as_bytes()));
+        is_read.ok_or_else(|| Refusal::new(Reason::MalformedSignature, "the message is not JSON"))?;
+        hasher.feed(b"\n");
     }
-    Ok(sink.finish())
+    Ok(hasher.finish())
 }
 
 /// Whether a URL is `https://sns.<region>.amazonaws.com[.cn]/….pem`, with nothing else in it.

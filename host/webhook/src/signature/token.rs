@@ -6,7 +6,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::pointer::{Place, View, all_values, query_value};
+use crate::excerpt::{Found, every_value};
+use crate::pointer::{Place, query_value};
 use crate::request::RawRequest;
 use crate::signature::decode::Encoding;
 use crate::signature::field::{single, strip_word};
@@ -24,12 +25,12 @@ pub fn verify(token: &Token, request: &RawRequest, material: &Material<'_>) -> R
                 Some(prefix) => strip_word(text, prefix)
                     .ok_or_else(|| missing(&format!("the header `{name}` does not begin as the scheme says")))?,
             };
-            matching(&[value.as_bytes()], material)
+            matching(Some(value.as_bytes()), material)
         }
         Place::Query(name) => {
             let value = request.query.as_deref().and_then(|query| query_value(query, name));
             let value = value.ok_or_else(|| missing(&format!("the query has no `{name}`")))?;
-            matching(&[value.as_bytes()], material)
+            matching(Some(value.as_bytes()), material)
         }
         Place::JsonAll(path) => in_every_item(path, request, material),
         _ => Err(Refusal::new(Reason::Unsupported, "a token comes from a header, the query or the body")),
@@ -37,12 +38,12 @@ pub fn verify(token: &Token, request: &RawRequest, material: &Material<'_>) -> R
 }
 
 fn in_every_item(path: &str, request: &RawRequest, material: &Material<'_>) -> Result<Verified, Refusal> {
-    let view = View::new(request);
-    let values = view.json().and_then(|body| all_values(body, path));
-    let texts = values.and_then(|values| values.iter().map(|value| value.as_str()).collect::<Option<Vec<_>>>());
-    let texts = texts.ok_or_else(|| missing(&format!("not every item of the body has the text `{path}`")))?;
-    let texts: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
-    matching(&texts, material)
+    match every_value(&request.body, path) {
+        Some(Found::Text(text)) => matching(Some(text.as_bytes()), material),
+        // What differs among itself can't all be the secret.
+        Some(Found::Mixed) => matching(None, material),
+        _ => Err(missing(&format!("not every item of the body has the text `{path}`"))),
+    }
 }
 
 /// Verifies HTTP Basic credentials.
@@ -52,7 +53,7 @@ pub fn verify_basic(request: &RawRequest, material: &Material<'_>) -> Result<Ver
     let decoded = Encoding::Base64
         .decode(encoded)
         .ok_or_else(|| Refusal::new(Reason::MalformedToken, "the credentials are not base64"))?;
-    matching(&[&decoded], material)
+    matching(Some(&decoded), material)
 }
 
 /// What HTTP Basic sends for a secret.
@@ -64,13 +65,13 @@ fn missing(detail: &str) -> Refusal {
     Refusal::new(Reason::MissingToken, detail)
 }
 
-/// The first secret that all values equal.
-fn matching(values: &[&[u8]], material: &Material<'_>) -> Result<Verified, Refusal> {
+/// The first secret that the value equals.
+fn matching(value: Option<&[u8]>, material: &Material<'_>) -> Result<Verified, Refusal> {
     if material.secrets.iter().all(|secret| secret.is_empty()) {
         return Err(Refusal::new(Reason::NoSecretConfigured, "the source has no secret"));
     }
-    let all_same = |secret: &&[u8]| !values.is_empty() && values.iter().all(|value| same(value, secret));
-    match material.secrets.iter().position(all_same) {
+    let is_same = |secret: &&[u8]| value.is_some_and(|value| same(value, secret));
+    match material.secrets.iter().position(is_same) {
         Some(secret_index) => Ok(Verified { secret_index, ..Verified::default() }),
         None => Err(Refusal::new(Reason::NoMatch, "the token is not one of the source's")),
     }

@@ -11,8 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use creel_webhook::catalogue::facts;
 use creel_webhook::clock::Timestamp;
+use creel_webhook::excerpt::every_value;
 use creel_webhook::identity::{IdentityRules, identify};
-use creel_webhook::pointer::{Params, Place, all_values};
+use creel_webhook::pointer::{Params, Place};
 use creel_webhook::preset::{Preset, presets};
 use creel_webhook::provider::Parts;
 use creel_webhook::request::RawRequest;
@@ -26,7 +27,6 @@ use creel_webhook::signature::rsa::certificate_key;
 use creel_webhook::signature::sign::Outgoing;
 use creel_webhook::signature::verdict::Reason;
 use p256::pkcs8::EncodePublicKey;
-use serde_json::Value;
 
 use crate::case::{Case, each_vector};
 
@@ -255,8 +255,7 @@ fn what_gives_way_is_exactly_what_the_table_calls_not_covered() {
 
 /// What a body or a query proves by itself: tokens in it, and the fields that SNS signs.
 fn credentials(case: &Case) -> Vec<Option<String>> {
-    let body = serde_json::from_slice::<Value>(&case.request.body).unwrap_or_default();
-    let values = |path: &str| all_values(&body, path).map(|values| format!("{values:?}"));
+    let values = |path: &str| every_value(&case.request.body, path).map(|found| format!("{found:?}"));
     let of_method = |method: &Method| match method {
         Method::Code(_) => SNS.iter().map(|name| values(&format!("/{name}"))).collect(),
         Method::Token(token) => match &token.from.place {
