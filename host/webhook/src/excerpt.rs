@@ -252,7 +252,8 @@ fn unsound<E: Error>() -> E {
 /// not nested too deep, that no half of a surrogate pair stands alone, that every number is less than infinite.
 fn is_sound(raw: &str, room: usize) -> bool {
     let (mut rest, mut levels) = (raw, 0_usize);
-    while let Some(at) = rest.find(|c: char| matches!(c, '"' | '[' | '{' | ']' | '}' | '-' | '0'..='9')) {
+    let begins = |byte: &u8| matches!(byte, b'"' | b'[' | b'{' | b']' | b'}' | b'-' | b'0'..=b'9');
+    while let Some(at) = rest.as_bytes().iter().position(begins) {
         let (token, after) = rest[at..].split_at(1);
         rest = after;
         match token {
@@ -282,16 +283,16 @@ fn is_sound(raw: &str, room: usize) -> bool {
     true
 }
 
-/// The text that has just been opened, and what follows its closing quote.
+/// The text that has just been opened, and what follows its closing quote: the first without a backslash of its own.
 fn text_and_rest(opened: &str) -> Option<(Written<'_>, &str)> {
-    let bytes = opened.as_bytes();
-    let mut end = 0;
+    let mut from = 0;
     loop {
-        match bytes.get(end)? {
-            b'"' => return Some((Written(&opened[..end]), &opened[end + 1..])),
-            b'\\' => end += 2,
-            _ => end += 1,
+        let quote = from + opened[from..].find('"')?;
+        let backslashes = opened.as_bytes()[from..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if backslashes % 2 == 0 {
+            return Some((Written(&opened[..quote]), &opened[quote + 1..]));
         }
+        from = quote + 1;
     }
 }
 

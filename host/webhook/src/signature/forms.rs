@@ -70,14 +70,14 @@ impl<'b> Coded<'b> {
             return sink.feed(self.text);
         }
         let (mut chunk, mut filled) = ([0; CHUNK_BYTES], 0);
-        for byte in self.decoded() {
+        self.decoded().for_each(|byte| {
             chunk[filled] = byte;
             filled += 1;
             if filled == CHUNK_BYTES {
                 sink.feed(&chunk);
                 filled = 0;
             }
-        }
+        });
         sink.feed(&chunk[..filled]);
     }
 }
