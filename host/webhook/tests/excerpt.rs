@@ -157,6 +157,19 @@ fn nesting_ends_where_a_reader_of_the_whole_ends() {
 }
 
 #[test]
+fn numbers_end_where_a_reader_of_the_whole_ends() {
+    for digits in 290..330 {
+        for number in [format!("1{}", "0".repeat(digits)), format!("-1e{digits}"), format!("0.{}1", "0".repeat(digits))]
+        {
+            for path in ["/a", "/b", "/a/0"] {
+                let body = format!("{{\"b\":[{number}],\"a\":[{number},1],\"a\":{number}}}");
+                check(body.as_bytes(), path).unwrap_or_else(|error| panic!("{number}: {error}"));
+            }
+        }
+    }
+}
+
+#[test]
 fn every_one_of_nothing_is_not_true() {
     let body = br#"{"value": [{"s": "a"}, {"s": "\u0061"}], "mixed": [{"s": "a"}, {"s": "b"}], "none": []}"#;
     assert_eq!(every_value(body, "/value/*/s"), Some(Found::Text("a".into())));
