@@ -4,7 +4,7 @@
 //! signature covers. A tree of the whole body would be several times its size, for a stranger who has proven nothing
 //! yet. Here the parser walks past what is not wanted.
 //!
-//! - What is found is what `serde_json::Value::pointer` finds in the whole body: the last of a name that occurs twice;
+//! - What is found is what stands in the [`crate::tree`] of the whole body: the last of a name that occurs twice;
 //!   nothing when any of the body is not JSON, is nested too deep, or follows the JSON.
 //! - Text is borrowed from the body unless it has escapes. [`fields`] leaves even those where they are.
 //! - What is not wanted is left as written. The parser checks the grammar of that, and `is_sound` the rest of what it

@@ -12,7 +12,7 @@
 //! | [`id`], [`clock`], [`secret`] | how things are named, timed and kept secret |
 //! | [`tenant`], [`source`], [`plugin`], [`route`], [`destination`] | what people configure |
 //! | [`request`], [`event`] | what arrives |
-//! | [`mod@pointer`], [`excerpt`] | where something stands in it, and how little is read to find it |
+//! | [`mod@pointer`], [`tree`], [`excerpt`] | where something stands in it, and how much is read to find it |
 //! | [`signature`], [`handshake`], [`identity`], [`preset`] | is it genuine, is it a greeting, what does it carry |
 //! | [`catalogue`] | the same facts for people |
 //! | [`outcome`], [`decision`], [`reply`] | what a handler said, and what follows from it |
@@ -51,3 +51,4 @@ pub mod signing;
 pub mod source;
 pub mod tenant;
 pub mod trace;
+pub mod tree;

@@ -30,6 +30,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::request::RawRequest;
+use crate::tree;
 
 /// What an operator set on a source besides secrets, by name.
 pub type Params = BTreeMap<String, String>;
@@ -235,7 +236,7 @@ impl<'a> View<'a> {
 
     /// The body as JSON; `None` when it is not JSON.
     pub fn json(&self) -> Option<&Value> {
-        self.json.get_or_init(|| serde_json::from_slice(&self.request.body).ok()).as_ref()
+        self.json.get_or_init(|| tree::read(&self.request.body)).as_ref()
     }
 
     fn form(&self) -> &[(String, String)] {

@@ -129,6 +129,29 @@ fn signed_greetings_are_not_answered_without_proof() {
     }
 }
 
+/// `serde_json` reads an object whose first name is one of its own as the JSON in the text behind that name. Whoever puts
+/// one into a body of which only some fields are signed must not be believed in place of them.
+#[test]
+fn what_is_read_of_a_body_is_what_was_proven() {
+    let file = load("aws-sns");
+    let vectors = file["vectors"].as_array().unwrap();
+    let vector = vectors.iter().find(|vector| vector["id"] == "gen-notification-v2").unwrap();
+    let mut case = Case::new("aws-sns", vector, vector);
+    let read = |case: &Case| {
+        let verified = case.verify().unwrap();
+        identify(&case.preset.provider, &case.request, &verified, &IdentityRules::default())
+    };
+    let genuine = read(&case);
+    let forged = json!({"MessageId": "forged", "Type": "Notification", "TopicArn": "forged"}).to_string();
+    let rest = String::from_utf8(case.request.body.to_vec()).unwrap();
+    let body = format!("{{\"$serde_json::private::RawValue\":{},{}", json!(forged), rest.strip_prefix('{').unwrap());
+    case.request.body = body.into();
+    assert_eq!(read(&case), genuine);
+    // And a body that somebody else may add names to stays readable.
+    case.request.body = rest.replacen('{', "{\"$serde_json::private::RawValue\":1,", 1).into();
+    assert_eq!(read(&case), genuine);
+}
+
 #[test]
 fn a_missing_certificate_is_asked_for_only_at_amazon() {
     let file = load("aws-sns");
