@@ -215,10 +215,63 @@ async fn a_secret_does_not_follow_a_destination_that_is_moved() {
     let bound = json!({ "value": "crm-token", "origins": [thief.url("")] });
     tenant.api.put(&tenant.path("secrets/crm"), bound).await;
     order(&host, &source, "msg_1").await;
-    let call = tenant.delivered().await;
-    assert_eq!(call.state, DeliveryState::Dead);
-    assert!(call.reason.as_deref().is_some_and(|reason| reason.contains("not bound to")), "{:?}", call.reason);
+    let reason = paused(&tenant).await;
+    assert!(reason.contains("`crm` is not bound to") && reason.contains("add the origin"), "{reason}");
+    order(&host, &source, "msg_2").await;
+    until("the second call", || tenant.story(), |story| !story.deliveries.is_empty()).await;
     assert!(host.receiver.arrived().is_empty() && thief.arrived().is_empty());
+
+    // Bound to where it belongs, both go, and each was tried once.
+    tenant.secret_for("crm", "crm-token", &host.receiver.url("")).await;
+    let stories = tenant.stories(2).await;
+    for call in stories.iter().flat_map(|story| &story.deliveries) {
+        assert_eq!((call.state, call.attempts), (DeliveryState::Delivered, 1), "{call:#?}");
+    }
+    assert!(thief.arrived().is_empty());
+    let view: Value = tenant.api.get(&tenant.path("destinations/receiver")).await;
+    assert!(view["paused"].is_null(), "{view}");
+    host.finish().await;
+}
+
+/// Why the receiver is paused, once it is.
+async fn paused(tenant: &Tenant) -> String {
+    let view = || tenant.api.get::<Value>("/v1/tenants/shop/destinations/receiver");
+    let view = until("the pause", view, |view| view["paused"].is_string()).await;
+    view["paused"].as_str().expect("a reason").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_does_not_do_pauses_until_another_is_saved_and_no_other_pause_ends_with_it() {
+    let host = Host::open().await;
+    let tenant = host.tenant("shop").await;
+    let origin = host.receiver.url("");
+    tenant.secret_for("signs", "no key at all", &origin).await;
+    let signing = json!({ "type": "standard_webhooks_v1a", "secret": "signs" });
+    let destination = json!({ "url": origin, "kind": "webhook", "signing": signing });
+    let (tenant, source) = tenant_calling(&host, destination.clone(), json!({})).await;
+    order(&host, &source, "msg_1").await;
+    let reason = paused(&tenant).await;
+    assert!(reason.contains("`signs` cannot sign"), "{reason}");
+
+    // A person's pause is not the secret's: saving that ends nothing.
+    tenant.api.post(&tenant.path("destinations/receiver/pause"), json!({ "reason": "the shop moves" })).await;
+    tenant.secret_for("signs", SECRET, &origin).await;
+    assert_eq!(paused(&tenant).await, "the shop moves");
+    tenant.api.post(&tenant.path("destinations/receiver/resume"), json!({})).await;
+    let reason = until("another reason", || paused(&tenant), |reason| reason.contains("cannot sign")).await;
+    assert!(reason.contains("`signs`"), "{reason}");
+
+    // The destination can be changed instead.
+    let simpler = json!({ "type": "standard_webhooks", "secret": "signs" });
+    let unchanged = tenant.api.put(&tenant.path("destinations/receiver"), destination.clone()).await;
+    assert_eq!(unchanged["result"], "unchanged", "{unchanged}");
+    assert!(unchanged["resource"]["paused"].is_string(), "{unchanged}");
+    let mut changed = destination;
+    changed["signing"] = simpler;
+    let changed = tenant.api.put(&tenant.path("destinations/receiver"), changed).await;
+    assert!(changed["resource"]["paused"].is_null(), "{changed}");
+    assert_eq!(tenant.delivered().await.state, DeliveryState::Delivered);
+    assert!(host.receiver.only().verified(SECRET).is_ok());
     host.finish().await;
 }
 

@@ -144,7 +144,7 @@ async fn fill(store: &SqliteStore, shop: Shop, name: &str) {
             "waiting_max": WAITING_MAX[number],
         });
         let spec = serde_json::from_value(spec).expect("a spec");
-        let row = Destination { id: destination, tenant, paused: None, disabled: None, spec };
+        let row = Destination { id: destination, tenant, paused: None, lacks: None, disabled: None, spec };
         store.destination_put(row).await.expect("a destination");
     }
 }

@@ -103,6 +103,11 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// Which version it shows.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// The source with this token in its URL.
     pub fn source_by_token(&self, token: &str) -> Option<&Arc<SourceEntry>> {
         self.sources_by_token.get(token)

@@ -161,7 +161,8 @@ impl Sender {
             detail: tried.detail,
         };
         let response = tried.response.filter(|_| claim.on_result.is_some());
-        let commit = DeliveryCommit { id: claim.id, claim: claim.claim, now, attempt, response, next, destination };
+        let (id, seen) = (claim.id, picture.version());
+        let commit = DeliveryCommit { id, claim: claim.claim, now, attempt, response, next, destination, seen };
         self.commit(commit, lease_until).await
     }
 
@@ -182,7 +183,7 @@ impl Sender {
         }
         let request = match request_of(claim, entry, self.response_bytes_max, now) {
             Ok(request) => request,
-            Err(reason) => return Tried::refused(reason),
+            Err(unsendable) => return unsendable.into(),
         };
         tokio::select! {
             biased;
@@ -191,6 +192,38 @@ impl Sender {
                 Err(error) => failed(error),
             },
             () = self.cut.come() => Tried { answer: Answer::Cut, detail: None, response: None },
+        }
+    }
+}
+
+/// Why a delivery can't be made into a request.
+#[derive(Debug)]
+enum Unsendable {
+    /// A secret of the destination does not do.
+    Lacks { secret: String, reason: String },
+    /// Something that no secret mends.
+    Refused(String),
+}
+
+impl Unsendable {
+    fn lacks(secret: &str, reason: impl Into<String>) -> Self {
+        Unsendable::Lacks { secret: secret.to_owned(), reason: reason.into() }
+    }
+}
+
+impl From<String> for Unsendable {
+    fn from(reason: String) -> Self {
+        Unsendable::Refused(reason)
+    }
+}
+
+impl From<Unsendable> for Tried {
+    fn from(unsendable: Unsendable) -> Self {
+        match unsendable {
+            Unsendable::Lacks { secret, reason } => {
+                Tried { answer: Answer::Lacks { secret, reason }, detail: None, response: None }
+            }
+            Unsendable::Refused(reason) => Tried::refused(reason),
         }
     }
 }
@@ -226,14 +259,14 @@ fn request_of(
     entry: &DestinationEntry,
     response_bytes_max: u64,
     now: Timestamp,
-) -> Result<OutgoingRequest, String> {
+) -> Result<OutgoingRequest, Unsendable> {
     let spec = &entry.destination.spec;
     let url = target(&spec.url, &claim.path)?;
     let body = claim.body.clone().unwrap_or_default();
     let mut own = vec![("idempotency-key".to_owned(), claim.key.clone())];
     own.extend(credentials(entry, spec, &url)?);
     for (header, name) in &spec.secret_headers {
-        own.push((header.to_lowercase(), secret_text(entry, name, &url)?));
+        own.push((header.to_lowercase(), header_text(entry, name, &url)?));
     }
     own.extend(signature(claim, entry, &url, &body, now)?);
     let headers = layered(&spec.headers, &claim.headers, own);
@@ -283,13 +316,13 @@ fn target(base: &str, path: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn credentials(entry: &DestinationEntry, spec: &DestinationSpec, url: &Url) -> Result<Option<Pair>, String> {
-    let text = |name: &str| secret_text(entry, name, url);
+fn credentials(entry: &DestinationEntry, spec: &DestinationSpec, url: &Url) -> Result<Option<Pair>, Unsendable> {
+    let text = |name: &str| header_text(entry, name, url);
     Ok(match &spec.auth {
         Auth::None => None,
         Auth::Bearer { secret } => Some(("authorization".to_owned(), format!("Bearer {}", text(secret)?))),
         Auth::Basic { username, secret } => {
-            let pair = STANDARD.encode(format!("{username}:{}", text(secret)?));
+            let pair = STANDARD.encode(format!("{username}:{}", secret_text(entry, secret, url)?));
             Some(("authorization".to_owned(), format!("Basic {pair}")))
         }
         Auth::Header { header, secret } => Some((header.to_lowercase(), text(secret)?)),
@@ -303,7 +336,7 @@ fn signature(
     url: &Url,
     body: &Bytes,
     now: Timestamp,
-) -> Result<Vec<Pair>, String> {
+) -> Result<Vec<Pair>, Unsendable> {
     let mut headers = Vec::new();
     if let (Some(signing), Some(signer)) = (&entry.destination.spec.signing, &entry.signer) {
         let name = signing.secret();
@@ -312,8 +345,11 @@ fn signature(
         let content_type = content_type.map_or("", |(_, value)| value.as_str());
         let out = Outgoing { method: &claim.method, url: url.as_str(), content_type, body, id: &claim.key };
         let signer = signer.as_ref().map_err(|why| format!("the destination's signing does not hold: {why}"))?;
-        headers =
-            signer.sign(&out, &values, now).map_err(|error| format!("the secret `{name}` cannot sign: {error}"))?;
+        // A value that is replaced because it can't sign must not keep its successor from signing.
+        let signed = signer.sign(&out, &values, now).or_else(|_| signer.sign(&out, &values[..1], now));
+        headers = signed.map_err(|error| {
+            Unsendable::lacks(name, format!("the secret `{name}` cannot sign: {error}; save one that can"))
+        })?;
     }
     if headers.iter().all(|(name, _)| name != "webhook-id") {
         headers.push(("webhook-id".to_owned(), claim.key.clone()));
@@ -321,25 +357,37 @@ fn signature(
     Ok(headers)
 }
 
+/// A secret's current value as a header carries it.
+fn header_text(entry: &DestinationEntry, name: &str, url: &Url) -> Result<String, Unsendable> {
+    let text = secret_text(entry, name, url)?;
+    match HeaderValue::from_str(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => {
+            Err(Unsendable::lacks(name, format!("the secret `{name}` holds what no header carries; save it anew")))
+        }
+    }
+}
+
 /// A secret's current value as text.
-fn secret_text(entry: &DestinationEntry, name: &str, url: &Url) -> Result<String, String> {
+fn secret_text(entry: &DestinationEntry, name: &str, url: &Url) -> Result<String, Unsendable> {
     let values = secret(entry, name, url)?;
     let current = values.first().map(SecretBytes::expose).unwrap_or_default();
-    std::str::from_utf8(current).map(str::to_owned).map_err(|_| format!("the secret `{name}` is no text"))
+    let text = std::str::from_utf8(current).map(str::to_owned);
+    text.map_err(|_| Unsendable::lacks(name, format!("the secret `{name}` is no text; save it anew")))
 }
 
 /// A secret's values for this URL, the current one first and at least that: it must be there and be bound to the URL's
 /// origin.
-fn secret<'a>(entry: &'a DestinationEntry, name: &str, url: &Url) -> Result<&'a [SecretBytes], String> {
-    let open = entry.secrets.get(name).ok_or_else(|| format!("there is no secret `{name}`; set it, then replay"))?;
+fn secret<'a>(entry: &'a DestinationEntry, name: &str, url: &Url) -> Result<&'a [SecretBytes], Unsendable> {
+    let lacks = |reason: String| Unsendable::lacks(name, reason);
+    let open = entry.secrets.get(name).ok_or_else(|| lacks(format!("there is no secret `{name}`; save it")))?;
     let origin = url.origin().ascii_serialization();
     if !open.origins.contains(&origin) {
-        return Err(format!(
-            "the secret `{name}` is not bound to {origin}; add the origin to the secret if it may go there"
-        ));
+        let reason = "add the origin to the secret if it may go there";
+        return Err(lacks(format!("the secret `{name}` is not bound to {origin}; {reason}")));
     }
     if open.values.is_empty() {
-        return Err(format!("the secret `{name}` does not open with this master key"));
+        return Err(lacks(format!("the secret `{name}` does not open with this master key; save it anew")));
     }
     Ok(&open.values)
 }

@@ -93,6 +93,7 @@ stories! {
     crowding::a_lowered_limit_is_reached_bit_by_bit,
     crowding::what_made_room_is_reported_and_comes_back_when_there_is_some,
     delivering::a_held_delivery_waits_for_the_resume,
+    delivering::a_missing_secret_pauses_until_it_is_saved,
     delivering::a_disabled_destination_gets_dead_letters,
     delivering::an_expired_call_is_not_sent,
     delivering::a_lost_delivery_is_given_up_after_five_claims,

@@ -501,6 +501,9 @@ pub struct DeliveryCommit {
     pub next: Next,
     /// What becomes of the destination.
     pub destination: Option<DestinationChange>,
+    /// [`Control::version`] that the attempt went by. What was missing in it pauses the destination only if nothing has been
+    /// configured since; the delivery is due at once otherwise.
+    pub seen: u64,
 }
 
 /// What became of a delivery's commit.
@@ -557,7 +560,7 @@ pub trait Store: Send + Sync + 'static {
     async fn key_list(&self, tenant: Option<TenantId>) -> StoreResult<Vec<ApiKey>>;
     /// Ends a key. Says whether there was one.
     async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> StoreResult<bool>;
-    /// Makes or replaces a secret of this name.
+    /// Makes or replaces a secret of this name; destinations that were paused for want of it go on.
     async fn secret_put(&self, secret: SecretRow) -> StoreResult<()>;
     /// Removes a secret.
     async fn secret_delete(&self, tenant: TenantId, name: &str) -> StoreResult<()>;

@@ -40,7 +40,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -136,7 +136,7 @@ impl std::fmt::Debug for SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     fn control_version(&self) -> u64 {
-        self.shared.control.load(Ordering::SeqCst)
+        self.shared.control_version()
     }
 
     async fn control_read(&self) -> StoreResult<Control> {

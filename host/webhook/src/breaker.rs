@@ -52,6 +52,7 @@ fn sign(answer: &Answer) -> Sign {
     match answer {
         Answer::Status { status: 408 | 425 | 429, .. }
         | Answer::Denied { .. }
+        | Answer::Lacks { .. }
         | Answer::Refused { .. }
         | Answer::Cut => Sign::Neither,
         Answer::Status { status, .. } if *status < 500 => Sign::Good,

@@ -10,6 +10,7 @@
 //! | 3xx, any other 4xx | dead | dead |
 //! | no connection, no answer in time | again | again |
 //! | an address that the guard denies | the destination pauses, the call waits | the same |
+//! | a secret is missing, bound elsewhere or of no use | the destination pauses until it is saved, the call waits | the same |
 //! | what the host can't send | dead | dead |
 //! | none, because the host was stopped meanwhile | again, uncounted | the same |
 //!
@@ -41,7 +42,14 @@ pub enum Answer {
         /// What to mend.
         reason: String,
     },
-    /// The host refused to send: a secret bound elsewhere, a missing secret, a header that HTTP does not carry.
+    /// A secret of the destination is missing, bound elsewhere or of no use. It can be saved, so no call is lost by it.
+    Lacks {
+        /// Its name.
+        secret: String,
+        /// What to mend.
+        reason: String,
+    },
+    /// The host refused to send: a header that HTTP does not carry, a path that leaves the destination.
     Refused {
         /// What to mend.
         reason: String,
@@ -59,7 +67,7 @@ pub enum Class {
     Again,
     /// Final.
     Dead,
-    /// The credential is refused or the address denied: everything to this destination waits for a person.
+    /// The credential is refused or missing, or the address denied: everything to this destination waits for a person.
     Pause,
     /// The receiver does not want any more.
     Disable,
@@ -71,7 +79,7 @@ pub enum Class {
 pub fn classify(kind: Kind, answer: &Answer) -> Class {
     let status = match answer {
         Answer::Timeout | Answer::Transport => return Class::Again,
-        Answer::Denied { .. } => return Class::Pause,
+        Answer::Denied { .. } | Answer::Lacks { .. } => return Class::Pause,
         Answer::Refused { .. } => return Class::Dead,
         Answer::Cut => return Class::Cut,
         Answer::Status { status, .. } => *status,
@@ -131,6 +139,13 @@ pub enum DestinationChange {
         /// Why.
         reason: String,
     },
+    /// Its deliveries wait until a secret is saved, or for a person.
+    Lacks {
+        /// The secret's name.
+        secret: String,
+        /// Why.
+        reason: String,
+    },
     /// New calls to it end dead.
     Disable {
         /// Why.
@@ -161,13 +176,20 @@ pub fn after_attempt(
     match classify(progress.kind, answer) {
         Class::Delivered => (Next::Delivered, None),
         Class::Dead => (Next::Dead { reason: describe(answer) }, None),
-        Class::Pause => (Next::Held, Some(DestinationChange::Pause { reason: describe(answer) })),
+        Class::Pause => (Next::Held, Some(pause(answer))),
         Class::Disable => {
             let reason = describe(answer);
             (Next::Dead { reason: reason.clone() }, Some(DestinationChange::Disable { reason }))
         }
         Class::Again => (again(progress, answer, now, jitter), None),
         Class::Cut => (Next::Held, None),
+    }
+}
+
+fn pause(answer: &Answer) -> DestinationChange {
+    match answer {
+        Answer::Lacks { secret, reason } => DestinationChange::Lacks { secret: secret.clone(), reason: reason.clone() },
+        _ => DestinationChange::Pause { reason: describe(answer) },
     }
 }
 
@@ -198,7 +220,7 @@ pub fn describe(answer: &Answer) -> String {
         },
         Answer::Timeout => "the receiver did not answer in time".to_owned(),
         Answer::Transport => "the receiver could not be reached".to_owned(),
-        Answer::Denied { reason } | Answer::Refused { reason } => reason.clone(),
+        Answer::Denied { reason } | Answer::Refused { reason } | Answer::Lacks { reason, .. } => reason.clone(),
         Answer::Cut => "the host was stopped before the receiver answered".to_owned(),
     }
 }
@@ -278,6 +300,19 @@ mod tests {
             let (next, change) = after_attempt(progress, &denied, Timestamp::from_millis(0), 0);
             assert_eq!(next, Next::Held);
             assert_eq!(change, Some(DestinationChange::Pause { reason: "a loopback address".to_owned() }));
+        }
+    }
+
+    #[test]
+    fn a_missing_secret_holds_the_call_until_it_is_saved() {
+        let schedule = Schedule::new(vec![0]).unwrap();
+        let lacks = Answer::Lacks { secret: "crm".to_owned(), reason: "there is none".to_owned() };
+        for kind in [Kind::Webhook, Kind::Api] {
+            let progress = Progress { kind, schedule: &schedule, attempts: 0, expires_at: None };
+            let (next, change) = after_attempt(progress, &lacks, Timestamp::from_millis(0), 0);
+            assert_eq!(next, Next::Held);
+            let wanted = DestinationChange::Lacks { secret: "crm".to_owned(), reason: "there is none".to_owned() };
+            assert_eq!(change, Some(wanted));
         }
     }
 

@@ -27,6 +27,9 @@ pub struct Destination {
     pub tenant: TenantId,
     /// Why it is paused; its deliveries wait.
     pub paused: Option<String>,
+    /// The secret for want of which it is paused: it goes on when that is saved.
+    #[serde(default)]
+    pub lacks: Option<String>,
     /// Why it is disabled; new calls to it end dead.
     pub disabled: Option<String>,
     /// What people configure.

@@ -183,7 +183,7 @@ async fn configure(store: &dyn Store, options: &Options) -> anyhow::Result<(Plac
         (unreachable, UNREACHABLE, "http://127.0.0.1:9/"),
     ] {
         let spec = destination_spec(name, url, options.concurrency)?;
-        store.destination_put(Destination { id, tenant, paused: None, disabled: None, spec }).await?;
+        store.destination_put(Destination { id, tenant, paused: None, lacks: None, disabled: None, spec }).await?;
     }
     let plugin = PluginId::new(now, entropy.id_bytes());
     store.plugin_put(Plugin { id: plugin, tenant, name: "handler".to_owned(), active: None }).await?;

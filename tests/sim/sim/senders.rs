@@ -65,8 +65,8 @@ impl Sim {
         let attempt =
             Attempt { started_at: self.now, duration_ms: 1, answer, detail: None, response_head: String::new() };
         let now = self.told_time();
-        let commit =
-            DeliveryCommit { id: claim.id, claim: claim.claim, now, attempt, response: None, next, destination };
+        let (id, claim, response) = (claim.id, claim.claim, None);
+        let commit = DeliveryCommit { id, claim, now, attempt, response, next, destination, seen: 0 };
         Asked::Call(Box::new(commit), before)
     }
 

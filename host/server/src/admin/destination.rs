@@ -76,10 +76,13 @@ pub async fn put(
         return Err(Refusal::Invalid(mistakes));
     }
     let before = named(&control, scope.tenant.id, &name).ok();
+    // What it lacked was checked above: if it is configured anew, it goes on.
+    let still = before.filter(|before| before.lacks.is_none() || before.spec == spec);
     let after = Destination {
         id: before.map_or_else(|| desk.id(), |before| before.id),
         tenant: scope.tenant.id,
-        paused: before.and_then(|before| before.paused.clone()),
+        paused: still.and_then(|before| before.paused.clone()),
+        lacks: still.and_then(|before| before.lacks.clone()),
         disabled: before.and_then(|before| before.disabled.clone()),
         spec,
     };

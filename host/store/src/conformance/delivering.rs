@@ -70,6 +70,34 @@ pub(super) async fn a_held_delivery_waits_for_the_resume(world: &World) {
     assert_eq!((claim.attempts, claim.claims), (0, 1), "neither counter kept the held attempt");
 }
 
+pub(super) async fn a_missing_secret_pauses_until_it_is_saved(world: &World) {
+    world.decide(vec![world.call(None), world.call(None)]).await;
+    let lacks = DestinationChange::Lacks { secret: "crm".into(), reason: "there is none".into() };
+    let lacking = async |seen: u64| {
+        let claim = world.send(START, 1).await.remove(0);
+        let mut held = world.sent(&claim, START, 401, Next::Held);
+        (held.destination, held.seen) = (Some(lacks.clone()), seen);
+        world.store.delivery_commit(held).await.unwrap();
+        let control = world.store.control_read().await.unwrap();
+        control.destinations.into_iter().find(|row| row.id == world.home.destination).unwrap()
+    };
+    // Whoever went by an older configuration may not know that it is there by now.
+    let row = lacking(world.store.control_version() - 1).await;
+    assert_eq!((row.paused, row.lacks), (None, None));
+    assert_eq!(world.send(START, 10).await.len(), 2, "due at once");
+    world.decide(vec![world.call(None)]).await;
+    let row = lacking(world.store.control_version()).await;
+    assert_eq!((row.paused.as_deref(), row.lacks.as_deref()), (Some("there is none"), Some("crm")));
+    assert!(world.send(START, 10).await.is_empty());
+    world.secret("another").await;
+    assert!(world.send(START, 10).await.is_empty(), "another secret is another matter");
+    world.secret("crm").await;
+    assert_eq!(world.send(START, 10).await.len(), 1);
+    let control = world.store.control_read().await.unwrap();
+    let row = control.destinations.iter().find(|row| row.id == world.home.destination).unwrap();
+    assert_eq!((row.paused.as_deref(), row.lacks.as_deref()), (None, None));
+}
+
 pub(super) async fn a_disabled_destination_gets_dead_letters(world: &World) {
     world.decide(vec![world.call(None)]).await;
     let claim = world.send(START, 1).await.remove(0);

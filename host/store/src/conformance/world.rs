@@ -17,7 +17,7 @@ use creel_webhook::tenant::Tenant;
 
 use crate::contract::{
     Accept, Accepted, Attempt, ClaimToken, DeliveryClaim, DeliveryCommit, NewDelivery, NewEvent, NewReply, NewRequest,
-    NewRun, RunClaim, RunCommit, RunCommitted, Store, StoredAnswer,
+    NewRun, RunClaim, RunCommit, RunCommitted, SecretRow, Store, StoredAnswer,
 };
 use creel_webhook::id::RunId;
 
@@ -208,7 +208,32 @@ impl World {
             detail: None,
             response_head: "head".into(),
         };
-        DeliveryCommit { id: claim.id, claim: claim.claim, now, attempt, response: None, next, destination: None }
+        DeliveryCommit {
+            id: claim.id,
+            claim: claim.claim,
+            now,
+            attempt,
+            response: None,
+            next,
+            destination: None,
+            seen: 0,
+        }
+    }
+
+    /// Saves a secret of the home tenant.
+    pub async fn secret(&self, name: &str) {
+        let secret = SecretRow {
+            id: self.id(),
+            tenant: self.home.tenant,
+            name: name.to_owned(),
+            sealed: vec![1],
+            previous: None,
+            previous_until: None,
+            origins: Vec::new(),
+            fingerprint: [0; 32],
+            updated_at: START,
+        };
+        self.store.secret_put(secret).await.expect("a secret is put");
     }
 
     /// Changes the home destination.
@@ -277,5 +302,5 @@ fn make_route(home: &Home) -> Route {
 fn make_destination(tenant: TenantId, id: DestinationId, name: &str) -> Destination {
     let spec = serde_json::json!({"name": name, "url": "https://crm.example/"});
     let spec = serde_json::from_value(spec).expect("a spec");
-    Destination { id, tenant, paused: None, disabled: None, spec }
+    Destination { id, tenant, paused: None, lacks: None, disabled: None, spec }
 }

@@ -35,7 +35,7 @@ pub(super) fn control_read(conn: &Connection, version: u64) -> Sql<Control> {
         )?,
         destinations: all(
             conn,
-            "SELECT tenant, id, paused, disabled, spec FROM destination ORDER BY tenant, id",
+            "SELECT tenant, id, paused, lacks, disabled, spec FROM destination ORDER BY tenant, id",
             [],
             destination,
         )?,
@@ -97,8 +97,9 @@ fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
         tenant: id(row, 0)?,
         id: id(row, 1)?,
         paused: row.get(2)?,
-        disabled: row.get(3)?,
-        spec: json(row, 4)?,
+        lacks: row.get(3)?,
+        disabled: row.get(4)?,
+        spec: json(row, 5)?,
     })
 }
 

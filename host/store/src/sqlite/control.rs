@@ -12,7 +12,7 @@ use rusqlite::params;
 
 use crate::contract::{SecretRow, StoreError};
 use crate::sqlite::lanes::{self, Limits, Work};
-use crate::sqlite::statement::{Sql, all, conflict, exec, first, must_exist, to_json};
+use crate::sqlite::statement::{Sql, all, conflict, exec, first, id, must_exist, to_json};
 use crate::sqlite::transaction::Tx;
 
 /// Makes a tenant or changes its limits.
@@ -73,7 +73,15 @@ pub(super) fn secret_put(tx: &mut Tx<'_>, secret: &SecretRow) -> Sql<()> {
     ];
     conflict(exec(tx.conn, sql, values), || "the tenant of this secret is not there".to_owned())?;
     tx.effects.control = true;
-    Ok(())
+    go_on(tx, secret.tenant, &secret.name)
+}
+
+/// Destinations that were paused for want of this secret go on; should it still not do, the next call pauses them again.
+fn go_on(tx: &mut Tx<'_>, tenant: TenantId, secret: &str) -> Sql<()> {
+    let sql = "UPDATE destination SET paused = NULL, lacks = NULL WHERE tenant = ?1 AND lacks = ?2
+        RETURNING id, disabled IS NOT NULL";
+    let freed = all(tx.conn, sql, params![tenant.as_bytes(), secret], |row| Ok((id(row, 0)?, row.get(1)?)))?;
+    freed.into_iter().try_for_each(|(destination, disabled)| lane_pause(tx, tenant, destination, disabled))
 }
 
 /// Removes a secret.
@@ -119,12 +127,15 @@ pub(super) fn source_delete(tx: &mut Tx<'_>, tenant: TenantId, source: SourceId)
 
 /// Makes or replaces a destination and its lane.
 pub(super) fn destination_put(tx: &mut Tx<'_>, destination: &Destination) -> Sql<()> {
-    let sql = "INSERT INTO destination (tenant, id, name, paused, disabled, spec) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-        ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name, paused = excluded.paused,
+    let sql = "INSERT INTO destination (tenant, id, name, paused, lacks, disabled, spec)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name, paused = excluded.paused, lacks = excluded.lacks,
             disabled = excluded.disabled, spec = excluded.spec";
     let spec = &destination.spec;
     let (tenant, id) = (destination.tenant, destination.id.as_bytes());
-    let values = params![tenant.as_bytes(), id, spec.name, destination.paused, destination.disabled, to_json(spec)?];
+    let Destination { paused, disabled, .. } = destination;
+    let lacks = destination.lacks.as_ref().filter(|_| paused.is_some());
+    let values = params![tenant.as_bytes(), id, spec.name, paused, lacks, disabled, to_json(spec)?];
     conflict(exec(tx.conn, sql, values), || {
         format!("the destination name `{}` is taken, or its tenant is not there", spec.name)
     })?;
@@ -168,8 +179,10 @@ pub(super) fn destination_pause(
     let known = first(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes()], |_| Ok(()))?;
     must_exist(usize::from(known.is_some()), || format!("there is no destination `{destination}`"))?;
     // Resuming enables too; pausing leaves a disabled one disabled.
-    let sql = "UPDATE destination SET paused = ?3, disabled = CASE WHEN ?3 IS NULL THEN NULL ELSE disabled END
-        WHERE tenant = ?1 AND id = ?2 AND (paused IS NOT ?3 OR (?3 IS NULL AND disabled IS NOT NULL))";
+    let sql = "UPDATE destination SET paused = ?3, lacks = NULL,
+            disabled = CASE WHEN ?3 IS NULL THEN NULL ELSE disabled END
+        WHERE tenant = ?1 AND id = ?2
+            AND (paused IS NOT ?3 OR lacks IS NOT NULL OR (?3 IS NULL AND disabled IS NOT NULL))";
     if exec(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes(), reason])? == 0 {
         return Ok(());
     }
@@ -177,23 +190,33 @@ pub(super) fn destination_pause(
     lane_pause(tx, tenant, destination, reason.is_some())
 }
 
-/// Does to a destination what the answer of an attempt asks for.
+/// Does to a destination what the answer of an attempt asks for, if that attempt went by what is configured now or need not.
 pub(super) fn destination_change(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     destination: DestinationId,
     change: &DestinationChange,
+    seen: u64,
 ) -> Sql<()> {
-    let (sql, reason) = match change {
+    let (tenant_id, id) = (tenant.as_bytes(), destination.as_bytes());
+    // Attempts under way end one after the other with the same answer; only the first of them changes something.
+    let changed = match change {
         DestinationChange::Pause { reason } => {
-            ("UPDATE destination SET paused = ?3 WHERE tenant = ?1 AND id = ?2 AND paused IS NULL", reason)
+            let sql = "UPDATE destination SET paused = ?3 WHERE tenant = ?1 AND id = ?2 AND paused IS NULL";
+            exec(tx.conn, sql, params![tenant_id, id, reason])?
+        }
+        // What was missing may have been saved meanwhile, and nothing would resume it then.
+        DestinationChange::Lacks { .. } if tx.memory.reconfigured || tx.shared.control_version() != seen => 0,
+        DestinationChange::Lacks { secret, reason } => {
+            let sql = "UPDATE destination SET paused = ?3, lacks = ?4 WHERE tenant = ?1 AND id = ?2 AND paused IS NULL";
+            exec(tx.conn, sql, params![tenant_id, id, reason, secret])?
         }
         DestinationChange::Disable { reason } => {
-            ("UPDATE destination SET disabled = ?3 WHERE tenant = ?1 AND id = ?2 AND disabled IS NULL", reason)
+            let sql = "UPDATE destination SET disabled = ?3 WHERE tenant = ?1 AND id = ?2 AND disabled IS NULL";
+            exec(tx.conn, sql, params![tenant_id, id, reason])?
         }
     };
-    // Attempts under way end one after the other with the same answer; only the first of them changes something.
-    if exec(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes(), reason])? == 0 {
+    if changed == 0 {
         return Ok(());
     }
     lane_pause(tx, tenant, destination, true)

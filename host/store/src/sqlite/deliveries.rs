@@ -398,7 +398,7 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &DeliveryCommit) -> Sql<DeliveryCo
         }
     }
     if let Some(change) = &commit.destination {
-        control::destination_change(tx, delivery.tenant, delivery.destination, change)?;
+        control::destination_change(tx, delivery.tenant, delivery.destination, change, commit.seen)?;
     }
     lanes::settle(tx, delivery.lane, now)?;
     Ok(DeliveryCommitted::Stored)

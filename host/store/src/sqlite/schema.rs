@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0006_retention.sql"),
     include_str!("../migrations/0007_dead_letters.sql"),
     include_str!("../migrations/0008_waiting.sql"),
+    include_str!("../migrations/0009_lacking.sql"),
 ];
 
 /// Statements that each connection keeps prepared.

@@ -64,6 +64,11 @@ impl Shared {
         Timestamp::from_millis(self.clock.load(Ordering::SeqCst))
     }
 
+    /// The version of what people configured.
+    pub(super) fn control_version(&self) -> u64 {
+        self.control.load(Ordering::SeqCst)
+    }
+
     /// Moves the version of control on, if a committed batch changed it.
     pub(super) fn advance(&self, effects: Effects) {
         if effects.control {
@@ -101,6 +106,8 @@ pub(super) struct Memory {
     pub(super) waiting_max: u64,
     /// Set by the last item.
     pub(super) stopping: bool,
+    /// Whether this batch has changed what people configure.
+    pub(super) reconfigured: bool,
     /// The last request's number; it grows even if the newest requests are removed.
     pub(super) last_request: i64,
     /// What accepts added in this batch and what is not in the tables yet.
@@ -127,6 +134,7 @@ impl Memory {
             bytes_max,
             waiting_max: u64::MAX,
             stopping: false,
+            reconfigured: false,
             last_request: first(conn, sql, [], |row| row.get(0))?.unwrap_or(0),
             arrivals: Arrivals::default(),
             dedup: Dedup::load(conn, young_max)?,

@@ -249,6 +249,7 @@ impl Thread {
 
     fn write(&mut self, batch: &mut Vec<Box<dyn Item>>) {
         self.memory.used = None;
+        self.memory.reconfigured = false;
         match self.transaction(batch) {
             Ok((committed, effects)) => {
                 self.memory.committed();
@@ -331,6 +332,7 @@ impl Thread {
         }
         if effects.control {
             self.memory.arrivals.forget_places();
+            self.memory.reconfigured = true;
         }
         Ok((good, effects))
     }
