@@ -40,6 +40,9 @@ mod delivery;
 /// What was given up, and what no route took, goes once more.
 mod dead_letters;
 
+/// The same from the command line: what is listed, told, replayed, erased, and what is refused.
+mod inspecting;
+
 /// What calls carry: signatures, credentials, the sender's trace.
 mod outgoing;
 

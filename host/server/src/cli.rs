@@ -159,6 +159,10 @@ async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
             let list = tenant.list::<SourceView>().await?;
             say(globals, &list, || tell::sources(&list))
         }
+        Command::Destinations => {
+            let list = tenant.list::<DestinationView>().await?;
+            say(globals, &list, || tell::destinations(&list))
+        }
         Command::Events(wanted) => {
             let filter = filter(&[
                 ("source", wanted.source),

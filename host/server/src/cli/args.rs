@@ -100,6 +100,8 @@ pub enum Command {
     Trigger(Trigger),
     /// List sources with the URLs to give to their providers
     Sources,
+    /// List destinations, with what waits for them and why one is paused
+    Destinations,
     /// Tell the whole story of one event
     Event {
         /// The event

@@ -19,8 +19,8 @@ use super::plain::plain;
 use super::trigger::{Answered, Listed};
 use super::verify::Explained;
 use crate::api::{
-    DeliveryView, DeploymentView, EventLine, LetterView, RefusalView, ReplayStep, RunView, SourceView, StoryView,
-    TenantView,
+    DeliveryView, DeploymentView, DestinationView, EventLine, EventView, LetterView, RefusalView, ReplayStep, RunView,
+    SourceView, StoryView, TenantView,
 };
 
 const BOLD: Style = Style::new().bold();
@@ -124,6 +124,19 @@ pub fn sources(sources: &[SourceView]) -> String {
         vec![one.name.clone(), one.spec.preset.clone(), one.url.clone(), state.to_owned()]
     };
     table(&["SOURCE", "PRESET", "URL", ""], sources.iter().map(row).collect())
+}
+
+/// Destinations, a line each.
+pub fn destinations(destinations: &[DestinationView]) -> String {
+    let row = |one: &DestinationView| {
+        let (state, why) = match (&one.disabled, &one.paused) {
+            (Some(why), _) => ("disabled", why.as_str()),
+            (None, Some(why)) => ("paused", why.as_str()),
+            (None, None) => ("", ""),
+        };
+        vec![one.name.clone(), one.spec.url.clone(), one.waiting.to_string(), state.to_owned(), why.to_owned()]
+    };
+    table(&["DESTINATION", "URL", "WAITING", "", "WHY"], destinations.iter().map(row).collect())
 }
 
 /// A tenant and its own limits.
@@ -244,7 +257,7 @@ pub fn story(story: &StoryView) -> String {
     let _ = writeln!(text, "{BOLD}{}{BOLD:#}  {} from {}", event.id, plain(&dash(&event.kind)), plain(&event.source));
     let facts = [
         ("received", event.received_at.to_string()),
-        ("request", format!("{} {} ({} bytes)", event.method, event.request, event.body_bytes)),
+        ("request", format!("{} {} ({})", event.method, event.request, payload(event))),
         ("proved by", event.scheme.clone()),
         ("provider id", dash(&event.provider_id.as_deref().unwrap_or_default().replace('\u{1f}', " · "))),
         ("subject", dash(event.subject.as_deref().unwrap_or_default())),
@@ -275,6 +288,11 @@ pub fn story(story: &StoryView) -> String {
     }
     text.pop();
     text
+}
+
+/// What there is of an event's payload.
+fn payload(event: &EventView) -> String {
+    if event.erased { "payload erased".to_owned() } else { format!("{} bytes", event.body_bytes) }
 }
 
 /// What the sender was told, on one line.
