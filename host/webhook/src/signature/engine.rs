@@ -238,7 +238,7 @@ pub(super) fn find_match(
                 }
             };
             if let Some(signature) = signature {
-                return Ok((*index, signature.clone()));
+                return Ok((*index, one_text(signed.alg, signature)));
             }
         }
     }
@@ -289,6 +289,15 @@ fn accepts(algorithm: Algorithm, key: &[u8], hash: &[u8], signature: &[u8]) -> b
         Algorithm::HmacSha1 | Algorithm::HmacSha256 | Algorithm::HmacSha512 | Algorithm::Sha256 => {
             same(hash, signature)
         }
+    }
+}
+
+/// The one text of a signature that was accepted. From one of ECDSA anybody can make another, with the other S; who keeps
+/// signatures to know a request again must not be shown two.
+fn one_text(algorithm: Algorithm, signature: &[u8]) -> Vec<u8> {
+    match (algorithm, EcSignature::from_der(signature)) {
+        (Algorithm::EcdsaP256Sha256, Ok(pair)) => pair.normalize_s().to_der().as_bytes().to_vec(),
+        _ => signature.to_vec(),
     }
 }
 

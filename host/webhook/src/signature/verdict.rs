@@ -54,7 +54,7 @@ pub struct Verified {
     pub body_covered: bool,
     /// The signed timestamp, when the scheme has one.
     pub signed_at: Option<Timestamp>,
-    /// The signature that matched, decoded; `None` for tokens.
+    /// The signature that matched, decoded, the same for every way to write it; `None` for tokens.
     pub signature: Option<Vec<u8>>,
     /// The fields of the signature header, such as `t`.
     pub sig_fields: Vec<(String, String)>,

@@ -4,6 +4,8 @@
 mod case;
 mod mutation;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use creel_webhook::answer::Answer;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::handshake::{after_auth, before_auth};
@@ -11,6 +13,7 @@ use creel_webhook::identity::{IdentityRules, identify, parse_time};
 use creel_webhook::provider::TimeUnit;
 use creel_webhook::signature;
 use creel_webhook::signature::verdict::Reason;
+use p256::ecdsa::Signature;
 use serde_json::{Value, json};
 
 use self::case::{Case, each_vector, load};
@@ -150,6 +153,23 @@ fn what_is_read_of_a_body_is_what_was_proven() {
     // And a body that somebody else may add names to stays readable.
     case.request.body = rest.replacen('{', "{\"$serde_json::private::RawValue\":1,", 1).into();
     assert_eq!(read(&case), genuine);
+}
+
+/// From an ECDSA signature anybody can make a second one, with the other S. It must not look like another request.
+#[test]
+fn a_signature_has_one_text() {
+    let file = load("sendgrid");
+    let vector = file["vectors"].as_array().unwrap().iter().find(|vector| vector["id"] == "pub-single-event").unwrap();
+    let mut case = Case::new("sendgrid", vector, vector);
+    let genuine = case.verify().unwrap().signature;
+    let header = case.request.headers.iter_mut().find(|(name, _)| name.to_ascii_lowercase().ends_with("-signature"));
+    let (_, value) = header.unwrap();
+    let signature = Signature::from_der(&STANDARD.decode(&value[..]).unwrap()).unwrap();
+    let (r, s) = signature.split_scalars();
+    let other = Signature::from_scalars(r, -s).unwrap();
+    assert_ne!(other, signature);
+    *value = STANDARD.encode(other.to_der()).into();
+    assert_eq!(case.verify().unwrap().signature, genuine);
 }
 
 #[test]
