@@ -1,10 +1,12 @@
 //! What was given up: listed, inspected, and sent or run once more, one or all, under the keys of before or new ones;
 //! and events that no route took, when one takes them.
 
+use std::time::Duration;
+
 use creel_server::api::{EventReplayed, LetterView, List, ReplayStep, RunView, StoryView};
 use creel_server::cli::args::{Dead, DeadKind};
 use creel_server::cli::client::Client;
-use creel_server::cli::replay;
+use creel_server::cli::replay::{self, Patience};
 use creel_store::contract::DeliveryState;
 use creel_webhook::run::Verdict;
 use reqwest::Method;
@@ -143,25 +145,16 @@ async fn the_command_line_replays_dead_runs_to_the_last_and_each_once() {
     let dead = || tenant.api.get::<List<RunView>>("/v1/tenants/shop/runs?dead=true");
     assert_eq!(dead().await.items.len(), 3);
     let wanted = Dead {
-        kind: DeadKind::Runs,
-        destination: None,
         plugin: Some("echo".to_owned()),
         verdict: Some("trap".to_owned()),
-        source: None,
         event_type: Some("order.paid".to_owned()),
-        since: None,
-        until: None,
-        reason: None,
-        limit: 1,
-        replay: true,
-        new_keys: false,
-        after: None,
+        ..dead_runs(1)
     };
     let client = Client::new(&host.admin_url(), tenant.api.key()).unwrap().tenant("shop");
 
     // They trap again: new dead letters, which this replay leaves alone.
     let mut told = Vec::new();
-    let sum = replay::all(&client, &wanted, &mut |step| told.push(step.replayed)).await.unwrap();
+    let sum = replay::all(&client, &wanted, Patience::default(), &mut |step| told.push(step.replayed)).await.unwrap();
     assert_eq!((sum.replayed, sum.skipped), (3, 0));
     assert_eq!(told[..3], [1, 2, 3]);
     until(
@@ -175,10 +168,72 @@ async fn the_command_line_replays_dead_runs_to_the_last_and_each_once() {
 
     // Mended, they run through.
     tenant.deploy("echo", "echo", json!({})).await;
-    assert_eq!(replay::all(&client, &wanted, &mut |_| {}).await.unwrap().replayed, 3);
+    assert_eq!(replay::all(&client, &wanted, Patience::default(), &mut |_| {}).await.unwrap().replayed, 3);
     assert_eq!(host.receiver.arrivals(3).await.len(), 3);
     assert!(dead().await.items.is_empty());
     until("all calls' end", || states(&tenant, "delivered"), |count| *count == 3).await;
+    host.finish().await;
+}
+
+/// All dead runs, in steps of so many.
+fn dead_runs(limit: u32) -> Dead {
+    Dead {
+        kind: DeadKind::Runs,
+        destination: None,
+        plugin: None,
+        verdict: None,
+        source: None,
+        event_type: None,
+        since: None,
+        until: None,
+        reason: None,
+        limit,
+        replay: true,
+        new_keys: false,
+        after: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_of_many_runs_keeps_to_the_tenants_quota_and_goes_on_when_there_is_room() {
+    let host = Host::open().await;
+    let (tenant, source) = tenant_calling(&host, json!({})).await;
+    tenant.deploy("echo", "panics", json!({})).await;
+    for id in ["msg_1", "msg_2", "msg_3", "msg_4", "msg_5"] {
+        send(&host, &source, id, "order.paid").await;
+        tenant.settled().await;
+    }
+    tenant.deploy("echo", "echo", json!({})).await;
+    host.api.put("/v1/tenants/shop", json!({ "limits": { "pending_runs_max": 2 } })).await;
+    tenant.api.post(&tenant.path("routes/orders-echo/pause"), json!({})).await;
+    let pending = || async { tenant.events().await.iter().map(|event| event.pending).sum::<u32>() };
+
+    let first = step(&tenant, "runs/replay").await;
+    assert_eq!((first.looked_at, first.replayed, first.skipped, pending().await), (2, 2, 0, 2));
+    let why = first.held.as_deref().expect("there was no room for the third");
+    assert!(why.contains("2 runs") && why.contains("pending_runs_max"), "{why}");
+    let next = first.next.clone().expect("behind the second");
+    let full = step(&tenant, &format!("runs/replay?after={next}&until={}", first.until)).await;
+    assert_eq!((full.looked_at, full.replayed, full.next.as_ref()), (0, 0, Some(&next)), "it stays where it is");
+    assert!(full.held.is_some());
+    let dead = tenant.api.list(&tenant.path("runs?dead=true")).await;
+    let one = tenant.path(&format!("runs/{}/replay", dead[0]["id"].as_str().unwrap()));
+    assert_eq!(tenant.api.refused(Method::POST, &one, &json!({})).await.status, 429);
+    let event = tenant.path(&format!("events/{}/replay", dead[0]["event"].as_str().unwrap()));
+    assert_eq!(tenant.api.refused(Method::POST, &event, &json!({})).await.status, 429);
+    assert_eq!((pending().await, tenant.api.list(&tenant.path("runs?dead=true")).await.len()), (2, 3));
+
+    // The command line waits for room, and not for ever.
+    let client = Client::new(&host.admin_url(), tenant.api.key()).unwrap().tenant("shop");
+    let mut told = 0;
+    let short = Patience { pause: Duration::from_millis(1), looks_max: 3 };
+    let sum = replay::all(&client, &dead_runs(50), short, &mut |_| told += 1).await.unwrap();
+    assert_eq!((sum.replayed, sum.held.is_some(), told, pending().await), (0, true, 1, 2));
+    tenant.api.post(&tenant.path("routes/orders-echo/resume"), json!({})).await;
+    let long = Patience { pause: Duration::from_millis(1), looks_max: 30_000 };
+    let sum = replay::all(&client, &dead_runs(50), long, &mut |_| {}).await.unwrap();
+    assert_eq!((sum.replayed, sum.skipped, sum.held), (3, 0, None));
+    until("all calls' end", || states(&tenant, "delivered"), |count| *count == 5).await;
     host.finish().await;
 }
 

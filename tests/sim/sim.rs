@@ -16,7 +16,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use creel_store::contract::{DeliveryClaim, Keys, RunTicket, Store, StoreResult};
+use creel_store::contract::{DeliveryClaim, RunTicket, Store, StoreResult, Terms};
 use creel_store::sqlite::SqliteStore;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::Answer;
@@ -252,7 +252,7 @@ impl Sim {
         let (run, new, at) = (over[place], self.id(), self.at());
         let tenant = self.world.shops[self.model.runs[&run].shop].tenant;
         self.model.replaying(new);
-        let replayed = self.store.run_replay(tenant, run, new, Keys::Same, self.now).await;
+        let replayed = self.store.run_replay(tenant, run, new, Terms::default(), self.now).await;
         if self.known("replay", replayed)?.is_some() {
             self.note(format_args!("replayed {run} as {new}"));
             self.model.replayed(run, new, at);

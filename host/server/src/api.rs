@@ -411,8 +411,11 @@ pub struct ReplayStep {
     pub skipped: u32,
     /// Why the first of these could not.
     pub refused: Option<String>,
-    /// What to give as `after` for the next step; absent at the end.
+    /// What to give as `after` for the next step; absent at the end. A step that was held may begin where it began.
     pub next: Option<String>,
+    /// Why it ended early: as much waits as may. The next step is for when there is room again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
     /// What to give as `until` for the next step.
     pub until: Moment,
 }

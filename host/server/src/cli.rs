@@ -241,8 +241,14 @@ async fn act(globals: &Globals, tenant: &TenantClient, command: Command) -> anyh
 async fn dead(globals: &Globals, tenant: &TenantClient, wanted: &args::Dead) -> anyhow::Result<()> {
     if wanted.replay {
         let mut told = |step: &crate::api::ReplayStep| progress(&tell::replay_step(step));
-        let sum = replay::all(tenant, wanted, &mut told).await?;
-        return if globals.json { say(globals, &sum, String::new) } else { Ok(()) };
+        let sum = replay::all(tenant, wanted, replay::Patience::default(), &mut told).await?;
+        if globals.json {
+            say(globals, &sum, String::new)?;
+        }
+        return match sum.held {
+            Some(why) => bail!("not all were replayed: {why}"),
+            None => Ok(()),
+        };
     }
     let mut filter = replay::filter(wanted);
     match wanted.kind {

@@ -11,6 +11,7 @@ mod following;
 mod limiting;
 mod passing;
 mod racing;
+mod replaying;
 mod retaining;
 mod running;
 mod world;
@@ -99,6 +100,11 @@ stories! {
     delivering::a_lost_delivery_is_given_up_after_five_claims,
     delivering::a_destination_that_is_stopped_already_is_no_change,
     delivering::control_moves_on_with_every_change,
+    replaying::dead_runs_are_walked_in_windows,
+    replaying::a_dead_run_is_replayed_once,
+    replaying::a_replay_of_runs_keeps_to_the_quota,
+    replaying::an_event_is_replayed_on_all_its_routes_or_on_none,
+    replaying::a_dead_call_comes_back_as_itself,
     racing::delivery_claims_do_not_overlap,
     racing::a_lease_that_expires_during_a_commit_has_one_winner,
     racing::a_lease_that_expires_during_a_deliverys_commit_has_one_winner,

@@ -47,7 +47,7 @@ use creel_webhook::source::Source;
 use creel_webhook::tenant::{ApiKey, Tenant};
 use tokio::sync::Notify;
 
-pub use self::letters::{About, Death, Keys, Letter, Replay, Window};
+pub use self::letters::{About, Death, Keys, Letter, Replay, Terms, Window};
 pub use self::view::{
     Attempt, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventSummary, Queue, RefusalRow, RunFilter,
     RunRow, Stats,
@@ -67,6 +67,16 @@ pub enum StoreError {
     Full {
         /// Bytes in use.
         used: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// The tenant has as many runs pending as it may; nothing changed.
+    #[error(
+        "{pending} runs of the tenant are pending and {max} may be (`pending_runs_max`); try again when some are decided"
+    )]
+    OverQuota {
+        /// Pending now.
+        pending: u64,
         /// The limit.
         max: u64,
     },
@@ -657,26 +667,34 @@ pub trait Store: Send + Sync + 'static {
     // ---- what goes once more ---------------------------------------------------------------------------------
 
     /// Puts a new run of an ended run's event, route and plugin into the queue; the old one is no dead letter then.
-    /// Conflict: the run is not over, or the event's payload has been erased.
-    async fn run_replay(&self, tenant: TenantId, run: RunId, new: RunId, keys: Keys, now: Timestamp)
-    -> StoreResult<()>;
-    /// The same for dead runs, each with the id of its successor; whoever has one gets no second. In their order.
+    /// Conflict: the run is not over, or the event's payload has been erased. Over quota: there is no room for it.
+    async fn run_replay(
+        &self,
+        tenant: TenantId,
+        run: RunId,
+        new: RunId,
+        terms: Terms,
+        now: Timestamp,
+    ) -> StoreResult<()>;
+    /// The same for dead runs, each with the id of its successor; whoever has one gets no second. In their order, so that
+    /// from the first one on for which there is no room there is none for the others.
     async fn run_replay_dead(
         &self,
         tenant: TenantId,
         runs: Vec<(RunId, RunId)>,
-        keys: Keys,
+        terms: Terms,
         now: Timestamp,
     ) -> StoreResult<Vec<Replay>>;
     /// Looks at `filter.limit` dead runs behind `after`, oldest first.
     async fn run_dead(&self, tenant: TenantId, filter: RunFilter, after: Option<RunId>) -> StoreResult<Window<RunId>>;
     /// Puts runs of a stored event into the queue, except on routes where one of it waits. Gives those that were queued.
+    /// Over quota: there is no room for all of them, and none was queued.
     async fn event_replay(
         &self,
         tenant: TenantId,
         event: EventId,
         runs: Vec<NewRun>,
-        keys: Keys,
+        terms: Terms,
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>>;
     /// Brings dead deliveries back, each as itself: its history stays, its attempts are counted anew. In their order.

@@ -56,7 +56,7 @@ use crate::contract::{
     Accept, Accepted, ClaimToken, Control, DeliveryClaim, DeliveryCommit, DeliveryCommitted, DeliveryFilter,
     DeliveryRow, EventFilter, EventSummary, Keys, Letter, NewDeployment, NewRun, Queue, RefusalRow, Replay, RunClaim,
     RunCommit, RunCommitted, RunFilter, RunRow, SecretRow, Stats, Store, StoreError, StoreResult, StoredAnswer, Story,
-    Wakeups, Window,
+    Terms, Wakeups, Window,
 };
 use crate::sqlite::accept::Packed;
 use crate::sqlite::checkpoint::Checkpoints;
@@ -344,20 +344,20 @@ impl Store for SqliteStore {
         tenant: TenantId,
         run: RunId,
         new: RunId,
-        keys: Keys,
+        terms: Terms,
         now: Timestamp,
     ) -> StoreResult<()> {
-        self.writer.call(0, move |tx| replaying::run(tx, tenant, run, new, keys, now)).await
+        self.writer.call(0, move |tx| replaying::run(tx, tenant, run, new, terms, now)).await
     }
 
     async fn run_replay_dead(
         &self,
         tenant: TenantId,
         runs: Vec<(RunId, RunId)>,
-        keys: Keys,
+        terms: Terms,
         now: Timestamp,
     ) -> StoreResult<Vec<Replay>> {
-        self.writer.call(0, move |tx| replaying::dead_runs(tx, tenant, &runs, keys, now)).await
+        self.writer.call(0, move |tx| replaying::dead_runs(tx, tenant, &runs, terms, now)).await
     }
 
     async fn run_dead(&self, tenant: TenantId, filter: RunFilter, after: Option<RunId>) -> StoreResult<Window<RunId>> {
@@ -369,10 +369,10 @@ impl Store for SqliteStore {
         tenant: TenantId,
         event: EventId,
         runs: Vec<NewRun>,
-        keys: Keys,
+        terms: Terms,
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>> {
-        self.writer.call(0, move |tx| replaying::event(tx, tenant, event, &runs, keys, now)).await
+        self.writer.call(0, move |tx| replaying::event(tx, tenant, event, &runs, terms, now)).await
     }
 
     async fn delivery_replay(

@@ -26,6 +26,8 @@ pub enum Refusal {
     Method,
     /// The state of other things forbids it.
     Conflict(String),
+    /// As much waits as may; later there is room.
+    OverQuota(String),
     /// The document was read and is wrong.
     Invalid(Vec<Mistake>),
     /// The query is wrong.
@@ -54,6 +56,7 @@ impl From<StoreError> for Refusal {
         match error {
             StoreError::Conflict(detail) => Refusal::Conflict(detail),
             StoreError::NotFound(detail) => Refusal::NotFound(detail),
+            StoreError::OverQuota { .. } => Refusal::OverQuota(error.to_string()),
             StoreError::TooWide => Refusal::Query(vec![Mistake::new("", error.to_string())]),
             other => Refusal::Store(other),
         }
@@ -99,6 +102,9 @@ impl Refusal {
                 "the header `allow` lists the methods of this address".to_owned(),
             ),
             Refusal::Conflict(detail) => made(StatusCode::CONFLICT, "conflict", "Something else forbids it", detail),
+            Refusal::OverQuota(detail) => {
+                made(StatusCode::TOO_MANY_REQUESTS, "over-quota", "As much waits as may", detail)
+            }
             Refusal::Invalid(errors) => wrong("invalid", "The document is wrong", errors),
             Refusal::Query(errors) => wrong("query", "The query is wrong", errors),
             Refusal::Syntax(detail) => made(StatusCode::BAD_REQUEST, "syntax", "The request could not be read", detail),
@@ -158,7 +164,7 @@ impl IntoResponse for Refusal {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"creel\""));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response

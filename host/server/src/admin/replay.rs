@@ -2,13 +2,14 @@
 //!
 //! Many are replayed in small steps, oldest first. A step looks at no more than `limit` letters and says where the next
 //! begins, so whoever asks sees how far it is, may stop, and goes on later. What died after `until` is left alone: the
-//! first step says which moment that is, and what dies again while it is replayed is not replayed for ever.
+//! first step says which moment that is, and what dies again while it is replayed is not replayed for ever. Runs stop at
+//! the tenant's quota of pending ones: the step says so and where to go on when there is room again.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use creel_store::contract::{About, DeliveryFilter, Keys, NewRun, Replay, RunFilter};
+use creel_store::contract::{About, DeliveryFilter, Keys, NewRun, Replay, RunFilter, Terms};
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{DeliveryId, EventId, RunId};
 use creel_webhook::route::matching;
@@ -33,7 +34,7 @@ pub async fn run(
     let missing = || Refusal::NotFound(format!("there is no run `{run}`; GET …/runs lists them"));
     let run: RunId = run.parse().map_err(|_| missing())?;
     let new = desk.id();
-    desk.store().run_replay(scope.tenant.id, run, new, keys, desk.now()).await?;
+    desk.store().run_replay(scope.tenant.id, run, new, terms(&desk, &scope, keys), desk.now()).await?;
     Ok((StatusCode::ACCEPTED, Json(Replayed { run: new })).into_response())
 }
 
@@ -67,7 +68,7 @@ pub async fn event(
         let kind = &stored.kind;
         return Err(Refusal::Conflict(format!("no route of its source takes the type `{kind}`; add one, then replay")));
     }
-    let runs = desk.store().event_replay(scope.tenant.id, id, runs, keys, desk.now()).await?;
+    let runs = desk.store().event_replay(scope.tenant.id, id, runs, terms(&desk, &scope, keys), desk.now()).await?;
     Ok((StatusCode::ACCEPTED, Json(EventReplayed { runs })).into_response())
 }
 
@@ -85,7 +86,9 @@ pub async fn delivery(
     let replay = desk.store().delivery_replay(scope.tenant.id, vec![id], keys, desk.now()).await?.pop();
     match replay {
         Some(Replay::Queued) => Ok((StatusCode::ACCEPTED, Json(ReplayedCall { delivery: id })).into_response()),
-        Some(Replay::Refused(why)) => Err(Refusal::Conflict(format!("`{delivery}` is not replayed: {why}"))),
+        Some(Replay::Refused(why) | Replay::NoRoom(why)) => {
+            Err(Refusal::Conflict(format!("`{delivery}` is not replayed: {why}")))
+        }
         Some(Replay::Missing) | None => Err(missing()),
     }
 }
@@ -114,9 +117,28 @@ pub async fn runs(State(desk): State<Desk>, scope: Scope, mut query: Query) -> R
     let (about, until) = bounded(asked, &desk, &control, &scope)?;
     let filter = RunFilter { verdict, plugin: plugin.transpose()?, about, limit, ..RunFilter::default() };
     let window = desk.store().run_dead(scope.tenant.id, filter, after).await?;
-    let runs = window.ids.into_iter().map(|run| (run, desk.id())).collect();
-    let replays = desk.store().run_replay_dead(scope.tenant.id, runs, keys, desk.now()).await?;
-    Ok(Json(step(&replays, window.looked_at, window.next.map(|id| id.to_string()), until)))
+    let runs = window.ids.iter().map(|run| (*run, desk.id())).collect();
+    let replays = desk.store().run_replay_dead(scope.tenant.id, runs, terms(&desk, &scope, keys), desk.now()).await?;
+    let full = replays.iter().enumerate().find_map(|(index, replay)| match replay {
+        Replay::NoRoom(why) => Some((index, why.clone())),
+        _ => None,
+    });
+    Ok(Json(match full {
+        None => step(&replays, window.looked_at, window.next.map(|id| id.to_string()), until),
+        // The next step begins with the first for which there was no room.
+        Some((fit, why)) => {
+            let next = fit.checked_sub(1).map_or(after, |last| window.ids.get(last).copied());
+            let looked_at = u32::try_from(fit).unwrap_or(u32::MAX);
+            let done = step(&replays[..fit], looked_at, next.map(|id: RunId| id.to_string()), until);
+            ReplayStep { held: Some(why), ..done }
+        }
+    }))
+}
+
+/// What replays of the tenant's runs keep to: its own limit, or the host's.
+fn terms(desk: &Desk, scope: &Scope, keys: Keys) -> Terms {
+    let own = scope.tenant.limits.pending_runs_max;
+    Terms { keys, pending_runs_max: own.unwrap_or(desk.ceilings.pending_runs_max) }
 }
 
 /// What is asked for, with an end: without one, what a replay makes would be replayed by its next step.
@@ -139,7 +161,7 @@ fn step(replays: &[Replay], looked_at: u32, next: Option<String>, until: Timesta
     });
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let (replayed, skipped) = (count(queued), count(replays.len() - queued));
-    ReplayStep { looked_at, replayed, skipped, refused, next, until: Moment(until) }
+    ReplayStep { looked_at, replayed, skipped, refused, next, held: None, until: Moment(until) }
 }
 
 fn keys(query: &mut Query) -> Keys {

@@ -1,5 +1,7 @@
 //! Replays: one thing by its id, or all dead letters that a filter wants, step by step.
 
+use std::time::Duration;
+
 use super::args::{Dead, DeadKind};
 use super::client::{ClientResult, TenantClient};
 use crate::api::ReplayStep;
@@ -38,20 +40,45 @@ pub fn filter(wanted: &Dead) -> Vec<(&'static str, String)> {
     filter
 }
 
-/// Replays all; `told` hears of each step. Gives the sum.
+/// How long a replay waits for room when as much waits as may.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Between two looks.
+    pub pause: Duration,
+    /// Looks in a row that find no room.
+    pub looks_max: u32,
+}
+
+impl Default for Patience {
+    /// A minute, a look each second: what waits is being decided, or somebody has paused it.
+    fn default() -> Self {
+        Patience { pause: Duration::from_secs(1), looks_max: 60 }
+    }
+}
+
+/// Replays all, as fast as there is room; `told` hears of each step that did something. Gives the sum; when there was no
+/// room for too long, it says why and where to go on.
 ///
 /// # Errors
 /// Those of the client; what was replayed until then stays so.
-pub async fn all(tenant: &TenantClient, wanted: &Dead, told: &mut dyn FnMut(&ReplayStep)) -> ClientResult<ReplayStep> {
+pub async fn all(
+    tenant: &TenantClient,
+    wanted: &Dead,
+    patience: Patience,
+    told: &mut dyn FnMut(&ReplayStep),
+) -> ClientResult<ReplayStep> {
     let mut after = wanted.after.clone();
     let mut until = wanted.until.clone();
     let mut sum: Option<ReplayStep> = None;
+    let mut looks = 0;
     loop {
         let mut asked: Vec<_> = filter(wanted).into_iter().filter(|(name, _)| *name != "until").collect();
         asked.push(("new_keys", wanted.new_keys.to_string()));
         asked.extend(after.iter().map(|after| ("after", after.clone())));
         asked.extend(until.iter().map(|until| ("until", until.clone())));
         let step = tenant.replay_step(plural(wanted.kind), &asked).await?;
+        let moved = step.looked_at > 0 || step.held.is_none();
+        looks = if moved { 0 } else { looks + 1 };
         let total = match sum.take() {
             None => step,
             Some(before) => ReplayStep {
@@ -60,12 +87,18 @@ pub async fn all(tenant: &TenantClient, wanted: &Dead, told: &mut dyn FnMut(&Rep
                 skipped: before.skipped.saturating_add(step.skipped),
                 refused: before.refused.or(step.refused),
                 next: step.next,
+                held: step.held,
                 until: step.until,
             },
         };
-        told(&total);
-        if total.next.is_none() {
+        if moved || looks == 1 {
+            told(&total);
+        }
+        if (total.next.is_none() && total.held.is_none()) || looks > patience.looks_max {
             return Ok(total);
+        }
+        if total.held.is_some() {
+            tokio::time::sleep(patience.pause).await;
         }
         after.clone_from(&total.next);
         until = Some(total.until.to_string());

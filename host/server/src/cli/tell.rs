@@ -410,9 +410,11 @@ pub fn replay_step(step: &ReplayStep) -> String {
         let why = step.refused.as_deref().map(plain).unwrap_or_default();
         let _ = write!(text, ", left {} ({why})", step.skipped);
     }
-    match &step.next {
-        Some(next) => text + &format!("; go on with --after {} --until {}", plain(next), step.until),
-        None => text + "; that is all",
+    let after = step.next.as_deref().map_or_else(String::new, |next| format!(" --after {}", plain(next)));
+    match (&step.held, &step.next) {
+        (Some(why), _) => text + &format!("; waiting: {}; go on with{after} --until {}", plain(why), step.until),
+        (None, Some(_)) => text + &format!("; go on with{after} --until {}", step.until),
+        (None, None) => text + "; that is all",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Stories of requests: stored, recognised, refused, answered.
 
 use crate::conformance::world::{START, World, told};
-use crate::contract::{Accepted, EventFilter, FirstAnswer, Keys, StoreError};
+use crate::contract::{Accepted, EventFilter, FirstAnswer, StoreError, Terms};
 use creel_webhook::run::{RunNext, Verdict};
 
 const KEY: [u8; 32] = [7; 32];
@@ -173,7 +173,7 @@ pub(super) async fn a_full_tenant_keeps_what_a_waiting_sender_sent(world: &World
             }
         }
         if kept == 0 {
-            store.run_replay(tenant, run, world.id(), Keys::Same, START).await.unwrap();
+            store.run_replay(tenant, run, world.id(), Terms::default(), START).await.unwrap();
             assert_eq!(world.claim(START, 10).await.len(), 1, "what was not run can be run later");
         }
     }
@@ -239,7 +239,7 @@ pub(super) async fn tenants_do_not_see_each_other(world: &World) {
     assert!(store.delivery_list(stranger, Default::default()).await.unwrap().is_empty());
     assert!(store.refusal_list(stranger, 10).await.unwrap().is_empty());
     assert!(matches!(
-        store.run_replay(stranger, run, world.id(), Keys::Same, START).await,
+        store.run_replay(stranger, run, world.id(), Terms::default(), START).await,
         Err(StoreError::NotFound(_))
     ));
     assert!(matches!(store.source_delete(stranger, world.home.source).await, Err(StoreError::NotFound(_))));
@@ -325,7 +325,7 @@ pub(super) async fn a_paused_route_answers_with_the_fallback_and_runs_nothing(wo
         assert_eq!(store.stats().await.unwrap().runs_pending, 0);
         // What was not run can be run once it is resumed.
         let again = world.id();
-        store.run_replay(tenant, run, again, Keys::Same, START).await.unwrap();
+        store.run_replay(tenant, run, again, Terms::default(), START).await.unwrap();
         assert!(world.claim(START, 10).await.is_empty());
         store.route_put(world.route()).await.unwrap();
         store.source_put(world.source()).await.unwrap();

@@ -7,7 +7,7 @@ use creel_webhook::outcome::OnResult;
 use creel_webhook::run::Verdict;
 
 use crate::conformance::world::{LEASE_MS, START, World};
-use crate::contract::{DeliveryClaim, DeliveryCommitted, Keys, NewDelivery, Response, RunClaim, StoredEvent, Story};
+use crate::contract::{DeliveryClaim, DeliveryCommitted, NewDelivery, Response, RunClaim, StoredEvent, Story, Terms};
 
 /// A call whose end is to be reported.
 fn asking(world: &World, on_delivered: bool, on_dead: bool) -> NewDelivery {
@@ -127,7 +127,7 @@ pub(super) async fn keys_of_a_follow_up_outlive_a_replay(world: &World) {
         let report = ended(world, &claim, 200, Next::Delivered).await.expect("a report");
         seen.push((report.event.id, report.event.identity(), report.event.depth()));
         let new = world.id();
-        world.store.run_replay(world.home.tenant, ticket.run, new, Keys::Same, START).await.unwrap();
+        world.store.run_replay(world.home.tenant, ticket.run, new, Terms::default(), START).await.unwrap();
         ticket = world.claim(START, 1).await.remove(0).ticket;
         assert_eq!(ticket.run, new);
     }

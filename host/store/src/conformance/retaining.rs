@@ -10,7 +10,7 @@ use creel_webhook::tenant::{Tenant, TenantLimits};
 
 use crate::conformance::world::{Home, START, World};
 use crate::contract::{
-    Accept, Accepted, DeliveryFilter, Keys, NewDelivery, Response, RunClaim, RunCommit, RunFilter, StoreError, Story,
+    Accept, Accepted, DeliveryFilter, NewDelivery, Response, RunClaim, RunCommit, RunFilter, StoreError, Story, Terms,
 };
 
 const DAY_MS: u64 = 86_400_000;
@@ -81,7 +81,8 @@ pub(super) async fn bodies_go_before_records_and_what_is_pending_stays(world: &W
     assert!(seen.event.erased && seen.event.body.is_empty());
     assert_eq!((seen.runs.len(), seen.deliveries.len()), (1, 1));
     assert_eq!(seen.deliveries[0].history[0].response_head, "", "what was answered is a body too");
-    let refused = world.store.run_replay(world.home.tenant, seen.runs[0].id, world.id(), Keys::Same, after(2)).await;
+    let refused =
+        world.store.run_replay(world.home.tenant, seen.runs[0].id, world.id(), Terms::default(), after(2)).await;
     assert!(matches!(&refused, Err(StoreError::Conflict(why)) if why.contains("erased")), "{refused:?}");
 
     world.stored(others).await;
@@ -168,7 +169,7 @@ pub(super) async fn an_erased_event_keeps_its_story_without_its_payload(world: &
         assert!(seen.event.erased && seen.event.subject.is_none() && seen.event.headers.is_empty());
         let run = &seen.runs[0];
         assert_eq!((run.verdict, run.log.len(), &run.reason), (Some(Verdict::Done), 0, &None));
-        let refused = world.store.run_replay(world.home.tenant, run.id, world.id(), Keys::Same, START).await;
+        let refused = world.store.run_replay(world.home.tenant, run.id, world.id(), Terms::default(), START).await;
         assert!(matches!(&refused, Err(StoreError::Conflict(why)) if why.contains("erased")), "{refused:?}");
     }
     let seen = story(world, world.home, event).await.expect("its story stays");

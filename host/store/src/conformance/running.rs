@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use creel_webhook::run::{CLAIMS_MAX, RunNext, Verdict};
 
 use crate::conformance::world::{LEASE_MS, START, World, told};
-use crate::contract::{Accepted, DeliveryFilter, Keys, RunCommitted, RunFilter};
+use crate::contract::{Accepted, DeliveryFilter, RunCommitted, RunFilter, Terms};
 
 pub(super) async fn claims_do_not_overlap(world: &World) {
     for _ in 0..40 {
@@ -247,12 +247,12 @@ pub(super) async fn a_replay_is_a_new_run(world: &World) {
     let run = world.accept_keyed(Some("k")).await;
     let new = world.id();
     assert!(
-        world.store.run_replay(world.home.tenant, run, new, Keys::Same, START).await.is_err(),
+        world.store.run_replay(world.home.tenant, run, new, Terms::default(), START).await.is_err(),
         "it is not over yet"
     );
     let ticket = world.claim(START, 1).await.remove(0).ticket;
     world.done(run, ticket.claim, START, vec![]).await;
-    world.store.run_replay(world.home.tenant, run, new, Keys::Same, START).await.unwrap();
+    world.store.run_replay(world.home.tenant, run, new, Terms::default(), START).await.unwrap();
     let claim = world.claim(START, 10).await.remove(0);
     assert_eq!((claim.ticket.run, claim.ticket.event, claim.event.body.as_ref()), (new, ticket.event, &b"x"[..]));
     let story = world.store.event_story(world.home.tenant, ticket.event).await.unwrap().unwrap();

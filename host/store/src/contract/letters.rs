@@ -44,6 +44,22 @@ pub enum Keys {
     New,
 }
 
+/// What a replay of runs keeps to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Keys outward of the calls that it leads to.
+    pub keys: Keys,
+    /// Runs that the tenant may have pending: a replay never goes beyond it.
+    pub pending_runs_max: u64,
+}
+
+impl Default for Terms {
+    /// The keys of before, and no limit.
+    fn default() -> Self {
+        Terms { keys: Keys::Same, pending_runs_max: u64::MAX }
+    }
+}
+
 /// What became of a letter that was to be replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replay {
@@ -53,6 +69,8 @@ pub enum Replay {
     Missing,
     /// It is no dead letter (any more); nothing changed.
     Refused(String),
+    /// As much waits as may; nothing changed, and later there is room.
+    NoRoom(String),
 }
 
 /// A death from which a delivery was brought back.

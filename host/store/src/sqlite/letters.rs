@@ -62,6 +62,15 @@ fn window<K: Kind>(rows: Vec<(Id<K>, bool)>, size: u32) -> Window<Id<K>> {
     Window { ids: rows.into_iter().filter(|(_, wanted)| *wanted).map(|(id, _)| id).collect(), looked_at, next }
 }
 
+/// A window of dead deliveries.
+fn deliveries_sql() -> String {
+    format!(
+        "SELECT x.id, (?4 IS NULL OR x.destination = ?4) AND {} FROM
+            (SELECT * FROM delivery WHERE tenant = ?1 AND state = 2 AND id > ?2 ORDER BY id LIMIT ?3) x ORDER BY x.id",
+        about_sql(5)
+    )
+}
+
 /// Dead deliveries behind `after`.
 pub(super) fn dead_deliveries(
     conn: &Connection,
@@ -69,11 +78,7 @@ pub(super) fn dead_deliveries(
     filter: &DeliveryFilter,
     after: Option<DeliveryId>,
 ) -> Sql<Window<DeliveryId>> {
-    let sql = format!(
-        "SELECT x.id, (?4 IS NULL OR x.destination = ?4) AND {} FROM
-            (SELECT * FROM delivery WHERE tenant = ?1 AND state = 2 AND id > ?2 ORDER BY id LIMIT ?3) x ORDER BY x.id",
-        about_sql(5)
-    );
+    let sql = deliveries_sql();
     let size = filter.limit.clamp(1, WINDOW_MAX);
     let after = after.map_or(FIRST, |id| *id.as_bytes());
     let destination = filter.destination.as_ref().map(|id| id.as_bytes().as_slice());
@@ -83,6 +88,15 @@ pub(super) fn dead_deliveries(
     Ok(window(all(conn, &sql, values.as_slice(), |row| Ok((id(row, 0)?, row.get(1)?)))?, size))
 }
 
+/// A window of dead runs.
+fn runs_sql() -> String {
+    format!(
+        "SELECT x.id, (?4 IS NULL OR x.plugin = ?4) AND (?5 IS NULL OR x.verdict = ?5) AND {} FROM
+            (SELECT * FROM run WHERE tenant = ?1 AND id > ?2 AND {DEAD_RUN} ORDER BY id LIMIT ?3) x ORDER BY x.id",
+        about_sql(6)
+    )
+}
+
 /// Dead runs behind `after`.
 pub(super) fn dead_runs(
     conn: &Connection,
@@ -90,11 +104,7 @@ pub(super) fn dead_runs(
     filter: &RunFilter,
     after: Option<RunId>,
 ) -> Sql<Window<RunId>> {
-    let sql = format!(
-        "SELECT x.id, (?4 IS NULL OR x.plugin = ?4) AND (?5 IS NULL OR x.verdict = ?5) AND {} FROM
-            (SELECT * FROM run WHERE tenant = ?1 AND id > ?2 AND {DEAD_RUN} ORDER BY id LIMIT ?3) x ORDER BY x.id",
-        about_sql(6)
-    );
+    let sql = runs_sql();
     let size = filter.limit.clamp(1, WINDOW_MAX);
     let after = after.map_or(FIRST, |id| *id.as_bytes());
     let plugin = filter.plugin.as_ref().map(|id| id.as_bytes().as_slice());
@@ -108,11 +118,18 @@ pub(super) fn dead_runs(
 /// In the words of the index `run_dead`, which SQLite uses only then.
 pub(super) const DEAD_RUN: &str = "ended_at IS NOT NULL AND verdict NOT IN ('done', 'rejected') AND replayed IS NULL";
 
+const LETTER: &str = "SELECT d.seq, c.head, c.body, d.order_key, d.expires_at, d.past
+    FROM delivery d JOIN call c ON c.seq = d.seq WHERE d.tenant = ?1 AND d.id = ?2";
+
+/// What is asked about dead letters, for the test of their plans.
+#[cfg(test)]
+pub(super) fn plans() -> Vec<String> {
+    vec![deliveries_sql(), runs_sql(), LETTER.to_owned()]
+}
+
 /// The number of a delivery and what it sends.
 pub(super) fn letter(conn: &Connection, tenant: TenantId, delivery: DeliveryId) -> Sql<Option<(i64, Letter)>> {
-    let sql = "SELECT d.seq, c.head, c.body, d.order_key, d.expires_at, d.past
-        FROM delivery d JOIN call c ON c.seq = d.seq WHERE d.tenant = ?1 AND d.id = ?2";
-    first(conn, sql, params![tenant.as_bytes(), delivery.as_bytes()], |row| {
+    first(conn, LETTER, params![tenant.as_bytes(), delivery.as_bytes()], |row| {
         let (headers, attributes) = packed(row, 1, codec::read_call_head)?;
         let letter = Letter {
             headers,

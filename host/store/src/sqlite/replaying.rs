@@ -9,7 +9,7 @@ use creel_webhook::decision::renewed_key;
 use creel_webhook::id::{DeliveryId, DestinationId, EventId, RouteId, RunId, TenantId};
 use rusqlite::{Connection, params};
 
-use crate::contract::{Keys, NewRun, Replay, StoreError};
+use crate::contract::{Keys, NewRun, Replay, StoreError, Terms};
 use crate::sqlite::erasing;
 use crate::sqlite::lanes::{self, Room, Work};
 use crate::sqlite::runs::{self, Again};
@@ -18,6 +18,31 @@ use crate::sqlite::transaction::Tx;
 
 /// Times that one delivery may be brought back: its row remembers each.
 const REPLAYS_MAX: u32 = 100;
+
+const DEAD: &str =
+    "SELECT seq, state = 2, destination, order_key, expires_at, key, json_array_length(coalesce(past, '[]')), event
+        FROM delivery WHERE tenant = ?1 AND id = ?2";
+
+/// An older one of an order key that waits.
+const OLDER: &str =
+    "SELECT 1 FROM delivery WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL AND seq < ?3 LIMIT 1";
+
+const BACK: &str = "UPDATE delivery SET state = 0, reason = NULL, ended_at = NULL, lane = ?2, due_at = ?3, start_at = ?4,
+            attempts = 0, claims = 0, skip_at = NULL, key = ?5, past = json_insert(coalesce(past, '[]'), '$[#]', json_object(
+                'ended_at', ended_at, 'reason', reason, 'key', key, 'replayed_at', ?4))
+        WHERE seq = ?1";
+
+const DEAD_RUN: &str = "SELECT ended_at IS NOT NULL AND verdict NOT IN ('done', 'rejected') AND replayed IS NULL
+        FROM run WHERE tenant = ?1 AND id = ?2";
+
+/// A run of an event on a route that is not over.
+const WAITS: &str = "SELECT 1 FROM run WHERE tenant = ?1 AND id = ?2 AND route = ?3 AND ended_at IS NULL";
+
+const SUCCEED: &str = "UPDATE run SET replayed = ?3 WHERE tenant = ?1 AND id = ?2 AND route = ?4 AND replayed IS NULL";
+
+/// What replays ask for each letter, for the test of their plans.
+#[cfg(test)]
+pub(super) const PLANS: &[&str] = &[DEAD, OLDER, BACK, DEAD_RUN, WAITS, SUCCEED];
 
 /// A delivery as far as bringing it back goes.
 struct Dead {
@@ -75,12 +100,8 @@ fn one_delivery(tx: &mut Tx<'_>, tenant: TenantId, delivery: DeliveryId, keys: K
         Keys::Same => dead.key,
         Keys::New => renewed_key(&dead.key, now),
     };
-    let sql = "UPDATE delivery SET state = 0, reason = NULL, ended_at = NULL, lane = ?2, due_at = ?3, start_at = ?4,
-            attempts = 0, claims = 0, skip_at = NULL, key = ?5, past = json_insert(coalesce(past, '[]'), '$[#]', json_object(
-                'ended_at', ended_at, 'reason', reason, 'key', key, 'replayed_at', ?4))
-        WHERE seq = ?1";
     let due_at = (!blocked).then_some(now.as_millis());
-    exec(tx.conn, sql, params![dead.seq, lane, due_at, now.as_millis(), key])?;
+    exec(tx.conn, BACK, params![dead.seq, lane, due_at, now.as_millis(), key])?;
     lanes::pending(tx, tenant, Work::Deliveries, 1, None)?;
     lanes::waiting(tx, lane, 1)?;
     if !blocked {
@@ -90,10 +111,7 @@ fn one_delivery(tx: &mut Tx<'_>, tenant: TenantId, delivery: DeliveryId, keys: K
 }
 
 fn dead(conn: &Connection, tenant: TenantId, delivery: DeliveryId) -> Sql<Option<Dead>> {
-    let sql =
-        "SELECT seq, state = 2, destination, order_key, expires_at, key, json_array_length(coalesce(past, '[]')), event
-        FROM delivery WHERE tenant = ?1 AND id = ?2";
-    first(conn, sql, params![tenant.as_bytes(), delivery.as_bytes()], |row| {
+    first(conn, DEAD, params![tenant.as_bytes(), delivery.as_bytes()], |row| {
         Ok(Dead {
             seq: row.get(0)?,
             is_dead: row.get(1)?,
@@ -111,8 +129,7 @@ fn dead(conn: &Connection, tenant: TenantId, delivery: DeliveryId) -> Sql<Option
 /// go only who is behind it.
 fn is_behind(conn: &Connection, lane: i64, dead: &Dead) -> Sql<bool> {
     let Some(key) = &dead.order_key else { return Ok(false) };
-    let sql = "SELECT 1 FROM delivery WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL AND seq < ?3 LIMIT 1";
-    Ok(first(conn, sql, params![lane, key, dead.seq], |_| Ok(()))?.is_some())
+    Ok(first(conn, OLDER, params![lane, key, dead.seq], |_| Ok(()))?.is_some())
 }
 
 /// The lane of a destination that takes calls, or why it takes none.
@@ -129,14 +146,14 @@ fn place(tx: &Tx<'_>, tenant: TenantId, destination: DestinationId) -> Sql<Resul
 }
 
 /// Makes a successor of an ended run.
-pub(super) fn run(tx: &mut Tx<'_>, tenant: TenantId, run: RunId, new: RunId, keys: Keys, now: Timestamp) -> Sql<()> {
-    runs::replay(tx, tenant, run, new, now)?;
+pub(super) fn run(tx: &mut Tx<'_>, tenant: TenantId, run: RunId, new: RunId, terms: Terms, now: Timestamp) -> Sql<()> {
+    runs::replay(tx, tenant, run, new, terms.pending_runs_max, now)?;
     exec(
         tx.conn,
         "UPDATE run SET replayed = ?3 WHERE tenant = ?1 AND id = ?2",
         params![tenant.as_bytes(), run.as_bytes(), new.as_bytes()],
     )?;
-    renew(tx, tenant, new, keys)
+    renew(tx, tenant, new, terms.keys)
 }
 
 fn renew(tx: &Tx<'_>, tenant: TenantId, run: RunId, keys: Keys) -> Sql<()> {
@@ -152,21 +169,21 @@ pub(super) fn dead_runs(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     wanted: &[(RunId, RunId)],
-    keys: Keys,
+    terms: Terms,
     now: Timestamp,
 ) -> Sql<Vec<Replay>> {
-    let sql = "SELECT ended_at IS NOT NULL AND verdict NOT IN ('done', 'rejected') AND replayed IS NULL
-        FROM run WHERE tenant = ?1 AND id = ?2";
     let mut replays = Vec::with_capacity(wanted.len());
     for (old, new) in wanted {
-        let dead: Option<bool> = first(tx.conn, sql, params![tenant.as_bytes(), old.as_bytes()], |row| row.get(0))?;
+        let dead: Option<bool> =
+            first(tx.conn, DEAD_RUN, params![tenant.as_bytes(), old.as_bytes()], |row| row.get(0))?;
         replays.push(match dead {
             None => Replay::Missing,
             Some(false) => Replay::Refused("it is no dead letter, or was replayed already".to_owned()),
             // Nothing was written when it is refused.
-            Some(true) => match run(tx, tenant, *old, *new, keys, now) {
+            Some(true) => match run(tx, tenant, *old, *new, terms, now) {
                 Ok(()) => Replay::Queued,
                 Err(Fault::Store(StoreError::Conflict(why) | StoreError::NotFound(why))) => Replay::Refused(why),
+                Err(Fault::Store(full @ StoreError::OverQuota { .. })) => Replay::NoRoom(full.to_string()),
                 Err(fault) => return Err(fault),
             },
         });
@@ -180,7 +197,7 @@ pub(super) fn event(
     tenant: TenantId,
     event: EventId,
     wanted: &[NewRun],
-    keys: Keys,
+    terms: Terms,
     now: Timestamp,
 ) -> Sql<Vec<RunId>> {
     let now = tx.now(now);
@@ -195,9 +212,10 @@ pub(super) fn event(
         if waits(tx.conn, tenant, &known, new.route)? {
             continue;
         }
+        runs::refuse_over_quota(tx.conn, tenant, terms.pending_runs_max)?;
         succeed(tx, tenant, &known, new)?;
         Again { run: new.id, event, route: new.route, plugin: new.plugin }.queue(tx, tenant, lane, now)?;
-        renew(tx, tenant, new.id, keys)?;
+        renew(tx, tenant, new.id, terms.keys)?;
         queued.push(new.id);
     }
     Ok(queued)
@@ -205,10 +223,9 @@ pub(super) fn event(
 
 /// Whether a run on this route is not over.
 fn waits(conn: &Connection, tenant: TenantId, known: &[RunId], route: RouteId) -> Sql<bool> {
-    let sql = "SELECT 1 FROM run WHERE tenant = ?1 AND id = ?2 AND route = ?3 AND ended_at IS NULL";
     for run in known {
         let values = params![tenant.as_bytes(), run.as_bytes(), route.as_bytes()];
-        if first(conn, sql, values, |_| Ok(()))?.is_some() {
+        if first(conn, WAITS, values, |_| Ok(()))?.is_some() {
             return Ok(true);
         }
     }
@@ -217,10 +234,9 @@ fn waits(conn: &Connection, tenant: TenantId, known: &[RunId], route: RouteId) -
 
 /// Earlier runs on the route are no dead letters from here on.
 fn succeed(tx: &Tx<'_>, tenant: TenantId, known: &[RunId], new: &NewRun) -> Sql<()> {
-    let sql = "UPDATE run SET replayed = ?3 WHERE tenant = ?1 AND id = ?2 AND route = ?4 AND replayed IS NULL";
     for run in known {
         let values = params![tenant.as_bytes(), run.as_bytes(), new.id.as_bytes(), new.route.as_bytes()];
-        exec(tx.conn, sql, values)?;
+        exec(tx.conn, SUCCEED, values)?;
     }
     Ok(())
 }

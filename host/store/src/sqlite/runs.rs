@@ -11,7 +11,7 @@ use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{EventId, PluginId, RouteId, RunId, TenantId};
 use creel_webhook::route::Mode;
 use creel_webhook::run::{CLAIMS_MAX, RunNext, Verdict};
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::contract::{ClaimToken, RunCommit, RunCommitted, RunTicket, StoreError, StoredAnswer};
 use crate::planted::{self, Bug};
@@ -327,7 +327,14 @@ pub(super) fn release(tx: &mut Tx<'_>, run: RunId, claim: ClaimToken) -> Sql<boo
 }
 
 /// Queues a new run of an ended run's event, route and plugin; nobody waits for it and it waits for nobody.
-pub(super) fn replay(tx: &mut Tx<'_>, tenant: TenantId, run: RunId, new: RunId, now: Timestamp) -> Sql<()> {
+pub(super) fn replay(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    run: RunId,
+    new: RunId,
+    pending_max: u64,
+    now: Timestamp,
+) -> Sql<()> {
     let now = tx.now(now);
     let sql = "SELECT ended_at IS NOT NULL FROM run WHERE tenant = ?1 AND id = ?2";
     match first(tx.conn, sql, params![tenant.as_bytes(), run.as_bytes()], |row| row.get::<_, bool>(0))? {
@@ -342,12 +349,19 @@ pub(super) fn replay(tx: &mut Tx<'_>, tenant: TenantId, run: RunId, new: RunId, 
         return Err(StoreError::Conflict(format!("the route of `{run}` was removed")).into());
     };
     erasing::refuse_erased(tx.conn, tenant, old.event)?;
+    refuse_over_quota(tx.conn, tenant, pending_max)?;
     let again = Again { run: new, event: old.event, route: old.route, plugin: old.plugin };
     if again.queue(tx, tenant, lane, now)? {
         Ok(())
     } else {
         Err(StoreError::NotFound(format!("the event of `{run}` is gone")).into())
     }
+}
+
+/// Refuses one more run when the tenant has as many pending as it may.
+pub(super) fn refuse_over_quota(conn: &Connection, tenant: TenantId, max: u64) -> Sql<()> {
+    let pending = lanes::pending_count(conn, tenant, Work::Runs)?;
+    if pending >= max { Err(StoreError::OverQuota { pending, max }.into()) } else { Ok(()) }
 }
 
 /// A further run of a stored event: nobody waits for it and it waits for nobody.
