@@ -84,7 +84,7 @@ async fn what_was_erased_is_not_sent_again_as_an_empty_body() {
     host.receiver.answers("/", &[500]);
     send(&host, &source, "msg_1", "order.paid").await;
     let dead = tenant.delivered().await;
-    let event = dead.event;
+    let event = dead.event.expect("a run decided it");
     let _: serde_json::Value =
         tenant.api.done(Method::DELETE, &tenant.path(&format!("events/{event}/payload")), None).await;
     for what in [format!("deliveries/{}/replay", dead.id), format!("events/{event}/replay")] {
@@ -277,7 +277,7 @@ async fn an_event_that_no_route_took_is_seen_and_runs_when_one_takes_it() {
     tenant.route_with("orders", "echo", json!({ "pattern": "order.*" })).await;
     let replayed: EventReplayed = tenant.api.done(Method::POST, &path, None).await;
     let call = tenant.delivered().await;
-    assert_eq!((replayed.runs, call.state), (vec![call.run], DeliveryState::Delivered));
+    assert_eq!((replayed.runs, call.state), (Vec::from_iter(call.run), DeliveryState::Delivered));
     assert!(tenant.api.list(&tenant.path("events?unrouted=true")).await.is_empty());
 
     // While a run waits, there is no second one beside it.

@@ -49,6 +49,9 @@ mod outgoing;
 /// What comes of a call comes back to its plugin.
 mod followups;
 
+/// What the host tells a tenant about its own things.
+mod notices;
+
 /// What goes by age, on demand, and so that others find room.
 mod leaving;
 

@@ -28,6 +28,7 @@ pub mod destination;
 pub mod health;
 pub mod history;
 pub mod key;
+pub mod notices;
 pub mod plugin;
 pub mod problem;
 pub mod query;

@@ -441,10 +441,10 @@ pub struct Erased {
 pub struct DeliveryView {
     /// Its id.
     pub id: DeliveryId,
-    /// The event that it is about.
-    pub event: EventId,
-    /// The run that decided it.
-    pub run: RunId,
+    /// The event that it is about; a notice is about none.
+    pub event: Option<EventId>,
+    /// The run that decided it; a notice is the host's own.
+    pub run: Option<RunId>,
     /// Position in its outcome.
     pub index: u32,
     /// Name of its destination.

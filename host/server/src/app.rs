@@ -63,6 +63,7 @@ use crate::shutdown::{Cut, Shutdown};
 use crate::spec::tenant::Ceilings;
 use crate::system::{Entropy, SystemClock};
 use crate::telemetry::Metrics;
+use crate::watch::Watch;
 use crate::worker::Worker;
 
 /// Compiled code that is kept in memory, bytes: some thousand Rust components.
@@ -150,6 +151,7 @@ impl App {
             metrics: metrics.clone(),
             cut: cut.clone(),
         });
+        let watch = Watch::new(store.clone(), runner.directory.clone(), config.pending_runs_max);
         let (errands, carrier) = errands();
         let ingress = ingress_of(&config, runner.clone(), errands, client.clone(), master.clone(), &turns);
         let sending = Sending(Arc::new(sender(&config, client, &runner)));
@@ -157,7 +159,7 @@ impl App {
         Ok(App {
             worker: Pump::new(Arc::new(Worker::new(runner.clone())), runs, around.clock.clone()),
             sender: Pump::new(Arc::new(sending), calls, around.clock.clone()),
-            maintenance: Maintenance::new(store.clone(), around.clock, metrics),
+            maintenance: Maintenance::new(store.clone(), watch, around.clock, metrics),
             admin: (
                 admin_listener,
                 admin::router_within(admin_of(&config, &runner, guard, master, turns), Ceilings::from(&config)),

@@ -223,6 +223,7 @@ async fn act(globals: &Globals, tenant: &TenantClient, command: Command) -> anyh
             };
             say(globals, &erased, || format!("erased the payload of {}{reports}; its story stays", erased.event))
         }
+        Command::Notices(wanted) => notices(globals, tenant, &wanted).await,
         Command::Pause(what) => switch(globals, tenant, &what, true).await,
         Command::Resume(what) => switch(globals, tenant, &what, false).await,
         Command::Versions { plugin } => {
@@ -278,6 +279,32 @@ async fn set_tenant(globals: &Globals, wanted: &args::Tenant) -> anyhow::Result<
         _ => client.tenant_put(&wanted.name, &serde_json::json!({ "limits": limits })).await?.resource,
     };
     say(globals, &now, || tell::tenant(&now))
+}
+
+/// Where notices go: shown, named or nowhere.
+async fn notices(globals: &Globals, tenant: &TenantClient, wanted: &args::Notices) -> anyhow::Result<()> {
+    if wanted.off {
+        tenant.notices_delete().await?;
+        return say(globals, &serde_json::json!({ "destination": null }), || "no notices are sent any more".to_owned());
+    }
+    let before = tenant.notices().await?;
+    let named = wanted.destination.clone().or_else(|| before.as_ref().map(|before| before.destination.clone()));
+    let Some(destination) = named else {
+        return say(globals, &serde_json::json!({ "destination": null }), || {
+            "no notices are sent; `creel notices DESTINATION` names where they go".to_owned()
+        });
+    };
+    let mut document = serde_json::json!({ "destination": destination });
+    for (field, asked, kept) in [
+        ("refusals_percent", wanted.refusals_percent, before.as_ref().map(|before| before.refusals_percent)),
+        ("refusals_min", wanted.refusals_min, before.as_ref().map(|before| before.refusals_min)),
+    ] {
+        if let Some(number) = asked.or(kept) {
+            document[field] = number.into();
+        }
+    }
+    let now = tenant.notices_put(&document).await?.resource;
+    say(globals, &now, || tell::notices(&now))
 }
 
 async fn switch(globals: &Globals, tenant: &TenantClient, what: &Switch, pause: bool) -> anyhow::Result<()> {

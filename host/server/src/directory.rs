@@ -16,6 +16,7 @@ use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::destination::Destination;
 use creel_webhook::id::{DestinationId, PluginId, RouteId, SourceId, TenantId};
 use creel_webhook::identity::IdentityRules;
+use creel_webhook::notice::Notices;
 use creel_webhook::plugin::{Deployment, Plugin};
 use creel_webhook::pointer::{Params, Pointer};
 use creel_webhook::preset::{Preset, preset};
@@ -26,6 +27,8 @@ use creel_webhook::signature::scheme::{Scheme, SchemeError};
 use creel_webhook::signing::Signer;
 use creel_webhook::source::Source;
 use creel_webhook::tenant::Tenant;
+
+use crate::activity::Activity;
 
 /// A secret's values, open, current first.
 #[derive(Debug, Clone)]
@@ -64,6 +67,8 @@ pub struct SourceEntry {
     pub proof: Result<Proof, String>,
     /// Its routes.
     pub routes: Vec<Route>,
+    /// What came to it lately, if its tenant wants to be told of it.
+    pub activity: Option<Arc<Activity>>,
 }
 
 /// A tenant with what it owns.
@@ -100,6 +105,7 @@ pub struct Picture {
     routes: HashMap<RouteId, Route>,
     plugins: HashMap<PluginId, (Plugin, Option<Arc<Deployment>>)>,
     destinations: HashMap<DestinationId, Arc<DestinationEntry>>,
+    notices: HashMap<TenantId, Notices>,
 }
 
 impl Picture {
@@ -131,6 +137,17 @@ impl Picture {
     /// A plugin with its active deployment.
     pub fn plugin(&self, plugin: PluginId) -> Option<(&Plugin, Option<&Arc<Deployment>>)> {
         self.plugins.get(&plugin).map(|(plugin, active)| (plugin, active.as_ref()))
+    }
+
+    /// Where tenants' notices go, of those that named a destination.
+    pub fn notices(&self) -> impl Iterator<Item = &Notices> {
+        self.notices.values()
+    }
+
+    /// The sources of those tenants.
+    pub fn watched(&self) -> impl Iterator<Item = (&Arc<SourceEntry>, &Notices)> {
+        let sources = self.sources.values().filter(|_| !self.notices.is_empty());
+        sources.filter_map(|entry| Some((entry, self.notices.get(&entry.source.tenant)?)))
     }
 
     /// A destination.
@@ -188,7 +205,8 @@ impl Directory {
     async fn read(&self) -> StoreResult<Arc<Picture>> {
         let control = self.store.control_read().await?;
         let (master, public_url, now) = (self.master.clone(), self.public_url.clone(), self.clock.now());
-        let build = move || Builder { master: &master, public_url: &public_url, now }.build(control);
+        let before = self.current();
+        let build = move || Builder { master: &master, public_url: &public_url, now, before: &before }.build(control);
         let built = tokio::task::spawn_blocking(build).await;
         let picture = Arc::new(built.map_err(|panic| StoreError::Failed(format!("building the directory: {panic}")))?);
         *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = picture.clone();
@@ -204,6 +222,7 @@ struct Builder<'a> {
     master: &'a MasterKey,
     public_url: &'a str,
     now: Timestamp,
+    before: &'a Picture,
 }
 
 impl Builder<'_> {
@@ -214,13 +233,15 @@ impl Builder<'_> {
         for route in &control.routes {
             routes_of.entry(route.source).or_default().push(route.clone());
         }
+        let notices: HashMap<_, _> = control.notices.into_iter().map(|notices| (notices.tenant, notices)).collect();
         let mut sources_by_token = HashMap::new();
         let mut sources = HashMap::new();
         for source in control.sources {
             let Some(tenant) = tenants.get(&source.tenant) else { continue };
             let routes = routes_of.remove(&source.id).unwrap_or_default();
             let proof = self.proof(&source, &secrets);
-            let entry = Arc::new(SourceEntry { tenant: tenant.clone(), proof, routes, source });
+            let activity = notices.contains_key(&source.tenant).then(|| self.activity(source.id));
+            let entry = Arc::new(SourceEntry { tenant: tenant.clone(), proof, routes, activity, source });
             sources_by_token.insert(entry.source.token.clone(), entry.clone());
             sources.insert(entry.source.id, entry);
         }
@@ -244,7 +265,14 @@ impl Builder<'_> {
             routes: control.routes.into_iter().map(|route| (route.id, route)).collect(),
             plugins,
             destinations: destination_entries(control.destinations, &secrets),
+            notices,
         }
+    }
+
+    /// What was counted goes on being counted.
+    fn activity(&self, source: SourceId) -> Arc<Activity> {
+        let before = self.before.source(source).and_then(|entry| entry.activity.clone());
+        before.unwrap_or_default()
     }
 
     fn open_secrets(&self, rows: &[SecretRow]) -> Secrets {

@@ -153,6 +153,9 @@ impl Ingress {
             Ok(Judged::Greeting(answer)) => Ok(Told { outcome: "handshake", answer: answer.into() }),
             Ok(Judged::Genuine(proof, verified)) => {
                 self.flood.genuine(entry.source.id, peer, received_at);
+                if let Some(activity) = &entry.activity {
+                    activity.genuine(received_at);
+                }
                 self.accept(&entry, proof, &verified, request, held).await
             }
             Err(Refused::For(refusal)) => {
@@ -167,6 +170,9 @@ impl Ingress {
     /// Counts a refusal, and records it as far as it is wanted.
     async fn note(&self, entry: &SourceEntry, refusal: &Refusal, peer: IpAddr, at: Timestamp) {
         self.metrics.refusal(refusal.reason.as_str());
+        if let Some(activity) = &entry.activity {
+            activity.refused();
+        }
         self.refusals.record(self.store.as_ref(), entry, refusal, peer.to_string(), at).await;
     }
 

@@ -14,6 +14,7 @@
 //! | [`demo`] | all of it at once, as a story that checks itself |
 //! | [`config`], [`datadir`], [`system`], [`telemetry`], [`shutdown`] | the process and its surroundings |
 
+pub mod activity;
 pub mod admin;
 pub mod api;
 pub mod app;
@@ -39,6 +40,7 @@ pub mod spec;
 pub mod system;
 pub mod telemetry;
 pub mod toolchain;
+pub mod watch;
 pub mod worker;
 
 /// Memory is allocated by the threads that read requests and freed by the store's writer; glibc's allocator takes locks

@@ -1,7 +1,7 @@
 //! Upkeep: what must happen some time, in small steps, beside everything else.
 //!
-//! A tick prunes what has expired, step by step until nothing is left or the tick has had its share, and refreshes
-//! the gauges. It takes no input, finds nothing to do most of the time, and can be called at any time.
+//! A tick prunes what has expired, step by step until nothing is left or the tick has had its share, looks at what
+//! tenants want to be told of, and refreshes the gauges. It takes no input, finds nothing to do most of the time, and can be called at any time.
 
 use std::future::Future;
 use std::pin::pin;
@@ -12,6 +12,7 @@ use creel_store::contract::{Store, StoreResult};
 use creel_webhook::clock::Clock;
 
 use crate::telemetry::Metrics;
+use crate::watch::Watch;
 
 /// Pause between two ticks: how long an unanswered reply may stay undecided beyond its deadline.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -22,14 +23,15 @@ const STEPS_MAX: usize = 16;
 /// Keeps the store small and the gauges true.
 pub struct Maintenance {
     store: Arc<dyn Store>,
+    watch: Watch,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
 
 impl Maintenance {
-    /// Upkeep of this store.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        Maintenance { store, clock, metrics }
+    /// Upkeep of this store, and the watch beside it.
+    pub fn new(store: Arc<dyn Store>, watch: Watch, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        Maintenance { store, watch, clock, metrics }
     }
 
     /// Does what is due.
@@ -42,6 +44,7 @@ impl Maintenance {
                 break;
             }
         }
+        self.watch.tick(self.clock.now()).await?;
         let stats = self.store.stats().await?;
         self.metrics.pending(stats.runs_pending, stats.deliveries_pending);
         Ok(())

@@ -7,6 +7,7 @@
 
 pub mod destination;
 pub mod fields;
+pub mod notices;
 pub mod plugin;
 pub mod route;
 pub mod secret;

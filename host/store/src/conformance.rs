@@ -9,6 +9,7 @@ mod crowding;
 mod delivering;
 mod following;
 mod limiting;
+mod noticing;
 mod passing;
 mod racing;
 mod replaying;
@@ -115,6 +116,15 @@ stories! {
     following::a_call_that_dies_unsent_is_reported_too,
     following::keys_of_a_follow_up_outlive_a_replay,
     following::a_report_stands_in_the_line_of_its_run,
+    noticing::who_names_no_destination_is_told_nothing,
+    noticing::what_goes_wrong_is_told_with_it,
+    noticing::a_breaker_is_told_when_it_opens_and_when_it_closes,
+    noticing::the_like_is_told_once_in_a_while_and_then_how_often,
+    noticing::no_notice_is_about_a_notice,
+    noticing::a_notice_that_has_no_room_is_counted,
+    noticing::the_destination_of_notices_stays,
+    noticing::a_silent_source_is_told_once_per_silence,
+    noticing::notices_go_with_the_records_of_their_time,
     retaining::bodies_go_before_records_and_what_is_pending_stays,
     retaining::a_batch_keeps_its_body_while_one_of_its_events_is_pending,
     retaining::a_repetition_is_known_after_its_event_is_gone,

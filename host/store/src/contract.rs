@@ -39,6 +39,7 @@ use creel_webhook::followup::Origin;
 use creel_webhook::id::{
     DeliveryId, DestinationId, EventId, KeyId, PluginId, RequestId, RouteId, RunId, SecretId, SourceId, TenantId,
 };
+use creel_webhook::notice::{Fact, Notices};
 use creel_webhook::outcome::{OnResult, Pair};
 use creel_webhook::plugin::{Deployment, Digest, Plugin};
 use creel_webhook::route::{Mode, Route};
@@ -136,6 +137,8 @@ pub struct Control {
     pub destinations: Vec<Destination>,
     /// All secrets, sealed.
     pub secrets: Vec<SecretRow>,
+    /// Where tenants' notices go.
+    pub notices: Vec<Notices>,
 }
 
 /// A deployment to be made; the store numbers it.
@@ -580,7 +583,7 @@ pub trait Store: Send + Sync + 'static {
     async fn source_delete(&self, tenant: TenantId, source: SourceId) -> StoreResult<()>;
     /// Makes or replaces a destination (by id), its lane's limits with it.
     async fn destination_put(&self, destination: Destination) -> StoreResult<()>;
-    /// Removes a destination. Conflict while deliveries to it are pending.
+    /// Removes a destination. Conflict while deliveries to it are pending, or notices go to it.
     async fn destination_delete(&self, tenant: TenantId, destination: DestinationId) -> StoreResult<()>;
     /// Pauses (with a reason) or resumes (`None`, also enables) a destination; deliveries that were held are due again.
     async fn destination_pause(
@@ -590,6 +593,12 @@ pub trait Store: Send + Sync + 'static {
         reason: Option<String>,
         now: Timestamp,
     ) -> StoreResult<()>;
+    /// Names the destination of a tenant's notices. Conflict: it is not there. From then on a run or a call that ends dead, a
+    /// destination that is paused or disabled and a breaker that opens or closes bring a call to it in their own transaction,
+    /// as [`creel_webhook::notice`] says; a call that is a notice brings none.
+    async fn notices_put(&self, notices: Notices) -> StoreResult<()>;
+    /// Names none any more.
+    async fn notices_delete(&self, tenant: TenantId) -> StoreResult<()>;
     /// Makes a plugin. Conflict: the name is taken.
     async fn plugin_put(&self, plugin: Plugin) -> StoreResult<()>;
     /// Keeps a component's bytes under its digest; the same digest again changes nothing. Full: there is no room for it.
@@ -663,6 +672,24 @@ pub trait Store: Send + Sync + 'static {
     /// One delivery, history included, and what it sends.
     async fn delivery_read(&self, tenant: TenantId, delivery: DeliveryId)
     -> StoreResult<Option<(DeliveryRow, Letter)>>;
+
+    /// How many runs of a tenant are pending.
+    async fn runs_pending(&self, tenant: TenantId) -> StoreResult<u64>;
+
+    // ---- what tenants are told -------------------------------------------------------------------------------
+
+    /// Tells a tenant a fact, if it named a destination and was not told the like just now.
+    async fn notice_make(&self, tenant: TenantId, fact: Fact, now: Timestamp) -> StoreResult<()>;
+    /// Notes when a source was last heard, if it was, and tells its tenant once when that is `hours` ago. What was heard is
+    /// remembered; whoever was never heard is silent since the first such call.
+    async fn silence_watch(
+        &self,
+        tenant: TenantId,
+        source: SourceId,
+        heard_at: Option<Timestamp>,
+        hours: u32,
+        now: Timestamp,
+    ) -> StoreResult<()>;
 
     // ---- what goes once more ---------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@
 
 mod accept;
 mod arrivals;
+mod calls;
 mod checkpoint;
 mod configuration;
 mod control;
@@ -22,6 +23,7 @@ mod followups;
 mod holdings;
 mod lanes;
 mod letters;
+mod notices;
 mod passes;
 mod readers;
 mod reading;
@@ -47,6 +49,7 @@ use bytes::Bytes;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::destination::Destination;
 use creel_webhook::id::{DeliveryId, DestinationId, EventId, KeyId, PluginId, RouteId, RunId, SourceId, TenantId};
+use creel_webhook::notice::{Fact, Notices};
 use creel_webhook::plugin::{Deployment, Digest, Plugin};
 use creel_webhook::route::Route;
 use creel_webhook::source::Source;
@@ -64,7 +67,7 @@ use crate::sqlite::lanes::Work;
 use crate::sqlite::passes::Days;
 use crate::sqlite::readers::Readers;
 use crate::sqlite::statement::Fault;
-use crate::sqlite::transaction::{Memory, Shared};
+use crate::sqlite::transaction::{Memory, Shared, Tx};
 use crate::sqlite::writer::Writer;
 
 /// What an operator chooses.
@@ -197,8 +200,19 @@ impl Store for SqliteStore {
         reason: Option<String>,
         now: Timestamp,
     ) -> StoreResult<()> {
-        self.shared.clamp(now);
-        self.writer.call(0, move |tx| control::destination_pause(tx, tenant, destination, reason.as_deref())).await
+        let pause = move |tx: &mut Tx<'_>| {
+            let now = tx.now(now);
+            control::destination_pause(tx, tenant, destination, reason.as_deref(), now)
+        };
+        self.writer.call(0, pause).await
+    }
+
+    async fn notices_put(&self, notices: Notices) -> StoreResult<()> {
+        self.writer.call(0, move |tx| notices::put(tx, &notices)).await
+    }
+
+    async fn notices_delete(&self, tenant: TenantId) -> StoreResult<()> {
+        self.writer.call(0, move |tx| notices::delete(tx, tenant)).await
     }
 
     async fn plugin_put(&self, plugin: Plugin) -> StoreResult<()> {
@@ -337,6 +351,29 @@ impl Store for SqliteStore {
         delivery: DeliveryId,
     ) -> StoreResult<Option<(DeliveryRow, Letter)>> {
         self.readers.list(move |conn| reading::delivery_read(conn, tenant, delivery)).await
+    }
+
+    async fn runs_pending(&self, tenant: TenantId) -> StoreResult<u64> {
+        self.readers.call(move |conn| lanes::pending_count(conn, tenant, Work::Runs)).await
+    }
+
+    async fn notice_make(&self, tenant: TenantId, fact: Fact, now: Timestamp) -> StoreResult<()> {
+        let make = move |tx: &mut Tx<'_>| {
+            let now = tx.now(now);
+            notices::tell(tx, tenant, &fact, now)
+        };
+        self.writer.call(0, make).await
+    }
+
+    async fn silence_watch(
+        &self,
+        tenant: TenantId,
+        source: SourceId,
+        heard_at: Option<Timestamp>,
+        hours: u32,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        self.writer.call(0, move |tx| notices::watch_silence(tx, tenant, source, heard_at, hours, now)).await
     }
 
     async fn run_replay(

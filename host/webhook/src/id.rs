@@ -73,6 +73,9 @@ kinds! {
 }
 
 impl<K: Kind> Id<K> {
+    /// Names nothing.
+    pub const NIL: Self = Id { uuid: Uuid::nil(), kind: PhantomData };
+
     /// Makes an id for something that came to be at `now`, from ten bytes of entropy.
     ///
     /// ```

@@ -19,6 +19,7 @@
 //! | [`delivery`], [`retry`], [`breaker`] | how calls leave, and when they wait |
 //! | [`signing`], [`trace`] | what calls carry to prove themselves and to be found again |
 //! | [`followup`] | how the end of a call comes back |
+//! | [`notice`] | what a tenant is told about its own things |
 //! | [`bucket`] | how much of something is too much |
 
 pub mod answer;
@@ -35,6 +36,7 @@ pub mod followup;
 pub mod handshake;
 pub mod id;
 pub mod identity;
+pub mod notice;
 pub mod outcome;
 pub mod plugin;
 pub mod pointer;

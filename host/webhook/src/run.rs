@@ -69,6 +69,11 @@ impl Verdict {
         }
     }
 
+    /// Whether a run that ended so decided nothing: it is a dead letter until it is replayed.
+    pub fn is_dead(self) -> bool {
+        !matches!(self, Verdict::Done | Verdict::Rejected)
+    }
+
     /// Reads the word back.
     pub fn from_word(word: &str) -> Option<Verdict> {
         Self::ALL.into_iter().find(|verdict| verdict.as_str() == word)

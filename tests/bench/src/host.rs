@@ -193,6 +193,7 @@ pub(crate) fn source_spec() -> SourceSpec {
         skip_after_ms: creel_webhook::retry::SKIP_AFTER_MS_DEFAULT,
         fallback: None,
         reply_deadline_ms: None,
+        silent_after_hours: None,
         body_bytes_max: None,
     }
 }

@@ -17,6 +17,7 @@ use super::views;
 use crate::api::{DestinationView, List};
 use crate::spec::destination::{read, secret_pointers};
 use crate::spec::fields::{Fields, Mistake};
+use crate::spec::notices;
 use crate::spec::secret::origin_of;
 
 /// `GET …/destinations`.
@@ -71,6 +72,12 @@ pub async fn put(
         let detail =
             format!("{waiting_max} is more than {most}, which the operator's `destination.waiting_max` lets wait");
         mistakes.push(Mistake::new("/waiting_max", detail));
+    }
+    let id = named(&control, scope.tenant.id, &name).ok().map(|before| before.id);
+    if control.notices.iter().any(|notices| Some(notices.destination) == id)
+        && let Some(detail) = notices::objection(&spec)
+    {
+        mistakes.push(Mistake::new("/signing", format!("the tenant's notices go to it, and {detail}")));
     }
     if !mistakes.is_empty() {
         return Err(Refusal::Invalid(mistakes));

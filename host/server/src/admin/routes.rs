@@ -11,7 +11,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use super::access::{Access, admit};
 use super::problem::Refusal;
 use super::state::Desk;
-use super::{destination, health, history, plugin, replay, route, secret, source, tenant};
+use super::{destination, health, history, notices, plugin, replay, route, secret, source, tenant};
 
 /// One address with one method.
 pub struct Row {
@@ -71,6 +71,10 @@ table! {
     DELETE "/v1/tenants/{tenant}/destinations/{destination}"                 Tenant   destination::delete;
     POST   "/v1/tenants/{tenant}/destinations/{destination}/pause"           Tenant   destination::pause;
     POST   "/v1/tenants/{tenant}/destinations/{destination}/resume"          Tenant   destination::resume;
+
+    GET    "/v1/tenants/{tenant}/notices"                                    Tenant   notices::get;
+    PUT    "/v1/tenants/{tenant}/notices"                                    Tenant   notices::put;
+    DELETE "/v1/tenants/{tenant}/notices"                                    Tenant   notices::delete;
 
     GET    "/v1/tenants/{tenant}/plugins"                                    Tenant   plugin::list;
     GET    "/v1/tenants/{tenant}/plugins/{plugin}"                           Tenant   plugin::get;

@@ -6,6 +6,7 @@ use creel_store::contract::{
 };
 use creel_webhook::destination::Destination;
 use creel_webhook::id::{DestinationId, PluginId, RouteId, SourceId, TenantId};
+use creel_webhook::notice::{NO_EVENT, NO_RUN};
 use creel_webhook::plugin::{Deployment, Plugin};
 use creel_webhook::route::Route;
 use creel_webhook::source::Source;
@@ -228,8 +229,8 @@ pub fn run(row: RunRow, names: Names<'_>) -> RunView {
 pub fn delivery(row: DeliveryRow, names: Names<'_>) -> DeliveryView {
     DeliveryView {
         id: row.id,
-        event: row.event,
-        run: row.run,
+        event: (row.event != NO_EVENT).then_some(row.event),
+        run: (row.run != NO_RUN).then_some(row.run),
         index: row.index,
         destination: names.destination(row.destination),
         key: row.key,

@@ -19,6 +19,7 @@ use self::check::Known;
 use super::client::{Client, ClientError, ClientResult, NewVersion, Resource, TenantClient};
 use super::manifest::{self, Manifest, PluginWanted, SecretWanted};
 use crate::api::{Change, DestinationView, PluginView, RouteView, SecretView, SourceView};
+use crate::spec::notices::NoticesSpec;
 
 /// How a file is applied.
 #[derive(Debug, Clone, Default)]
@@ -89,6 +90,7 @@ enum Action {
     Destination(Value),
     Plugin(PluginWanted),
     Route(Value),
+    Notices(Value),
     Remove,
 }
 
@@ -159,6 +161,9 @@ pub async fn plan(client: &Client, wanted: Manifest, options: &Options) -> anyho
         let before = now.routes.iter().find(|one| one.name == spec.name).map(|one| &one.spec);
         steps.push(step("route", &spec.name, before, spec, Action::Route));
     }
+    if let Some(spec) = &wanted.notices {
+        steps.push(step("notices", &spec.destination, now.notices.as_ref(), spec, Action::Notices));
+    }
     steps.extend(removals);
     Ok(Plan { tenant: name, steps })
 }
@@ -187,6 +192,7 @@ async fn change(client: &Client, tenant: &TenantClient, step: &Step) -> ClientRe
         Action::Source(spec) => drop(tenant.put::<SourceView>(&step.name, spec).await?),
         Action::Destination(spec) => drop(tenant.put::<DestinationView>(&step.name, spec).await?),
         Action::Route(spec) => drop(tenant.put::<RouteView>(&step.name, spec).await?),
+        Action::Notices(spec) => drop(tenant.notices_put(spec).await?),
         Action::Plugin(plugin) => deploy(tenant, plugin).await?,
         Action::Remove => remove(tenant, step).await?,
     }
@@ -201,6 +207,7 @@ struct Current {
     destinations: Vec<DestinationView>,
     plugins: Vec<PluginView>,
     routes: Vec<RouteView>,
+    notices: Option<NoticesSpec>,
 }
 
 impl Current {
@@ -220,6 +227,7 @@ impl Current {
             destinations: tenant.list().await?,
             plugins: tenant.list().await?,
             routes: tenant.list().await?,
+            notices: tenant.notices().await?,
         })
     }
 
@@ -236,7 +244,9 @@ impl Current {
         );
         let secrets =
             surplus("secret", self.secrets.iter().map(|one| &one.name), wanted.secrets.iter().map(|one| &one.name));
-        [routes, sources, destinations, secrets].into_iter().flatten().collect()
+        let notices = self.notices.iter().filter(|_| wanted.notices.is_none()).map(|one| &one.destination);
+        let notices = surplus("notices", notices, std::iter::empty());
+        [notices, routes, sources, destinations, secrets].into_iter().flatten().collect()
     }
 }
 
@@ -336,6 +346,7 @@ async fn remove(tenant: &TenantClient, step: &Step) -> ClientResult<()> {
         tenant.delete::<R>(name).await
     }
     match step.kind {
+        "notices" => tenant.notices_delete().await,
         "route" => of::<RouteView>(tenant, &step.name).await,
         "source" => of::<SourceView>(tenant, &step.name).await,
         "destination" => of::<DestinationView>(tenant, &step.name).await,

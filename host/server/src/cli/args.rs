@@ -142,6 +142,8 @@ pub enum Command {
         #[arg(long)]
         new_keys: bool,
     },
+    /// Show where the host sends notices about this tenant's things, or name a destination for them
+    Notices(Notices),
     /// Let work wait
     Pause(Switch),
     /// Let work go on
@@ -457,6 +459,22 @@ impl Tenant {
             ..before
         }
     }
+}
+
+/// Where notices go. What is not named stays.
+#[derive(Debug, Clone, Args)]
+pub struct Notices {
+    /// The destination; it signs by Standard Webhooks
+    pub destination: Option<String>,
+    /// Percent of a source's requests in five minutes that may be refused
+    #[arg(long)]
+    pub refusals_percent: Option<u32>,
+    /// Refusals in five minutes below which nothing is told
+    #[arg(long)]
+    pub refusals_min: Option<u32>,
+    /// Send none any more
+    #[arg(long, conflicts_with_all = ["destination", "refusals_percent", "refusals_min"])]
+    pub off: bool,
 }
 
 /// What to pause or resume.

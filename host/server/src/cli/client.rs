@@ -21,6 +21,7 @@ use crate::api::{
     Problem, Put, RefusalView, ReplayStep, RouteView, RunView, SecretView, SourceView, StoryView, TenantView,
     VersionView, WhoAmI,
 };
+use crate::spec::notices::NoticesSpec;
 
 /// A host on this machine answers a connection at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -254,6 +255,34 @@ impl TenantClient {
     /// [`ClientError`].
     pub async fn delete<R: Resource>(&self, name: &str) -> ClientResult<()> {
         self.client.send(Method::DELETE, &self.path(&[R::PLURAL, name]), None::<&Value>).await
+    }
+
+    /// Where notices go; `None` when no destination is named.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn notices(&self) -> ClientResult<Option<NoticesSpec>> {
+        match self.client.get(&self.path(&["notices"])).await {
+            Ok(spec) => Ok(Some(spec)),
+            Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Names where notices go.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn notices_put(&self, spec: &impl Serialize) -> ClientResult<Put<NoticesSpec>> {
+        self.client.send(Method::PUT, &self.path(&["notices"]), Some(spec)).await
+    }
+
+    /// Has none sent any more.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn notices_delete(&self) -> ClientResult<()> {
+        self.client.send(Method::DELETE, &self.path(&["notices"]), None::<&Value>).await
     }
 
     /// Makes a key of this tenant.

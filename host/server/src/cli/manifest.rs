@@ -24,6 +24,9 @@
 //! source = "calls"
 //! pattern = "end-of-call-report"
 //! plugin = "call-ended"
+//!
+//! [notices]                          # what the host tells about all of this
+//! destination = "ops"
 //! ```
 //!
 //! Everything is read before anything is refused; each mistake comes with its key and its line. Files and variables that
@@ -44,6 +47,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::spec;
 use crate::spec::fields::{Fields, Mistake, escape};
+use crate::spec::notices::NoticesSpec;
 use crate::spec::route::RouteSpec;
 
 /// A mistake with its place in the file.
@@ -114,6 +118,8 @@ pub struct Manifest {
     pub plugins: Vec<PluginWanted>,
     /// Routes by name.
     pub routes: Vec<RouteSpec>,
+    /// Where notices go.
+    pub notices: Option<NoticesSpec>,
 }
 
 /// Looks up a variable of the environment.
@@ -171,6 +177,7 @@ impl Reader<'_> {
         let mut section = |name| fields.or(name, Map::new());
         let (secrets, sources, destinations) = (section("secrets"), section("sources"), section("destinations"));
         let (plugins, routes) = (section("plugins"), section("routes"));
+        let notices = fields.optional::<Value>("notices");
         if let Err(mistakes) = fields.done(Some(())) {
             self.mistakes.extend(mistakes);
         }
@@ -182,6 +189,19 @@ impl Reader<'_> {
                 .each("destinations", destinations, |_, name, document| spec::destination::read(name, document)),
             plugins: self.each("plugins", plugins, Self::plugin),
             routes: self.each("routes", routes, |_, name, document| spec::route::read(name, document)),
+            notices: notices.and_then(|document| self.below("/notices", spec::notices::read(document))),
+        }
+    }
+
+    /// What was read at a place of the file, or its mistakes noted.
+    fn below<T>(&mut self, base: &str, read: Result<T, Vec<Mistake>>) -> Option<T> {
+        let below = |mistake: Mistake| Mistake::new(format!("{base}{}", mistake.pointer), mistake.detail);
+        match read {
+            Ok(one) => Some(one),
+            Err(mistakes) => {
+                self.mistakes.extend(mistakes.into_iter().map(below));
+                None
+            }
         }
     }
 
@@ -193,14 +213,8 @@ impl Reader<'_> {
     ) -> Named<T> {
         let mut all = Vec::with_capacity(entries.len());
         for (name, document) in entries {
-            match read(self, &name, document) {
-                Ok(one) => all.push(one),
-                Err(mistakes) => {
-                    let base = format!("/{section}/{}", escape(&name));
-                    let below = |mistake: Mistake| Mistake::new(format!("{base}{}", mistake.pointer), mistake.detail);
-                    self.mistakes.extend(mistakes.into_iter().map(below));
-                }
-            }
+            let one = read(self, &name, document);
+            all.extend(self.below(&format!("/{section}/{}", escape(&name)), one));
         }
         all
     }

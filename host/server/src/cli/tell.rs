@@ -22,6 +22,7 @@ use crate::api::{
     DeliveryView, DeploymentView, DestinationView, EventLine, EventView, LetterView, RefusalView, ReplayStep, RunView,
     SourceView, StoryView, TenantView,
 };
+use crate::spec::notices::NoticesSpec;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -156,6 +157,16 @@ pub fn tenant(tenant: &TenantView) -> String {
     format!("{BOLD}{}{BOLD:#} {}\n{}", plain(&tenant.name), tenant.id, table(&["LIMIT", "OWN"], rows.map(row).into()))
 }
 
+/// Where notices go.
+pub fn notices(spec: &NoticesSpec) -> String {
+    let NoticesSpec { destination, refusals_percent, refusals_min } = spec;
+    format!(
+        "notices go to {}\na source is told of when it refuses {refusals_percent} % of its requests in five minutes, \
+         and at least {refusals_min}",
+        plain(destination)
+    )
+}
+
 /// Deployments, a line each.
 pub fn deployments(deployments: &[DeploymentView]) -> String {
     let row = |one: &DeploymentView| {
@@ -282,7 +293,7 @@ pub fn story(story: &StoryView) -> String {
     }
     for run in &story.runs {
         tell_run(&mut text, run, from);
-        for call in story.deliveries.iter().filter(|call| call.run == run.id) {
+        for call in story.deliveries.iter().filter(|call| call.run == Some(run.id)) {
             tell_delivery(&mut text, call, from);
         }
     }
@@ -375,7 +386,11 @@ fn tell_delivery(text: &mut String, call: &DeliveryView, from: Timestamp) {
 pub fn letter(letter: &LetterView) -> String {
     let mut text = String::new();
     let call = &letter.delivery;
-    let _ = writeln!(text, "{BOLD}{}{BOLD:#}  of {} and {}, key {}", call.id, call.event, call.run, plain(&call.key));
+    let of = match (call.event, call.run) {
+        (Some(event), Some(run)) => format!("of {event} and {run}"),
+        _ => "a notice of the host".to_owned(),
+    };
+    let _ = writeln!(text, "{BOLD}{}{BOLD:#}  {of}, key {}", call.id, plain(&call.key));
     tell_delivery(&mut text, call, call.created_at.0);
     for death in &letter.past {
         let reason = plain(death.reason.as_deref().unwrap_or_default());

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use creel_webhook::notice::SILENT_HOURS_MAX;
 use creel_webhook::retry::{SKIP_AFTER_MS_DEFAULT, SKIP_AFTER_MS_MAX};
 use creel_webhook::source::{AnswerSpec, DEDUP_TTL_MS_DEFAULT, IdentitySpec, SourceSpec};
 use serde_json::Value;
@@ -53,6 +54,7 @@ pub fn read(name: &str, document: Value) -> Result<SourceSpec, Vec<Mistake>> {
     }
     let reply_deadline_ms = fields.number("reply_deadline_ms", REPLY_DEADLINE_MS);
     let body_bytes_max = fields.number("body_bytes_max", BODY_BYTES);
+    let silent_after_hours = fields.number("silent_after_hours", 1..=u64::from(SILENT_HOURS_MAX));
     let spec = preset.map(|preset| SourceSpec {
         name,
         preset,
@@ -67,6 +69,7 @@ pub fn read(name: &str, document: Value) -> Result<SourceSpec, Vec<Mistake>> {
         skip_after_ms,
         fallback,
         reply_deadline_ms,
+        silent_after_hours: silent_after_hours.and_then(|hours| u32::try_from(hours).ok()),
         body_bytes_max,
     });
     fields.done(spec)

@@ -133,9 +133,9 @@ pub enum DeliveryState {
 pub struct DeliveryRow {
     /// Its id.
     pub id: DeliveryId,
-    /// The event that it is about.
+    /// The event that it is about; [`NO_EVENT`](creel_webhook::notice::NO_EVENT) for a notice.
     pub event: EventId,
-    /// The run that decided it.
+    /// The run that decided it; [`NO_RUN`](creel_webhook::notice::NO_RUN) for a notice.
     pub run: RunId,
     /// Position in its outcome.
     pub index: u32,

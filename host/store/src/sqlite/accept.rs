@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{EventId, RouteId, TenantId};
+use creel_webhook::notice::Fact;
 use creel_webhook::route::Mode;
 use creel_webhook::run::Verdict;
 use rusqlite::params;
@@ -22,6 +23,7 @@ use crate::planted::Bug;
 use crate::sqlite::arrivals::Place;
 use crate::sqlite::dedup::{self, Key};
 use crate::sqlite::lanes::{self, Work};
+use crate::sqlite::notices;
 use crate::sqlite::reply;
 use crate::sqlite::statement::{Sql, exec, first};
 use crate::sqlite::transaction::Tx;
@@ -343,7 +345,9 @@ impl Batch<'_> {
             ended.map(|(_, reason)| reason)
         ];
         exec(tx.conn, sql, values)?;
-        if ended.is_some() {
+        if let Start::Ended(verdict, _) = row.start {
+            let fact = Fact::RunDead { run: run.id, event: event.id, route: run.route, plugin: run.plugin, verdict };
+            notices::tell(tx, tenant, &fact, self.now)?;
             // Only of the run that the sender waits for: another's end says nothing about the reply.
             if run.reply.is_some() {
                 reply::decide(tx, tenant, event.id, None, self.now)?;

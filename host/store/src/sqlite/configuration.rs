@@ -10,6 +10,7 @@ use creel_webhook::tenant::{ApiKey, Role, Tenant};
 use rusqlite::{Connection, Row, params};
 
 use crate::contract::{Control, SecretRow};
+use crate::sqlite::notices;
 use crate::sqlite::statement::{Sql, all, first, id, json, time, time_opt, word};
 
 /// Everything, as of `version`.
@@ -39,6 +40,7 @@ pub(super) fn control_read(conn: &Connection, version: u64) -> Sql<Control> {
             [],
             destination,
         )?,
+        notices: notices::read_all(conn)?,
         secrets: all(
             conn,
             "SELECT tenant, name, id, sealed, previous, previous_until, origins, fingerprint, updated_at

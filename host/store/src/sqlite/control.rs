@@ -3,15 +3,18 @@
 //! Each row keeps its specification as JSON and, beside it, the columns that something is found by or checked with.
 //! Sources and destinations move the lanes that depend on them in the same transaction.
 
+use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::DestinationChange;
 use creel_webhook::destination::Destination;
 use creel_webhook::id::{DestinationId, KeyId, SourceId, TenantId};
+use creel_webhook::notice::Fact;
 use creel_webhook::source::Source;
 use creel_webhook::tenant::{ApiKey, Tenant};
 use rusqlite::params;
 
 use crate::contract::{SecretRow, StoreError};
 use crate::sqlite::lanes::{self, Limits, Work};
+use crate::sqlite::notices;
 use crate::sqlite::statement::{Sql, all, conflict, exec, first, id, must_exist, to_json};
 use crate::sqlite::transaction::Tx;
 
@@ -121,6 +124,7 @@ pub(super) fn source_delete(tx: &mut Tx<'_>, tenant: TenantId, source: SourceId)
     let gone = exec(tx.conn, sql, params![tenant.as_bytes(), source.as_bytes()]);
     let gone = conflict(gone, || format!("routes lead from the source `{source}`; remove them first"))?;
     must_exist(gone, || format!("there is no source `{source}`"))?;
+    notices::forget(tx, tenant, source.as_bytes())?;
     tx.effects.control = true;
     Ok(())
 }
@@ -154,6 +158,12 @@ pub(super) fn destination_put(tx: &mut Tx<'_>, destination: &Destination) -> Sql
 /// Removes a destination that nothing waits for.
 pub(super) fn destination_delete(tx: &mut Tx<'_>, tenant: TenantId, destination: DestinationId) -> Sql<()> {
     let id = destination.as_bytes();
+    if notices::go_to(tx.conn, tenant, destination)? {
+        return Err(StoreError::Conflict(format!(
+            "the tenant's notices go to `{destination}`; name another destination for them, or none"
+        ))
+        .into());
+    }
     if let Some(lane) = lanes::find(tx.conn, tenant, Work::Deliveries, id)? {
         // Whatever is blocked has a head, and heads have a time: one look at the index of times tells.
         let sql = "SELECT 1 FROM delivery WHERE lane = ?1 AND due_at IS NOT NULL LIMIT 1";
@@ -174,6 +184,7 @@ pub(super) fn destination_pause(
     tenant: TenantId,
     destination: DestinationId,
     reason: Option<&str>,
+    now: Timestamp,
 ) -> Sql<()> {
     let sql = "SELECT 1 FROM destination WHERE tenant = ?1 AND id = ?2";
     let known = first(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes()], |_| Ok(()))?;
@@ -186,6 +197,10 @@ pub(super) fn destination_pause(
     if exec(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes(), reason])? == 0 {
         return Ok(());
     }
+    if let Some(reason) = reason {
+        let fact = Fact::DestinationPaused { destination, reason: reason.to_owned() };
+        notices::tell(tx, tenant, &fact, now)?;
+    }
     // A disabled one stays stopped, and so does one that gets another reason.
     lane_pause(tx, tenant, destination, reason.is_some())
 }
@@ -197,6 +212,7 @@ pub(super) fn destination_change(
     destination: DestinationId,
     change: &DestinationChange,
     seen: u64,
+    now: Timestamp,
 ) -> Sql<()> {
     let (tenant_id, id) = (tenant.as_bytes(), destination.as_bytes());
     // Attempts under way end one after the other with the same answer; only the first of them changes something.
@@ -219,6 +235,13 @@ pub(super) fn destination_change(
     if changed == 0 {
         return Ok(());
     }
+    let fact = match change {
+        DestinationChange::Pause { reason } | DestinationChange::Lacks { reason, .. } => {
+            Fact::DestinationPaused { destination, reason: reason.clone() }
+        }
+        DestinationChange::Disable { reason } => Fact::DestinationDisabled { destination, reason: reason.clone() },
+    };
+    notices::tell(tx, tenant, &fact, now)?;
     lane_pause(tx, tenant, destination, true)
 }
 

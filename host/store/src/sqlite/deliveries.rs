@@ -8,6 +8,7 @@ use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::Next;
 use creel_webhook::destination::crowded_out;
 use creel_webhook::id::{DeliveryId, DestinationId, EventId, RunId, TenantId};
+use creel_webhook::notice::Fact;
 use creel_webhook::outcome::OnResult;
 use creel_webhook::run::CLAIMS_MAX;
 use rusqlite::{Row, params};
@@ -15,44 +16,27 @@ use rusqlite::{Row, params};
 use crate::codec;
 use crate::contract::{ClaimToken, DeliveryClaim, DeliveryCommit, DeliveryCommitted, NewDelivery, Response};
 use crate::planted::{self, Bug};
+use crate::sqlite::calls::{self, DEAD, Origin, Place};
 use crate::sqlite::control;
 use crate::sqlite::followups::{self, Ended};
-use crate::sqlite::lanes::{self, Lane, Room, Work};
+use crate::sqlite::lanes::{self, Lane, Room, Shift, Work};
+use crate::sqlite::notices;
 use crate::sqlite::statement::{Sql, all, exec, first, id, int, json_opt, packed, time, time_opt, to_json};
 use crate::sqlite::transaction::Tx;
 
 const DELIVERED: i64 = 1;
-const DEAD: i64 = 2;
-
-/// What decided calls belong to.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Origin {
-    /// Whose they are.
-    pub(super) tenant: TenantId,
-    /// The run that decided them.
-    pub(super) run: RunId,
-    /// The event that it is about.
-    pub(super) event: EventId,
-}
-
-/// Where a call goes: its lane, or why it goes nowhere.
-struct Place {
-    lane: i64,
-    room: Option<Room>,
-    dead: Option<String>,
-}
 
 /// Calls that make room in one commit beyond as many as it adds: a lane whose limit was lowered comes down bit by bit,
 /// and no commit takes long.
 const CROWDED_MAX: u64 = 16;
 
 /// Queues decided calls; gives their numbers, eight bytes each.
-pub(super) fn insert(tx: &mut Tx<'_>, origin: Origin, calls: &[NewDelivery], now: Timestamp) -> Sql<Vec<u8>> {
-    let mut numbers = Vec::with_capacity(calls.len() * 8);
+pub(super) fn insert(tx: &mut Tx<'_>, origin: Origin, decided: &[NewDelivery], now: Timestamp) -> Sql<Vec<u8>> {
+    let mut numbers = Vec::with_capacity(decided.len() * 8);
     let mut pending = 0;
     let mut added: Vec<(Room, u64)> = Vec::new();
-    for new in calls {
-        let place = place(tx, origin.tenant, new.call.destination)?;
+    for new in decided {
+        let place = calls::place(tx, origin.tenant, new.call.destination)?;
         if let Some(room) = place.room {
             pending += 1;
             match added.iter_mut().find(|(other, _)| other.lane == room.lane) {
@@ -73,63 +57,21 @@ pub(super) fn insert(tx: &mut Tx<'_>, origin: Origin, calls: &[NewDelivery], now
     Ok(numbers)
 }
 
-fn place(tx: &Tx<'_>, tenant: TenantId, destination: DestinationId) -> Sql<Place> {
-    let sql = "SELECT disabled FROM destination WHERE tenant = ?1 AND id = ?2";
-    let disabled: Option<Option<String>> =
-        first(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes()], |row| row.get(0))?;
-    let room = lanes::room(tx, tenant, destination)?;
-    let lane = room.map_or(0, |room| room.lane);
-    Ok(match (room, disabled) {
-        (Some(_), Some(None)) => Place { lane, room, dead: None },
-        (_, Some(Some(why))) => Place { lane, room: None, dead: Some(format!("the destination is disabled: {why}")) },
-        _ => Place { lane, room: None, dead: Some("the destination was removed".to_owned()) },
-    })
-}
-
 fn insert_one(tx: &mut Tx<'_>, origin: Origin, new: &NewDelivery, place: &Place, now: Timestamp) -> Sql<i64> {
-    let (tenant, call) = (origin.tenant, &new.call);
-    let start_at = call.due_at.max(now);
-    let dead = place.dead.is_some();
-    let due_at = match dead {
-        true => None,
-        false => lanes::due_behind(tx.conn, Work::Deliveries, place.lane, call.order_key.as_deref(), start_at)?,
+    let (call, seq) = (&new.call, calls::insert(tx, origin, new, place, now)?);
+    let Some(dead) = place.dead.as_deref() else { return Ok(seq) };
+    let fact = Fact::DeliveryDead {
+        delivery: new.id,
+        event: origin.event,
+        run: origin.run,
+        destination: call.destination,
+        reason: dead.to_owned(),
     };
-    let sql = "INSERT INTO delivery (tenant, id, lane, destination, run, event, number, key, method, path, order_key,
-            on_result, state, reason, due_at, start_at, expires_at, created_at, ended_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
-    let values = params![
-        tenant.as_bytes(),
-        new.id.as_bytes(),
-        place.lane,
-        call.destination.as_bytes(),
-        origin.run.as_bytes(),
-        origin.event.as_bytes(),
-        call.index,
-        call.key,
-        call.method,
-        call.path,
-        call.order_key,
-        call.on_result.as_ref().map(to_json).transpose()?,
-        if dead { DEAD } else { 0 },
-        place.dead,
-        due_at.map(Timestamp::as_millis),
-        start_at.as_millis(),
-        call.expires_at.map(Timestamp::as_millis),
-        now.as_millis(),
-        dead.then_some(now.as_millis())
-    ];
-    exec(tx.conn, sql, values)?;
-    let seq = tx.conn.last_insert_rowid();
-    let head = codec::call_head(&call.headers, &call.attributes);
-    let sql = "INSERT INTO call (seq, tenant, head, body) VALUES (?1, ?2, ?3, ?4)";
-    exec(tx.conn, sql, params![seq, tenant.as_bytes(), head, call.body.as_deref()])?;
-    if let Some(at) = due_at {
-        lanes::touch(tx, place.lane, tenant, Work::Deliveries, at)?;
-    }
-    if let (Some(on_result), Some(dead)) = (&call.on_result, place.dead.as_deref()) {
+    notices::tell(tx, origin.tenant, &fact, now)?;
+    if let Some(on_result) = &call.on_result {
         let ended = Ended {
             seq,
-            tenant,
+            tenant: origin.tenant,
             delivery: new.id,
             run: origin.run,
             event: origin.event,
@@ -307,6 +249,16 @@ fn finish(
     exec(tx.conn, sql, params![delivery.seq, now.as_millis(), state, dead])?;
     lanes::pending(tx, delivery.tenant, Work::Deliveries, -1, None)?;
     lanes::waiting(tx, delivery.lane, -1)?;
+    if let Some(reason) = dead {
+        let fact = Fact::DeliveryDead {
+            delivery: delivery.id,
+            event: delivery.event,
+            run: delivery.run,
+            destination: delivery.destination,
+            reason: reason.to_owned(),
+        };
+        notices::tell(tx, delivery.tenant, &fact, now)?;
+    }
     if let Some(on_result) = &delivery.on_result {
         let ended = Ended {
             seq: delivery.seq,
@@ -392,16 +344,28 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &DeliveryCommit) -> Sql<DeliveryCo
         Next::Held => back_in_line(tx, &delivery, 1, now)?,
     }
     if let Some(lane) = lanes::load(tx.conn, delivery.lane)? {
-        lanes::answered(tx, &lane, &commit.attempt.answer, now)?;
+        let shift = lanes::answered(tx, &lane, &commit.attempt.answer, now)?;
+        tell_shift(tx, &delivery, shift, now)?;
         if matches!(commit.next, Next::Again { .. }) {
             failed(tx, &delivery, &lane, now)?;
         }
     }
     if let Some(change) = &commit.destination {
-        control::destination_change(tx, delivery.tenant, delivery.destination, change, commit.seen)?;
+        control::destination_change(tx, delivery.tenant, delivery.destination, change, commit.seen, now)?;
     }
     lanes::settle(tx, delivery.lane, now)?;
     Ok(DeliveryCommitted::Stored)
+}
+
+/// A breaker that opened or closed is worth a notice.
+fn tell_shift(tx: &mut Tx<'_>, delivery: &Live, shift: Option<Shift>, now: Timestamp) -> Sql<()> {
+    let destination = delivery.destination;
+    let fact = match shift {
+        None => return Ok(()),
+        Some(Shift::Opened(until)) => Fact::BreakerOpened { destination, until },
+        Some(Shift::Closed) => Fact::BreakerClosed { destination },
+    };
+    notices::tell(tx, delivery.tenant, &fact, now)
 }
 
 fn back_in_line(tx: &Tx<'_>, delivery: &Live, uncounted: i64, at: Timestamp) -> Sql<()> {

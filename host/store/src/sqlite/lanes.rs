@@ -408,12 +408,21 @@ fn rate_take(tx: &Tx<'_>, lane: &mut Lane, taken: i64, now: Timestamp) -> Sql<()
     Ok(())
 }
 
+/// What an answer did to a breaker that people should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shift {
+    /// It was closed, and nothing may go until then.
+    Opened(Timestamp),
+    /// It was open or half open, and all may go.
+    Closed,
+}
+
 /// Stores what an answer does to the lane: where its breaker stands, and for how long the receiver asked to wait.
-pub(super) fn answered(tx: &Tx<'_>, lane: &Lane, answer: &Answer, now: Timestamp) -> Sql<()> {
+pub(super) fn answered(tx: &Tx<'_>, lane: &Lane, answer: &Answer, now: Timestamp) -> Sql<Option<Shift>> {
     let breaker = lane.breaker.after(answer, now);
     let held_until = lane_hold_ms(answer).map_or(lane.held_until, |ms| lane.held_until.max(now.plus_ms(ms)));
     if breaker == lane.breaker && held_until == lane.held_until {
-        return Ok(());
+        return Ok(None);
     }
     // Closing lets go what the breaker held and nothing else; a rate writes its own bound again at the next claim.
     let not_before = breaker.open_until.unwrap_or_default().max(held_until);
@@ -422,7 +431,11 @@ pub(super) fn answered(tx: &Tx<'_>, lane: &Lane, answer: &Answer, now: Timestamp
     let until = breaker.open_until.map(Timestamp::as_millis);
     let (held, bound) = (held_until.as_millis(), not_before.as_millis());
     exec(tx.conn, sql, params![lane.id, breaker.failures, breaker.opened, until, breaker.successes, held, bound])?;
-    Ok(())
+    Ok(match (lane.breaker.open_until, breaker.open_until) {
+        (None, Some(until)) => Some(Shift::Opened(until)),
+        (Some(_), None) => Some(Shift::Closed),
+        _ => None,
+    })
 }
 
 /// Visits tenants in turn and their due lanes until `max` members are taken. `take` is given a lane and how many may

@@ -17,6 +17,7 @@ use rusqlite::params;
 
 use crate::codec;
 use crate::sqlite::holdings::{self, Holdings};
+use crate::sqlite::notices;
 use crate::sqlite::passes::{Kind, Walk};
 use crate::sqlite::statement::{Sql, all, exec, first, id, json};
 use crate::sqlite::transaction::Tx;
@@ -67,6 +68,7 @@ fn begin(tx: &Tx<'_>, now: Timestamp) -> Sql<VecDeque<Walk>> {
             walks.push_back(Walk { tenant, kind, bound: bound(at), retained: Some([0; 16]) });
         }
         let at = now.minus_ms(records.saturating_mul(DAY_MS)).as_millis();
+        notices::remove_old(tx, tenant, now.minus_ms(records.saturating_mul(DAY_MS)))?;
         exec(tx.conn, "DELETE FROM refusal WHERE tenant = ?1 AND at < ?2", params![tenant.as_bytes(), at])?;
     }
     Ok(walks)

@@ -9,16 +9,18 @@
 
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{EventId, PluginId, RouteId, RunId, TenantId};
+use creel_webhook::notice::Fact;
 use creel_webhook::route::Mode;
 use creel_webhook::run::{CLAIMS_MAX, RunNext, Verdict};
 use rusqlite::{Connection, Row, params};
 
 use crate::contract::{ClaimToken, RunCommit, RunCommitted, RunTicket, StoreError, StoredAnswer};
 use crate::planted::{self, Bug};
+use crate::sqlite::calls::Origin;
 use crate::sqlite::lanes::{self, Lane, Work};
 use crate::sqlite::statement::{Sql, all, exec, first, id, int, time_opt, to_json};
 use crate::sqlite::transaction::Tx;
-use crate::sqlite::{deliveries, erasing, events, reply};
+use crate::sqlite::{deliveries, erasing, events, notices, reply};
 
 /// The columns that moving a run on needs.
 struct Live {
@@ -168,12 +170,22 @@ fn end_undecided(tx: &mut Tx<'_>, run: &Live, verdict: Verdict, reason: &str, no
         WHERE tenant = ?1 AND id = ?2";
     let values = params![run.tenant.as_bytes(), run.id.as_bytes(), now.as_millis(), verdict.as_str(), reason];
     exec(tx.conn, sql, values)?;
+    tell_dead(tx, run, verdict, now)?;
     if run.mode == Mode::Reply {
         reply::decide(tx, run.tenant, run.event, None, now)?;
     }
     // It took a claim's place without being one: whoever claimed has reason to look again.
     tx.effects.runs = true;
     left_line(tx, run, now)
+}
+
+/// A run that ends without a decision is worth a notice.
+fn tell_dead(tx: &mut Tx<'_>, run: &Live, verdict: Verdict, now: Timestamp) -> Sql<()> {
+    if !verdict.is_dead() {
+        return Ok(());
+    }
+    let fact = Fact::RunDead { run: run.id, event: run.event, route: run.route, plugin: run.plugin, verdict };
+    notices::tell(tx, run.tenant, &fact, now)
 }
 
 /// What follows when a run is over: one less is pending, and the next of its order key is due.
@@ -226,7 +238,7 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &RunCommit) -> Sql<RunCommitted> {
         if over && run.mode == Mode::Reply { decide_reply(tx, &run, commit, now)? } else { (commit.verdict, None) };
     let keeps_calls = over && (verdict != Verdict::Late || commit.keep_late || planted::is(Bug::LateKept));
     let calls = if keeps_calls { commit.calls.as_slice() } else { &[] };
-    let origin = deliveries::Origin { tenant: run.tenant, run: run.id, event: run.event };
+    let origin = Origin { tenant: run.tenant, run: run.id, event: run.event };
     let numbers = deliveries::insert(tx, origin, calls, now)?;
     tx.split(Bug::HalfDecision)?;
     let late = verdict != commit.verdict;
@@ -234,7 +246,10 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &RunCommit) -> Sql<RunCommitted> {
     update(tx, &run, commit, Judged { verdict, reason }, &numbers, now)?;
     put_log(tx, &run, commit)?;
     match commit.next {
-        RunNext::End => left_line(tx, &run, now)?,
+        RunNext::End => {
+            tell_dead(tx, &run, verdict, now)?;
+            left_line(tx, &run, now)?;
+        }
         RunNext::Again(at) => {
             lanes::touch(tx, run.lane, run.tenant, Work::Runs, at.max(now))?;
             failed(tx, &run, now)?;

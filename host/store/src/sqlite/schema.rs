@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0007_dead_letters.sql"),
     include_str!("../migrations/0008_waiting.sql"),
     include_str!("../migrations/0009_lacking.sql"),
+    include_str!("../migrations/0010_notices.sql"),
 ];
 
 /// Statements that each connection keeps prepared.

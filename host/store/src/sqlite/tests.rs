@@ -14,7 +14,7 @@ use rusqlite::{Connection, StatementStatus, params};
 use crate::conformance::{self, World};
 use crate::contract::{Accepted, RunFilter, Store, StoreError};
 use crate::sqlite::statement::first;
-use crate::sqlite::{Options, SqliteStore, deliveries, lanes, letters, reading, replaying, runs};
+use crate::sqlite::{Options, SqliteStore, deliveries, lanes, letters, notices, reading, replaying, runs};
 
 fn open(dir: &tempfile::TempDir) -> SqliteStore {
     SqliteStore::open(dir.path().join("creel.db"), Options::default()).expect("the store opens")
@@ -128,6 +128,7 @@ fn claims_do_not_scan() {
     let mut statements = lanes::PLANS.to_vec();
     statements.extend(runs::PLANS);
     statements.extend(deliveries::PLANS);
+    statements.extend(notices::PLANS);
     // Asked twice a second.
     statements.push(reading::PENDING);
     statements.extend(replaying::PLANS);

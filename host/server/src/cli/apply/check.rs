@@ -46,6 +46,9 @@ pub(super) fn names(wanted: &Manifest, known: &Known) -> Result<(), Unknown> {
     for destination in &wanted.destinations {
         unknown.look(&format!("destinations.{}", destination.name), "secret", destination.secret_names(), &secrets);
     }
+    if let Some(notices) = &wanted.notices {
+        unknown.look("notices", "destination", std::iter::once(notices.destination.as_str()), &destinations);
+    }
     for plugin in &wanted.plugins {
         let grants = &plugin.grants;
         let used = grants.destinations.iter().chain(grants.fetch.keys()).map(String::as_str);
