@@ -10,6 +10,8 @@
 //! - a claim is good for one commit, and nobody else holds it; what a killed host held is given out at once;
 //! - runs and calls of one key keep their order; nothing goes out before its time or beyond its lane's width;
 //! - a reply is decided once, and everybody is told the stored bytes;
+//! - what is brought back was given up, comes back once, and keeps to the tenant's quota;
+//! - what is pending keeps what it needs, however old it is;
 //! - no more calls wait for a destination than may, and it is the oldest that make room;
 //! - nobody starves, and nothing is left behind.
 //!
@@ -21,6 +23,7 @@ mod crowd;
 mod dice;
 mod disk;
 mod drain;
+mod letters;
 mod model;
 mod script;
 mod sim;
@@ -147,6 +150,10 @@ const SEEN: &[&[&str]] = &[
     &["body: b\"fallback for"],
     &["replayed"],
     &["made room"],
+    &["dead runs", "Queued", "Refused"],
+    &["dead runs", "NoRoom"],
+    &["dead calls", "Queued", "Refused"],
+    &["days pass"],
 ];
 
 #[test]

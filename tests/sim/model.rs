@@ -72,6 +72,12 @@ impl Claimable {
         Claimable { token: None, lease_until, boot: 0, claims: 0, attempts: (0, 0), due_at, failed_at, over: Over::No }
     }
 
+    /// What was given up may be back: it is as new then, and its tries are counted anew.
+    pub(crate) fn perhaps_back(&self, due_at: Timestamp) -> Claimable {
+        let (boot, over) = (self.boot, Over::Perhaps);
+        Claimable { attempts: (0, self.attempts.1), boot, over, ..Claimable::new(due_at) }
+    }
+
     fn was_claimed(&self) -> bool {
         self.boot > 0
     }
@@ -182,6 +188,8 @@ pub(crate) struct Model {
     pub(crate) taken: BTreeMap<String, (usize, usize)>,
     /// Runs that people asked for once more.
     pub(crate) replays: BTreeSet<RunId>,
+    /// Runs that certainly have a successor.
+    pub(crate) succeeded: BTreeSet<RunId>,
     paused: BTreeMap<(usize, usize), bool>,
     /// Routes that are paused, or perhaps are.
     paused_routes: BTreeMap<RouteId, Option<bool>>,
@@ -513,6 +521,7 @@ impl Model {
         let (shop, route) = (self.runs[&run].shop, self.runs[&run].route);
         let state = Claimable::new(at.now);
         self.runs.entry(new).or_insert(Run { state, shop, waits: false, line: None, route });
+        self.succeeded.insert(run);
     }
 
     /// Runs that are over.
@@ -569,7 +578,9 @@ impl Model {
         };
         let runs = self.runs.iter().filter(|(_, run)| run.is_plain());
         let runs = runs.map(|(id, run)| (when(&run.state), format!("run {id}")));
-        let calls = self.calls.iter().filter(|(_, call)| call.line.is_none() && call.state.over == Over::No);
+        // What has expired or is given up ends as soon as somebody looks, and nobody is told.
+        let lives = |call: &Call| call.state.over == Over::No && !call.has_expired(at) && !call.state.is_given_up();
+        let calls = self.calls.iter().filter(|(_, call)| call.line.is_none() && lives(call));
         let calls = calls.map(|(id, call)| (when(&call.state).plus_ms(PATIENCE_MS), format!("call {id}")));
         runs.chain(calls).min()
     }
@@ -604,6 +615,11 @@ impl Run {
 impl Call {
     fn has_expired(&self, at: Moment) -> bool {
         self.expires_at.is_some_and(|expires_at| expires_at <= at.now)
+    }
+
+    /// Whether nothing keeps it in line.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.line.is_none()
     }
 
     pub(crate) fn place(&self) -> (usize, usize) {

@@ -27,7 +27,7 @@ use crate::disk::{Disk, Image};
 use crate::model::{Check, Model, Moment, hold};
 use crate::script::{Item, Mood};
 use crate::vfs::Mounted;
-use crate::world::{START, TENANTS, World, id, options};
+use crate::world::{BODY_DAYS, START, TENANTS, World, id, options};
 
 /// How long a worker may hold a run, milliseconds.
 const RUN_LEASE_MS: u64 = 10_000;
@@ -133,6 +133,9 @@ impl Sim {
         }
         // What was answered before everything was well may still pause something.
         self.finish_calls().await?;
+        if self.dice.one_in(3) {
+            self.age().await?;
+        }
         self.recover().await?;
         crate::drain::drain(self).await?;
         crate::verdict::judge(self).await
@@ -161,7 +164,7 @@ impl Sim {
         if is_known && self.dice.one_in(8) { self.now.minus_ms(5_000) } else { self.now }
     }
 
-    fn id<K: Kind>(&mut self) -> Id<K> {
+    pub(crate) fn id<K: Kind>(&mut self) -> Id<K> {
         self.numbers += 1;
         id(self.numbers)
     }
@@ -206,7 +209,11 @@ impl Sim {
             30..=32 => self.finish_call_or_repeat().await,
             33 => self.give_back().await,
             34..=36 => self.person().await,
-            37 => self.replay().await,
+            37 => match self.dice.below(TENANTS as u64) as usize {
+                shop if self.dice.one_in(3) => self.replay_dead_runs(shop).await,
+                shop if self.dice.one_in(2) => self.replay_calls(shop).await,
+                _ => self.replay().await,
+            },
             38 => self.maintain().await,
             39 | 40 => self.advance().await,
             41 | 42 => self.fail(),
@@ -290,6 +297,15 @@ impl Sim {
     async fn maintain(&mut self) -> Check {
         let pruned = self.store.prune(self.now).await;
         self.known("upkeep", pruned).map(|_| ())
+    }
+
+    /// Days pass in which nobody did anything, and what is too old goes; what is pending never is.
+    async fn age(&mut self) -> Check {
+        self.now = self.now.plus_ms((BODY_DAYS + 1) * 86_400_000);
+        self.note(format_args!("days pass"));
+        self.tell_waiting().await?;
+        while self.store.prune(self.now).await.map_err(|error| error.to_string())? {}
+        Ok(())
     }
 
     async fn advance(&mut self) -> Check {

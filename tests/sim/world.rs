@@ -28,6 +28,9 @@ pub(crate) const CONCURRENCY_MAX: [u32; 2] = [3, 8];
 /// Calls that may wait, by destination: more than the first lets go at a time, and soon too few.
 pub(crate) const WAITING_MAX: [u32; 2] = [6, 10_000];
 
+/// Days for which bodies are kept.
+pub(crate) const BODY_DAYS: u64 = 7;
+
 /// What each destination is, by its place.
 pub(crate) const KINDS: [Kind; 2] = [Kind::Webhook, Kind::Api];
 
@@ -97,7 +100,7 @@ pub(crate) fn world() -> &'static World {
 /// As shipped, but with so few keys in memory that lives are long enough to merge them, and nothing goes by age: the
 /// verdict compares with all that was ever acknowledged.
 pub(crate) fn options() -> Options {
-    Options { young_keys_max: 5, body_days: 36_500, record_days: 36_500, ..Options::default() }
+    Options { young_keys_max: 5, body_days: BODY_DAYS, record_days: 36_500, ..Options::default() }
 }
 
 async fn make() -> World {

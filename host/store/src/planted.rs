@@ -84,6 +84,14 @@ bugs! {
     QueueUnbounded, "queue-unbounded";
     /// A call that makes room lets the one behind it go, though another holds both.
     CrowdedLetsGo, "crowded-lets-go";
+    /// A dead run is replayed again though it has a successor.
+    ReplayTwice, "replay-twice";
+    /// A replay of runs does not ask how many are pending.
+    ReplayBeyondQuota, "replay-beyond-quota";
+    /// A call is brought back though it is no dead letter.
+    ReplayOfAny, "replay-of-any";
+    /// Bodies that are too old go though something of them is pending.
+    PendingPruned, "pending-pruned";
     /// A run that ends stays in the count of pending ones.
     PendingLeaks, "pending-leaks";
 }

@@ -80,7 +80,7 @@ impl Sim {
             occurred_at: None,
             item: None,
             dedup_keys: vec![item.hash()],
-            dedup_until: self.now.plus_ms(7 * 24 * 3_600_000),
+            dedup_until: self.now.plus_ms(60 * 24 * 3_600_000),
             runs: runs.into(),
         }
     }

@@ -6,7 +6,7 @@ use creel_webhook::retry::Schedule;
 
 use super::Sim;
 use super::verbs::Asked;
-use crate::model::Check;
+use crate::model::{Check, hold};
 use crate::world::{KINDS, RETRY_MS};
 
 /// How long a sender may hold a call, milliseconds.
@@ -27,6 +27,7 @@ impl Sim {
         self.note(format_args!("claimed {:?}", claims.iter().map(|claim| claim.id).collect::<Vec<_>>()));
         let count = claims.len();
         for claim in claims {
+            hold!(claim.body.is_some(), "{} is to be made and has lost its body", claim.id);
             self.model.call_claimed(&claim, CALL_LEASE_MS, at)?;
             self.held.push(claim);
         }

@@ -7,7 +7,7 @@ use creel_webhook::run::{RunNext, Usage, Verdict, run_next};
 
 use super::verbs::Asked;
 use super::{RUN_LEASE_MS, Sim};
-use crate::model::Check;
+use crate::model::{Check, hold};
 use crate::script::{Item, answer};
 
 impl Sim {
@@ -26,6 +26,7 @@ impl Sim {
         let mut served = Vec::new();
         for claim in &claims {
             let item = self.model.item(&claim.event.provider_id);
+            hold!(!claim.event.erased, "{} is to be run and has lost its event's body", claim.ticket.run);
             served.push(item.shop);
             self.model.run_claimed(&claim.ticket, item, at)?;
             self.note(format_args!("claimed {} of tenant {}", claim.ticket.run, item.shop));

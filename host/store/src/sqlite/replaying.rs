@@ -10,6 +10,7 @@ use creel_webhook::id::{DeliveryId, DestinationId, EventId, RouteId, RunId, Tena
 use rusqlite::{Connection, params};
 
 use crate::contract::{Keys, NewRun, Replay, StoreError, Terms};
+use crate::planted::{self, Bug};
 use crate::sqlite::erasing;
 use crate::sqlite::lanes::{self, Room, Work};
 use crate::sqlite::runs::{self, Again};
@@ -71,7 +72,7 @@ pub(super) fn deliveries(
 fn one_delivery(tx: &mut Tx<'_>, tenant: TenantId, delivery: DeliveryId, keys: Keys, now: Timestamp) -> Sql<Replay> {
     let Some(dead) = dead(tx.conn, tenant, delivery)? else { return Ok(Replay::Missing) };
     let refused = |why: &str| Ok(Replay::Refused(why.to_owned()));
-    if !dead.is_dead {
+    if !dead.is_dead && !planted::is(Bug::ReplayOfAny) {
         return refused("it is not dead: it waits or was delivered");
     }
     if dead.expires_at.is_some_and(|at| at <= now) {
@@ -178,9 +179,11 @@ pub(super) fn dead_runs(
             first(tx.conn, DEAD_RUN, params![tenant.as_bytes(), old.as_bytes()], |row| row.get(0))?;
         replays.push(match dead {
             None => Replay::Missing,
-            Some(false) => Replay::Refused("it is no dead letter, or was replayed already".to_owned()),
+            Some(false) if !planted::is(Bug::ReplayTwice) => {
+                Replay::Refused("it is no dead letter, or was replayed already".to_owned())
+            }
             // Nothing was written when it is refused.
-            Some(true) => match run(tx, tenant, *old, *new, terms, now) {
+            Some(_) => match run(tx, tenant, *old, *new, terms, now) {
                 Ok(()) => Replay::Queued,
                 Err(Fault::Store(StoreError::Conflict(why) | StoreError::NotFound(why))) => Replay::Refused(why),
                 Err(Fault::Store(full @ StoreError::OverQuota { .. })) => Replay::NoRoom(full.to_string()),

@@ -376,7 +376,11 @@ pub(super) fn replay(
 /// Refuses one more run when the tenant has as many pending as it may.
 pub(super) fn refuse_over_quota(conn: &Connection, tenant: TenantId, max: u64) -> Sql<()> {
     let pending = lanes::pending_count(conn, tenant, Work::Runs)?;
-    if pending >= max { Err(StoreError::OverQuota { pending, max }.into()) } else { Ok(()) }
+    if pending >= max && !planted::is(Bug::ReplayBeyondQuota) {
+        Err(StoreError::OverQuota { pending, max }.into())
+    } else {
+        Ok(())
+    }
 }
 
 /// A further run of a stored event: nobody waits for it and it waits for nobody.
