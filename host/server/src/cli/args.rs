@@ -65,7 +65,7 @@ pub struct Globals {
 pub enum Command {
     /// Play a story on a whole host: signed webhooks in, plugins decide, calls go out
     Demo(Demo),
-    /// Run a host
+    /// Run a host; SIGINT or SIGTERM ends it, a second one at once and with code 130
     Serve(ConfigFile),
     /// List all settings with their defaults and reasons
     Settings,
