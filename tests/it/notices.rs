@@ -351,3 +351,37 @@ async fn a_file_says_where_notices_go() {
     assert_eq!(steps[1..], removed);
     host.finish().await;
 }
+
+/// The program, as the tenant's own key sees the host: its exit code and what it said.
+async fn creel(tenant: &Tenant, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_creel"));
+    command.args(arguments).env_clear().env("CREEL_URL", tenant.api.base()).env("CREEL_KEY", tenant.api.key());
+    let output = command.output().await.expect("the program runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).expect("it speaks UTF-8"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_names_where_notices_go() {
+    let shop = Shop::open("panics", json!({})).await;
+    shop.order("msg_1").await;
+    shop.told(&["creel.run.dead"]).await;
+    let call = shop.state("delivered", 1).await.remove(0);
+    let told = creel(&shop.tenant, &["delivery", call["id"].as_str().unwrap()]).await;
+    assert!(told.0 == Some(0) && told.1.contains("a notice of the host"), "{told:?}");
+
+    let told = creel(&shop.tenant, &["notices"]).await;
+    assert!(told.0 == Some(0) && told.1.contains("notices go to ops"), "{told:?}");
+    let told = creel(&shop.tenant, &["--json", "notices", "--refusals-min", "50"]).await;
+    assert_eq!((told.0, told.1.contains("\"refusals_min\":50")), (Some(0), true), "{told:?}");
+    let told = creel(&shop.tenant, &["notices", "ops", "--refusals-percent", "5"]).await;
+    assert!(told.1.contains("refuses 5 %") && told.1.contains("at least 50"), "what is not named stays: {told:?}");
+    let refused = creel(&shop.tenant, &["notices", "receiver"]).await;
+    assert!(refused.0 == Some(4) && refused.1.contains("Standard Webhooks"), "{refused:?}");
+    let told = creel(&shop.tenant, &["notices", "--off"]).await;
+    assert!(told.0 == Some(0) && told.1.contains("no notices"), "{told:?}");
+    let told = creel(&shop.tenant, &["notices"]).await;
+    assert!(told.0 == Some(0) && told.1.contains("no notices are sent"), "{told:?}");
+    assert_eq!(creel(&shop.tenant, &["notices", "--off"]).await.0, Some(3), "there is none to end");
+    shop.host.finish().await;
+}

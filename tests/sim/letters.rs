@@ -12,6 +12,9 @@ const QUOTA: u64 = 3;
 /// Letters that are wanted at once.
 const LETTERS: u32 = 3;
 
+/// Dead calls that are looked at for them: some are notices, which nobody here wants again.
+const LOOKED_AT: u32 = 20;
+
 impl Model {
     /// Runs are asked for once more, each twice: exactly one successor may come of each.
     fn replayed_dead(&mut self, asked: &[(RunId, RunId)], replays: &[Replay], at: Moment) -> Check {
@@ -27,6 +30,12 @@ impl Model {
     /// A dead call that nothing keeps in line, and that is known to be over.
     fn is_alone(&self, id: DeliveryId) -> bool {
         self.calls.get(&id).is_some_and(|call| call.is_alone() && call.state.over == Over::Yes)
+    }
+
+    /// Whether a tenant has a call that is known to be over, nobody took and nothing keeps in line: it is dead.
+    fn has_dead_call(&self, shop: usize) -> bool {
+        let mut own = self.calls.values().filter(|call| call.place().0 == shop && call.is_alone());
+        own.any(|call| call.state.over == Over::Yes && !self.taken.contains_key(call.key()))
     }
 
     /// Dead calls are asked for once more: from here on they may be in the queue.
@@ -75,14 +84,20 @@ impl Sim {
 
     /// A person wants calls once more: dead ones, each twice, and some that were delivered.
     pub(crate) async fn replay_calls(&mut self, shop: usize) -> Check {
+        let all = self.model.shops.len();
+        // A person goes where there is something to do.
+        let has_dead = |shop: &usize| self.model.has_dead_call(*shop);
+        let shop = (0..all).map(|next| (shop + next) % all).find(has_dead).unwrap_or(shop);
         let (tenant, at) = (self.model.shops[shop].tenant, self.at());
         let filter = DeliveryFilter { limit: LETTERS, ..DeliveryFilter::default() };
-        let window = self.store.delivery_dead(tenant, filter.clone(), None).await;
+        let looked_at = DeliveryFilter { limit: LOOKED_AT, ..filter.clone() };
+        let window = self.store.delivery_dead(tenant, looked_at, None).await;
         let Some(window) = self.known("dead calls", window)? else { return Ok(()) };
         let delivered = DeliveryFilter { state: Some(DeliveryState::Delivered), ..filter };
         let rows = self.store.delivery_list(tenant, delivered).await;
         let Some(rows) = self.known("delivered calls", rows)? else { return Ok(()) };
-        let dead: Vec<DeliveryId> = window.ids.into_iter().filter(|id| self.model.is_alone(*id)).collect();
+        let alone = window.ids.into_iter().filter(|id| self.model.is_alone(*id));
+        let dead: Vec<DeliveryId> = alone.take(LETTERS as usize).collect();
         let over: Vec<DeliveryId> = rows.iter().map(|row| row.id).collect();
         let asked: Vec<DeliveryId> = dead.iter().chain(&dead).chain(&over).copied().collect();
         self.model.replaying_calls(&dead, at);

@@ -13,6 +13,7 @@
 //! - what is brought back was given up, comes back once, and keeps to the tenant's quota;
 //! - what is pending keeps what it needs, however old it is;
 //! - no more calls wait for a destination than may, and it is the oldest that make room;
+//! - of each death its tenant is told with it, once in a while, and never of a notice;
 //! - nobody starves, and nothing is left behind.
 //!
 //! A promise that can't be seen to break is not checked, so bugs are planted in the store, and each has to be found.
@@ -25,6 +26,7 @@ mod disk;
 mod drain;
 mod letters;
 mod model;
+mod notices;
 mod script;
 mod sim;
 mod verdict;
@@ -154,6 +156,9 @@ const SEEN: &[&[&str]] = &[
     &["dead runs", "NoRoom"],
     &["dead calls", "Queued", "Refused"],
     &["days pass"],
+    &["noticed", "run.dead"],
+    &["noticed", "delivery.dead"],
+    &["noticed", "refused: true"],
 ];
 
 #[test]

@@ -622,6 +622,12 @@ impl Call {
         self.line.is_none()
     }
 
+    /// What its receiver knows it by.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Where it goes: its tenant and its destination.
     pub(crate) fn place(&self) -> (usize, usize) {
         (self.shop, self.destination)
     }

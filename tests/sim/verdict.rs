@@ -8,6 +8,7 @@ use creel_webhook::id::EventId;
 use creel_webhook::run::Verdict;
 
 use crate::model::{Check, hold};
+use crate::notices::Deaths;
 use crate::script::Item;
 use crate::sim::Sim;
 
@@ -15,7 +16,8 @@ use crate::sim::Sim;
 pub(crate) async fn judge(sim: &mut Sim) -> Check {
     let mut stored: BTreeMap<u32, Vec<EventId>> = BTreeMap::new();
     let mut keys = BTreeSet::new();
-    for shop in sim.model.shops.clone() {
+    for (place, shop) in sim.model.shops.clone().into_iter().enumerate() {
+        let mut deaths = Deaths::default();
         let filter = EventFilter { limit: 500, ..EventFilter::default() };
         let events = sim.store.event_list(shop.tenant, filter).await.map_err(|error| error.to_string())?;
         for event in events {
@@ -24,7 +26,9 @@ pub(crate) async fn judge(sim: &mut Sim) -> Check {
             let story = sim.store.event_story(shop.tenant, event.id).await.map_err(|error| error.to_string())?;
             let story = story.ok_or_else(|| format!("{} is listed and has no story", event.id))?;
             judge_event(sim, item, &story, &mut keys)?;
+            deaths.note(&story);
         }
+        sim.judge_notices(place, &deaths).await?;
     }
     for number in sim.model.acknowledged.keys() {
         let events = stored.get(number).map_or(0, Vec::len);

@@ -7,6 +7,7 @@ use creel_store::sqlite::{Options, SqliteStore};
 use creel_webhook::clock::Timestamp;
 use creel_webhook::destination::{Destination, Kind};
 use creel_webhook::id::{DestinationId, Id, Kind as IdKind, PluginId, RouteId, SourceId, TenantId};
+use creel_webhook::notice::Notices;
 use creel_webhook::plugin::Plugin;
 use creel_webhook::route::{Late, Mode, Route};
 use creel_webhook::source::Source;
@@ -31,6 +32,9 @@ pub(crate) const WAITING_MAX: [u32; 2] = [6, 10_000];
 /// Days for which bodies are kept.
 pub(crate) const BODY_DAYS: u64 = 7;
 
+/// Tenants that named a destination for notices: the first ones.
+pub(crate) const TOLD: usize = 2;
+
 /// What each destination is, by its place.
 pub(crate) const KINDS: [Kind; 2] = [Kind::Webhook, Kind::Api];
 
@@ -54,6 +58,8 @@ pub(crate) struct Shop {
     pub(crate) routes: [RouteId; 3],
     /// A receiver of webhooks and an API.
     pub(crate) destinations: [DestinationId; 2],
+    /// Where its notices go, if it named that.
+    pub(crate) ops: DestinationId,
 }
 
 impl Shop {
@@ -115,8 +121,14 @@ async fn make() -> World {
             plugin: id(first + 2),
             routes: [id(first + 3), id(first + 4), id(first + 5)],
             destinations: [id(first + 6), id(first + 7)],
+            ops: id(first + 8),
         };
         fill(&store, shop, &format!("shop-{tenant}")).await;
+        if shops.len() < TOLD {
+            let notices =
+                Notices { tenant: shop.tenant, destination: shop.ops, refusals_percent: 20, refusals_min: 20 };
+            store.notices_put(notices).await.expect("a destination for notices");
+        }
         shops.push(shop);
     }
     store.close().await.expect("the store closes");
@@ -136,6 +148,10 @@ async fn fill(store: &SqliteStore, shop: Shop, name: &str) {
     for number in 0..shop.routes.len() {
         store.route_put(shop.route(number)).await.expect("a route");
     }
+    let spec = serde_json::json!({ "name": "ops", "url": "https://ops.example/" });
+    let spec = serde_json::from_value(spec).expect("a spec");
+    let row = Destination { id: shop.ops, tenant, paused: None, lacks: None, disabled: None, spec };
+    store.destination_put(row).await.expect("a destination");
     for (number, destination) in shop.destinations.into_iter().enumerate() {
         let spec = serde_json::json!({
             "name": format!("d{number}"),

@@ -118,6 +118,7 @@ stories! {
     following::a_report_stands_in_the_line_of_its_run,
     noticing::who_names_no_destination_is_told_nothing,
     noticing::what_goes_wrong_is_told_with_it,
+    noticing::what_was_never_run_is_told_too,
     noticing::a_breaker_is_told_when_it_opens_and_when_it_closes,
     noticing::the_like_is_told_once_in_a_while_and_then_how_often,
     noticing::no_notice_is_about_a_notice,

@@ -92,6 +92,12 @@ bugs! {
     ReplayOfAny, "replay-of-any";
     /// Bodies that are too old go though something of them is pending.
     PendingPruned, "pending-pruned";
+    /// What a tenant is told of what was tried and died is committed after the death.
+    NoticeApart, "notice-apart";
+    /// A tenant is told once of a kind, whatever it is about.
+    NoticeOfOneThing, "notice-of-one-thing";
+    /// A notice that dies is worth a notice.
+    NoticeOfNotice, "notice-of-notice";
     /// A run that ends stays in the count of pending ones.
     PendingLeaks, "pending-leaks";
 }

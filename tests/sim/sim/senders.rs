@@ -2,6 +2,7 @@
 
 use creel_store::contract::{Attempt, DeliveryClaim, DeliveryCommit, Store};
 use creel_webhook::delivery::{Answer, Progress, after_attempt};
+use creel_webhook::notice::NO_RUN;
 use creel_webhook::retry::Schedule;
 
 use super::Sim;
@@ -28,6 +29,11 @@ impl Sim {
         let count = claims.len();
         for claim in claims {
             hold!(claim.body.is_some(), "{} is to be made and has lost its body", claim.id);
+            if claim.run == NO_RUN {
+                let refuses = self.dice.one_in(4);
+                self.take_notice(&claim, told, refuses).await?;
+                continue;
+            }
             self.model.call_claimed(&claim, CALL_LEASE_MS, at)?;
             self.held.push(claim);
         }

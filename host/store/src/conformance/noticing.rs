@@ -99,6 +99,15 @@ pub(super) async fn what_goes_wrong_is_told_with_it(world: &World) {
     assert!(waiting(world, START).await.0.is_empty(), "and each of it once");
 }
 
+pub(super) async fn what_was_never_run_is_told_too(world: &World) {
+    told(world).await;
+    world.stored(world.accept_reply(1_000, None)).await;
+    let (notices, _) = waiting(world, START).await;
+    assert_eq!(kinds(&notices), ["creel.run.dead"]);
+    assert_eq!(notices[0].1["data"]["verdict"], "unanswered");
+    assert!(world.claim(START, 10).await.is_empty());
+}
+
 pub(super) async fn a_breaker_is_told_when_it_opens_and_when_it_closes(world: &World) {
     told(world).await;
     world.destination(|row| row.spec.concurrency_max = 100).await;

@@ -10,9 +10,11 @@ use creel_webhook::clock::Timestamp;
 use creel_webhook::decision::DecidedCall;
 use creel_webhook::id::{DestinationId, SourceId, TenantId};
 use creel_webhook::notice::{Before, Fact, NO_EVENT, NO_RUN, Names, Notices, Thing, ids, is_silent, told_now};
+use creel_webhook::run::Verdict;
 use rusqlite::{Connection, params};
 
 use crate::contract::NewDelivery;
+use crate::planted::{self, Bug};
 use crate::sqlite::calls::{self, Origin};
 use crate::sqlite::lanes::{self, Work};
 use crate::sqlite::statement::{Sql, all, conflict, count, exec, first, id, must_exist, time};
@@ -84,8 +86,11 @@ pub(super) fn forget(tx: &Tx<'_>, tenant: TenantId, thing: &[u8; 16]) -> Sql<()>
 pub(super) fn tell(tx: &mut Tx<'_>, tenant: TenantId, fact: &Fact, now: Timestamp) -> Sql<()> {
     let target = first(tx.conn, TARGET, [tenant.as_bytes()], |row| Ok((id(row, 0)?, row.get::<_, String>(1)?)))?;
     let Some((destination, tenant_name)) = target else { return Ok(()) };
-    if !fact.can_go_to(destination) {
+    if !fact.can_go_to(destination) && !planted::is(Bug::NoticeOfNotice) {
         return Ok(());
+    }
+    if !matches!(fact, Fact::RunDead { verdict: Verdict::Unanswered, .. }) {
+        tx.split(Bug::NoticeApart)?;
     }
     let thing = thing_bytes(tenant, fact);
     let sql = "SELECT at, suppressed FROM noticed WHERE tenant = ?1 AND kind = ?2 AND thing = ?3";
@@ -112,6 +117,7 @@ pub(super) fn tell(tx: &mut Tx<'_>, tenant: TenantId, fact: &Fact, now: Timestam
 
 fn thing_bytes(tenant: TenantId, fact: &Fact) -> [u8; 16] {
     match fact.thing() {
+        _ if planted::is(Bug::NoticeOfOneThing) => [0; 16],
         Thing::Route(id) => *id.as_bytes(),
         Thing::Destination(id) => *id.as_bytes(),
         Thing::Source(id) => *id.as_bytes(),
