@@ -9,11 +9,11 @@
 //! not exist. What the host does not need is off: 64-bit memories, garbage collection, exceptions.
 //!
 //! Fuel decides verdicts and epochs decide time slices: a thread of its own ends an epoch each millisecond, upon which
-//! a running guest yields to its executor. The pool never fails for want of room: a run waits for its turn.
+//! a running guest yields to its executor; while nothing runs it sleeps. The pool never fails for want of room: a run waits for its turn.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -25,6 +25,12 @@ use crate::limits::{EngineOptions, INSTANCES_PER_RUN_MAX, MEMORIES_PER_RUN_MAX, 
 
 /// Length of an epoch: a guest holds its thread no longer without yielding.
 pub const EPOCH: Duration = Duration::from_millis(1);
+
+/// How long the ticker goes on when nothing runs: to wake it costs a run microseconds, to tick a processor's percent.
+const AWAKE: Duration = Duration::from_secs(1);
+
+/// How often it ticks while nothing runs.
+const ASLEEP: Duration = Duration::from_millis(100);
 
 /// Why an engine could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +51,7 @@ pub struct Sandbox {
     engine: Engine,
     options: EngineOptions,
     admission: Arc<Semaphore>,
-    _ticker: Ticker,
+    ticker: Ticker,
 }
 
 impl Sandbox {
@@ -57,9 +63,11 @@ impl Sandbox {
         let mut config = config();
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
         let engine = Engine::new(&config).map_err(|error| EngineError::Reserve(format!("{error:#}")))?;
-        let ticker = Ticker::start(engine.clone())?;
-        let admission = Arc::new(Semaphore::new(options.runs_max as usize));
-        Ok(Sandbox { engine, options: options.clone(), admission, _ticker: ticker })
+        let runs_max = options.runs_max as usize;
+        let admission = Arc::new(Semaphore::new(runs_max));
+        let room = admission.clone();
+        let ticker = Ticker::start(engine.clone(), move || room.available_permits() < runs_max, AWAKE)?;
+        Ok(Sandbox { engine, options: options.clone(), admission, ticker })
     }
 
     /// Wasmtime's engine.
@@ -74,7 +82,9 @@ impl Sandbox {
 
     /// Waits for room in the pool; the room is given back when the permit is dropped.
     pub(crate) async fn admit(&self) -> OwnedSemaphorePermit {
-        self.admission.clone().acquire_owned().await.expect("the admission is never closed")
+        let room = self.admission.clone().acquire_owned().await.expect("the admission is never closed");
+        self.ticker.wake();
+        room
     }
 
     /// Room for so many more runs at this moment.
@@ -149,28 +159,64 @@ fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
     pool
 }
 
-/// Ends an epoch each millisecond until it is dropped.
+/// Ends an epoch each millisecond until it is dropped, and sleeps while nothing runs.
 #[derive(Debug)]
 struct Ticker {
-    stop: Option<SyncSender<()>>,
+    state: Arc<TickerState>,
     thread: Option<JoinHandle<()>>,
 }
 
+#[derive(Debug, Default)]
+struct TickerState {
+    stopped: AtomicBool,
+    asleep: AtomicBool,
+}
+
 impl Ticker {
-    fn start(engine: Engine) -> std::io::Result<Self> {
-        let (stop, stopped) = sync_channel::<()>(0);
+    /// Begins; `busy` says whether anything runs, `awake` how long it goes on when nothing does.
+    fn start(engine: Engine, busy: impl Fn() -> bool + Send + 'static, awake: Duration) -> std::io::Result<Self> {
+        let state = Arc::new(TickerState::default());
+        let own = state.clone();
         let thread = std::thread::Builder::new().name("creel-epoch".into()).spawn(move || {
-            while stopped.recv_timeout(EPOCH) == Err(RecvTimeoutError::Timeout) {
+            let mut idle = Duration::ZERO;
+            while !own.stopped.load(Ordering::SeqCst) {
+                idle = if busy() { Duration::ZERO } else { idle + EPOCH };
+                if idle < awake {
+                    std::thread::park_timeout(EPOCH);
+                } else {
+                    own.asleep.store(true, Ordering::SeqCst);
+                    // Either a run that begins now sees that the ticker sleeps, or the ticker sees the run.
+                    fence(Ordering::SeqCst);
+                    if !busy() {
+                        std::thread::park_timeout(ASLEEP);
+                    }
+                    own.asleep.store(false, Ordering::SeqCst);
+                }
                 engine.increment_epoch();
             }
         })?;
-        Ok(Ticker { stop: Some(stop), thread: Some(thread) })
+        Ok(Ticker { state, thread: Some(thread) })
+    }
+
+    /// Something runs from now on.
+    fn wake(&self) {
+        fence(Ordering::SeqCst);
+        if self.state.asleep.load(Ordering::SeqCst) {
+            self.unpark();
+        }
+    }
+
+    fn unpark(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        self.state.stopped.store(true, Ordering::SeqCst);
+        self.unpark();
         if let Some(thread) = self.thread.take() {
             // A panicked ticker has nothing to tell that its message did not.
             let _ = thread.join();
@@ -181,6 +227,33 @@ impl Drop for Ticker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ticker_sleeps_while_nothing_runs_and_wakes_for_a_run() {
+        let busy = Arc::new(AtomicBool::new(true));
+        let own = busy.clone();
+        let ticker =
+            Ticker::start(for_compiling().unwrap(), move || own.load(Ordering::SeqCst), Duration::ZERO).unwrap();
+        let bound = std::time::Instant::now() + Duration::from_secs(10);
+        let until = |asleep: bool| {
+            while ticker.state.asleep.load(Ordering::SeqCst) != asleep {
+                assert!(std::time::Instant::now() < bound, "asleep: {}", !asleep);
+                std::thread::yield_now();
+            }
+        };
+        let mut slept = Duration::ZERO;
+        for _ in 0..20 {
+            busy.store(false, Ordering::SeqCst);
+            until(true);
+            busy.store(true, Ordering::SeqCst);
+            let began = std::time::Instant::now();
+            ticker.wake();
+            until(false);
+            slept += began.elapsed();
+        }
+        // Without the calls it would sleep on for nearly all of each time.
+        assert!(slept < 10 * ASLEEP, "{slept:?}");
+    }
 
     #[test]
     fn both_engines_have_one_fingerprint() {
