@@ -116,13 +116,13 @@ impl Sim {
     pub(crate) async fn live(&mut self) -> Check {
         for _ in 0..STEPS {
             self.step().await?;
-            if self.mounted.disk.is_dead() {
+            if self.is_over() {
                 self.reboot().await?;
             }
         }
         loop {
             self.mounted.disk.mend();
-            if !self.mounted.disk.is_dead() {
+            if !self.is_over() {
                 break;
             }
             self.reboot().await?;
@@ -139,6 +139,15 @@ impl Sim {
         self.recover().await?;
         crate::drain::drain(self).await?;
         crate::verdict::judge(self).await
+    }
+
+    /// Whether this host is no more: the power is off, or it ends because it does not know what its disk holds.
+    fn is_over(&self) -> bool {
+        let broken = pin!(self.store.broken());
+        if broken.poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+            self.mounted.disk.cut();
+        }
+        self.mounted.disk.is_dead()
     }
 
     pub(crate) fn note(&mut self, what: std::fmt::Arguments<'_>) {
@@ -405,7 +414,7 @@ fn boot(image: &Image, dice: &mut Dice) -> Check<(Mounted, SqliteStore)> {
         if dice.one_in(8) {
             mounted.disk.cut_after(dice.below(12));
         }
-        match SqliteStore::open(mounted.database(), options()) {
+        match SqliteStore::open(mounted.database(), options(mounted.disk.clone())) {
             Ok(store) => return Ok((mounted, store)),
             Err(_) if mounted.disk.is_dead() => image = mounted.disk.survivor(),
             Err(error) => return Err(format!("the store does not open: {error}")),

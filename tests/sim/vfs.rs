@@ -16,6 +16,9 @@ use crate::disk::{Disk, Trouble};
 /// What the file layer is called.
 const NAME: &CStr = c"creel-sim";
 
+/// The write-ahead log of the database of [`Mounted::database`], as the disk calls it.
+pub(crate) const LOG: &str = "creel.db-wal";
+
 /// Disks by number.
 static DISKS: Mutex<Option<HashMap<u64, Arc<Disk>>>> = Mutex::new(None);
 

@@ -1,9 +1,10 @@
 //! What is configured before a simulation begins: three tenants, each with a source, three routes and two destinations.
 
-use std::sync::OnceLock;
+use std::io;
+use std::sync::{Arc, OnceLock};
 
 use creel_store::contract::Store;
-use creel_store::sqlite::{Options, SqliteStore};
+use creel_store::sqlite::{LogSync, Options, SqliteStore};
 use creel_webhook::clock::Timestamp;
 use creel_webhook::destination::{Destination, Kind};
 use creel_webhook::id::{DestinationId, Id, Kind as IdKind, PluginId, RouteId, SourceId, TenantId};
@@ -15,7 +16,7 @@ use creel_webhook::tenant::Tenant;
 
 use crate::dice::Dice;
 use crate::disk::{Disk, Image};
-use crate::vfs::Mounted;
+use crate::vfs::{LOG, Mounted};
 
 /// When simulations begin.
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -105,13 +106,14 @@ pub(crate) fn world() -> &'static World {
 
 /// As shipped, but with so few keys in memory that lives are long enough to merge them, and nothing goes by age: the
 /// verdict compares with all that was ever acknowledged.
-pub(crate) fn options() -> Options {
-    Options { young_keys_max: 5, body_days: BODY_DAYS, record_days: 36_500, ..Options::default() }
+pub(crate) fn options(disk: Arc<Disk>) -> Options {
+    let log_sync = LogSync::Layer(Arc::new(move || disk.sync(LOG).map_err(|why| io::Error::other(format!("{why:?}")))));
+    Options { young_keys_max: 5, body_days: BODY_DAYS, record_days: 36_500, log_sync, ..Options::default() }
 }
 
 async fn make() -> World {
     let mounted = Mounted::new(Disk::new(&Image::new(), Dice::default()));
-    let store = SqliteStore::open(mounted.database(), options()).expect("the store opens");
+    let store = SqliteStore::open(mounted.database(), options(mounted.disk.clone())).expect("the store opens");
     let mut shops = Vec::new();
     for tenant in 0..TENANTS as u64 {
         let first = 1 + tenant * 10;

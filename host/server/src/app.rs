@@ -197,7 +197,7 @@ impl App {
     /// Serves until the shutdown begins and everything under way has ended or was given back.
     ///
     /// # Errors
-    /// When a part of the host panicked or the store could not be closed.
+    /// When a part of the host panicked, the store could not be closed, or its disk does not tell what is safe.
     pub async fn serve(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let bound = Duration::from_millis(self.config.shutdown_timeout_ms);
         let (store, cut) = (self.store.clone(), self.cut.clone());
@@ -208,6 +208,8 @@ impl App {
         };
         let mut ended = tokio::select! {
             ended = end_of(&mut parts) => Some(ended),
+            // Nothing can be given back to a store that takes nothing.
+            why = store.broken() => Some(Err(anyhow::anyhow!(why))),
             () = deadline => None,
         };
         if ended.is_none() {

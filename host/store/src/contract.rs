@@ -758,6 +758,9 @@ pub trait Store: Send + Sync + 'static {
     async fn stats(&self) -> StoreResult<Stats>;
     /// Fails when the store cannot commit.
     async fn ping(&self) -> StoreResult<()>;
+    /// Completes, with the reason, when the store cannot tell any more what is safe: every verb fails until it is opened
+    /// anew, so the host ends.
+    async fn broken(&self) -> String;
     /// Commits what is queued, then closes; later verbs answer [`StoreError::Closed`].
     async fn close(&self) -> StoreResult<()>;
 }

@@ -1,11 +1,11 @@
 //! The store in one SQLite file.
 //!
-//! One thread writes (`writer`): verbs queue, a batch is one transaction and one fsync, and nobody is answered
-//! before it. A few connections read (`readers`). One connection checkpoints, so that the writer seldom waits for
+//! One thread writes (`writer`): verbs queue, a batch is one transaction, and nobody is answered before the log has been
+//! synced behind it (`flush`). A few connections read (`readers`). One connection checkpoints, so that the writer seldom waits for
 //! the main file. This file only opens and dispatches: each verb's inside is in the child that is named after what it
 //! is about.
 //!
-//! Durability: write-ahead log with `synchronous = FULL`, so a commit that returned survives a power cut. The caller
+//! Durability: write-ahead log, synced before a verb returns, so what it did survives a power cut. The caller
 //! holds the data directory's lock; opening releases every claim of an earlier boot.
 
 mod accept;
@@ -19,6 +19,8 @@ mod deliveries;
 mod deploy;
 mod erasing;
 mod events;
+mod filter;
+mod flush;
 mod followups;
 mod holdings;
 mod lanes;
@@ -29,12 +31,15 @@ mod readers;
 mod reading;
 mod replaying;
 mod reply;
+mod request;
 mod retention;
 mod runs;
+mod safety;
 mod schema;
 mod statement;
 mod transaction;
 mod upkeep;
+mod verb;
 mod writer;
 
 #[cfg(test)]
@@ -42,7 +47,6 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -63,6 +67,8 @@ use crate::contract::{
 };
 use crate::sqlite::accept::Packed;
 use crate::sqlite::checkpoint::Checkpoints;
+use crate::sqlite::flush::Flusher;
+pub use crate::sqlite::flush::LogSync;
 use crate::sqlite::lanes::Work;
 use crate::sqlite::passes::Days;
 use crate::sqlite::readers::Readers;
@@ -84,6 +90,8 @@ pub struct Options {
     pub body_days: u64,
     /// Days for which everything else about an event is kept, unless a tenant keeps it shorter.
     pub record_days: u64,
+    /// What makes the log safe.
+    pub log_sync: LogSync,
 }
 
 impl Default for Options {
@@ -91,7 +99,14 @@ impl Default for Options {
     /// table of a million takes several at a time, few enough to be read back in a moment after a crash. A week
     /// and a month, as the host's settings.
     fn default() -> Self {
-        Options { bytes_max: 64 << 30, waiting_max: 100_000, young_keys_max: 65_536, body_days: 7, record_days: 30 }
+        Options {
+            bytes_max: 64 << 30,
+            waiting_max: 100_000,
+            young_keys_max: 65_536,
+            body_days: 7,
+            record_days: 30,
+            log_sync: LogSync::File,
+        }
     }
 }
 
@@ -115,6 +130,7 @@ impl SqliteStore {
         let new = schema::inspect(path)?;
         let mut conn = schema::writer(path, new).map_err(StoreError::from)?;
         let next_claim = upkeep::boot(&mut conn).map_err(StoreError::from)? + 1;
+        schema::leave_syncs(&conn).map_err(StoreError::from)?;
         let days = Days { bodies: options.body_days, records: options.record_days };
         let mut memory = Memory::load(&conn, next_claim, options.bytes_max, options.young_keys_max, days)
             .map_err(StoreError::from)?;
@@ -122,10 +138,10 @@ impl SqliteStore {
         let checkpoints = schema::checkpointer(path).map_err(StoreError::from)?;
         let checkpoints =
             Checkpoints::start(checkpoints, &mut conn).map_err(|error| StoreError::from(Fault::from(error)))?;
-        let shared =
-            Arc::new(Shared { clock: AtomicI64::new(0), control: AtomicU64::new(1), wakeups: Wakeups::default() });
+        let shared = Arc::new(Shared::new());
         let readers = Readers::open(path)?;
-        let writer = Writer::start(conn, memory, shared.clone(), checkpoints)?;
+        let flusher = Flusher::start(&options.log_sync, path, shared.clone())?;
+        let writer = Writer::start(conn, memory, shared.clone(), checkpoints, flusher)?;
         Ok(SqliteStore { path: path.to_owned(), waiting_max: options.waiting_max, shared, writer, readers })
     }
 }
@@ -253,7 +269,10 @@ impl Store for SqliteStore {
     }
 
     async fn reply_read(&self, tenant: TenantId, event: EventId) -> StoreResult<Option<StoredAnswer>> {
-        self.readers.call(move |conn| reply::told(conn, tenant, event)).await
+        let told = self.readers.call(move |conn| reply::told(conn, tenant, event)).await?;
+        // It leaves the host.
+        self.shared.safety.of_what_was_seen().await?;
+        Ok(told)
     }
 
     async fn reply_fallback(&self, tenant: TenantId, event: EventId, now: Timestamp) -> StoreResult<StoredAnswer> {
@@ -458,6 +477,10 @@ impl Store for SqliteStore {
 
     async fn ping(&self) -> StoreResult<()> {
         self.writer.call(0, upkeep::ping).await
+    }
+
+    async fn broken(&self) -> String {
+        self.shared.safety.broken().await
     }
 
     async fn close(&self) -> StoreResult<()> {

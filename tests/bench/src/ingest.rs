@@ -39,8 +39,8 @@ pub(crate) struct Options {
     /// Seconds of a round, at most 10.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Connections, each with one request under way.
-    #[arg(long, default_value_t = 64)]
+    /// Connections, each with one request under way: as many as saturate both sides. With 64, the host waits for its disk.
+    #[arg(long, default_value_t = 256)]
     connections: u16,
     /// Worker threads of each side.
     #[arg(long, default_value_t = 2)]

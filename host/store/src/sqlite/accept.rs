@@ -189,8 +189,8 @@ fn check_space(tx: &mut Tx<'_>) -> Sql<()> {
 fn insert_request(tx: &mut Tx<'_>, packed: &Packed, new: &[(u32, &NewEvent)]) -> Sql<i64> {
     let accept = &packed.accept;
     let request = &accept.request;
-    let sql = "INSERT INTO request (seq, tenant, id, source, received_at, head, answer, dedup)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let sql = "INSERT INTO request (seq, tenant, id, source, received_at, head, answer, dedup, body)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let seq = tx.next_request();
     let values = params![
         seq,
@@ -200,11 +200,10 @@ fn insert_request(tx: &mut Tx<'_>, packed: &Packed, new: &[(u32, &NewEvent)]) ->
         request.received_at.as_millis(),
         packed.head,
         packed.answer,
-        packed_keys(new)
+        packed_keys(new),
+        request.body.as_ref()
     ];
     exec(tx.conn, sql, values)?;
-    let sql = "INSERT INTO body (seq, tenant, bytes) VALUES (?1, ?2, ?3)";
-    exec(tx.conn, sql, params![seq, accept.tenant.as_bytes(), request.body.as_ref()])?;
     Ok(seq)
 }
 

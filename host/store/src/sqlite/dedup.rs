@@ -1,10 +1,15 @@
 //! Which events are known already: a table, and before it the young.
 //!
-//! A key is a hash, so its place in a table is random: stored one by one, each accept would write a page of its own for
-//! a row of a hundred bytes. Therefore a new key is kept in memory and, for a crash, in the row of its request. Once
-//! there are as many of them as `Options::young_keys_max` says they are *frozen*: sorted, and merged into the table a slice per batch, so that
-//! neighbours share a page and no batch waits for all. When the last slice is in, `host.dedup_seq` moves on in the
-//! same transaction; opening reads back the keys of the requests behind it.
+//! A key is a hash, so its place in a sorted table is random: stored one by one, each accept would write a page of its
+//! own for a row of a hundred bytes. Therefore a new key is kept in memory and, for a crash, in the row of its request.
+//! Once there are as many of them as `Options::young_keys_max` says they are *frozen*: sorted, and written behind what
+//! the table holds as a *generation* of their own, a slice per batch, so that pages fill one after the other however
+//! large the table is. When the last slice is in, `host.dedup_generation` and `host.dedup_seq` move on in the same
+//! transaction; opening removes an unfinished generation and reads back the keys of the requests behind. Generation 0
+//! holds keys that were put in one by one.
+//!
+//! Nearly every look-up finds nothing, so a filter in memory ([`Filter`]) answers most of them without the table. The
+//! others ask each generation, the latest first: what comes twice mostly comes soon.
 //!
 //! What a batch adds here is undone when the batch is rolled back.
 
@@ -16,7 +21,8 @@ use rusqlite::{Connection, params};
 
 use crate::codec;
 use crate::planted::{self, Bug};
-use crate::sqlite::statement::{Sql, exec, first, id};
+use crate::sqlite::filter::Filter;
+use crate::sqlite::statement::{Sql, all, exec, first, id};
 
 /// Keys that a batch merges at least.
 const SLICE_MIN: usize = 64;
@@ -25,7 +31,7 @@ const SLICE_MIN: usize = 64;
 const SLICE_PER_KEY: usize = 4;
 
 /// Rows that one step of the sweep looks at.
-const SWEEP_ROWS: i64 = 2_000;
+const SWEEP_ROWS: usize = 2_000;
 
 /// Milliseconds between two sweeps (an hour). An expired key counts no more; the sweep only gives its space back.
 const SWEEP_EVERY_MS: i64 = 3_600_000;
@@ -39,6 +45,11 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// The key of a row.
+    pub(super) fn of(tenant: [u8; 16], source: [u8; 16], hash: [u8; 16]) -> Key {
+        Key { hash, tenant, source }
+    }
+
     /// The key of an event's hash.
     pub(super) fn new(tenant: TenantId, source: SourceId, hash: &[u8; 32]) -> Key {
         Key { tenant: *tenant.as_bytes(), source: *source.as_bytes(), hash: half(hash) }
@@ -69,18 +80,41 @@ pub(super) struct Dedup {
     merged: usize,
     /// The last request whose keys are frozen or merged.
     frozen_seq: i64,
+    /// The generations that are whole, the earliest first.
+    generations: Vec<i64>,
+    /// The one that the frozen become.
+    next: i64,
     /// What this batch added over what.
     added: Vec<(Key, Option<Known>)>,
     merged_before: usize,
     sweep: Sweep,
+    filter: Filter,
 }
 
 /// Where the search for expired rows stands.
 #[derive(Debug, Default)]
 struct Sweep {
     /// Behind this row it goes on; `None` between two sweeps.
-    behind: Option<Key>,
+    behind: Option<(i64, Key)>,
     began_at: Option<i64>,
+}
+
+fn put(conn: &Connection, generation: i64, key: &Key, event: &[u8; 16], until: i64) -> Sql<()> {
+    let sql = "INSERT INTO dedup (generation, tenant, source, hash, event, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT (generation, hash, tenant, source) DO UPDATE
+            SET event = excluded.event, expires_at = excluded.expires_at";
+    exec(conn, sql, params![generation, key.tenant, key.source, key.hash, event, until])?;
+    Ok(())
+}
+
+/// The generations of which there are rows, the earliest first.
+fn generations(conn: &Connection) -> Sql<Vec<i64>> {
+    let mut found = Vec::new();
+    let sql = "SELECT min(generation) FROM dedup WHERE generation > ?1";
+    while let Some(next) = first(conn, sql, [found.last().copied().unwrap_or(-1)], |row| row.get(0))?.flatten() {
+        found.push(next);
+    }
+    Ok(found)
 }
 
 impl Dedup {
@@ -98,16 +132,24 @@ impl Dedup {
                 young.insert(Key { tenant, source, hash }, known);
             }
         }
-        let frozen_seq = first(conn, "SELECT dedup_seq FROM host", [], |row| row.get(0))?.unwrap_or(0);
+        let (frozen_seq, last) = first(conn, "SELECT dedup_seq, dedup_generation FROM host", [], |row| {
+            Ok((row.get(0)?, row.get::<_, i64>(1)?))
+        })?
+        .unwrap_or((0, 0));
+        // One that a crash left unfinished; its keys were read back above.
+        exec(conn, "DELETE FROM dedup WHERE generation > ?1", [last])?;
         Ok(Dedup {
             young_max,
             young,
             frozen: Vec::new(),
             merged: 0,
             frozen_seq,
+            generations: generations(conn)?,
+            next: last + 1,
             added: Vec::new(),
             merged_before: 0,
             sweep: Sweep::default(),
+            filter: Filter::default(),
         })
     }
 
@@ -121,8 +163,18 @@ impl Dedup {
             // The table can only know older ones.
             return Ok((known.until > now).then_some(known.event));
         }
-        let sql = "SELECT event FROM dedup WHERE tenant = ?1 AND source = ?2 AND hash = ?3 AND expires_at > ?4";
-        first(conn, sql, params![key.tenant, key.source, key.hash, now.as_millis()], |row| id(row, 0))
+        if !self.filter.may_hold(&key.hash) {
+            return Ok(None);
+        }
+        let sql = "SELECT event FROM dedup
+            WHERE generation = ?1 AND hash = ?2 AND tenant = ?3 AND source = ?4 AND expires_at > ?5";
+        for generation in self.generations.iter().rev() {
+            let values = params![generation, key.hash, key.tenant, key.source, now.as_millis()];
+            if let Some(event) = first(conn, sql, values, |row| id(row, 0))? {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
     }
 
     /// Notes a key whose request's row holds it too.
@@ -139,15 +191,13 @@ impl Dedup {
         let slice = SLICE_MIN.max(SLICE_PER_KEY * self.added.len());
         let end = (self.merged + slice).min(self.frozen.len());
         for (key, known) in self.frozen[self.merged..end].iter().filter(|(_, known)| known.until > now) {
-            let sql = "INSERT INTO dedup (tenant, source, hash, event, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                ON CONFLICT (hash, tenant, source) DO UPDATE
-                    SET event = excluded.event, expires_at = excluded.expires_at";
-            let values = params![key.tenant, key.source, key.hash, known.event.as_bytes(), known.until.as_millis()];
-            exec(conn, sql, values)?;
+            put(conn, self.next, key, known.event.as_bytes(), known.until.as_millis())?;
+            self.filter.add(&key.hash);
         }
         self.merged = end;
         if end == self.frozen.len() {
-            exec(conn, "UPDATE host SET dedup_seq = ?1", [self.frozen_seq])?;
+            let sql = "UPDATE host SET dedup_seq = ?1, dedup_generation = ?2";
+            exec(conn, sql, [self.frozen_seq, self.next])?;
         }
         Ok(())
     }
@@ -161,23 +211,43 @@ impl Dedup {
         let behind = match (self.sweep.behind, self.sweep.began_at) {
             (Some(behind), _) => behind,
             (None, Some(began_at)) if at < began_at.saturating_add(SWEEP_EVERY_MS) => return Ok(false),
-            (None, _) => Key { tenant: [0; 16], source: [0; 16], hash: [0; 16] },
+            (None, _) => (-1, Key { tenant: [0; 16], source: [0; 16], hash: [0; 16] }),
         };
         if self.sweep.behind.is_none() {
             self.sweep.began_at = Some(at);
+            self.filter.begin();
         }
-        let sql = "SELECT tenant, source, hash FROM dedup WHERE (hash, tenant, source) > (?1, ?2, ?3)
-            ORDER BY hash, tenant, source LIMIT 1 OFFSET ?4";
-        let values = params![behind.hash, behind.tenant, behind.source, SWEEP_ROWS - 1];
-        let read = |row: &rusqlite::Row<'_>| Ok(Key { tenant: row.get(0)?, source: row.get(1)?, hash: row.get(2)? });
-        let end = first(conn, sql, values, read)?;
-        let last = end.unwrap_or(Key { tenant: [0xff; 16], source: [0xff; 16], hash: [0xff; 16] });
-        let sql = "DELETE FROM dedup WHERE (hash, tenant, source) > (?1, ?2, ?3)
-            AND (hash, tenant, source) <= (?4, ?5, ?6) AND expires_at <= ?7";
-        let values = params![behind.hash, behind.tenant, behind.source, last.hash, last.tenant, last.source, at];
-        exec(conn, sql, values)?;
-        self.sweep.behind = end;
-        Ok(end.is_some())
+        let (from, key) = behind;
+        let sql = "SELECT generation, tenant, source, hash FROM dedup
+            WHERE (generation, hash, tenant, source) > (?1, ?2, ?3, ?4)
+            ORDER BY generation, hash, tenant, source LIMIT ?5";
+        let values = params![from, key.hash, key.tenant, key.source, SWEEP_ROWS as i64];
+        let rows: Vec<(i64, Key)> =
+            all(conn, sql, values, |row| Ok((row.get(0)?, Key::of(row.get(1)?, row.get(2)?, row.get(3)?))))?;
+        rows.iter().for_each(|(_, key)| self.filter.add(&key.hash));
+        if let Some((to, last)) = rows.last() {
+            let sql = "DELETE FROM dedup WHERE (generation, hash, tenant, source) > (?1, ?2, ?3, ?4)
+                AND (generation, hash, tenant, source) <= (?5, ?6, ?7, ?8) AND expires_at <= ?9";
+            let values = params![from, key.hash, key.tenant, key.source, to, last.hash, last.tenant, last.source, at];
+            exec(conn, sql, values)?;
+        }
+        self.sweep.behind = rows.get(SWEEP_ROWS - 1).copied();
+        if self.sweep.behind.is_none() {
+            self.filter.end();
+            let there = generations(conn)?;
+            self.generations.retain(|generation| there.contains(generation));
+        }
+        Ok(self.sweep.behind.is_some())
+    }
+
+    /// Puts a key into the table at once: its request is about to go.
+    pub(super) fn keep(&mut self, conn: &Connection, key: &Key, event: &[u8; 16], until: i64) -> Sql<()> {
+        put(conn, 0, key, event, until)?;
+        self.filter.add(&key.hash);
+        if self.generations.first() != Some(&0) {
+            self.generations.insert(0, 0);
+        }
+        Ok(())
     }
 
     /// Where this batch's additions stand, for [`Dedup::undo_to`].
@@ -199,6 +269,10 @@ impl Dedup {
     pub(super) fn committed(&mut self, last_seq: i64) {
         self.added.clear();
         if self.merged == self.frozen.len() {
+            if !self.frozen.is_empty() {
+                self.generations.push(self.next);
+                self.next += 1;
+            }
             self.frozen = Vec::new();
             self.merged = 0;
             if self.young.len() >= self.young_max {

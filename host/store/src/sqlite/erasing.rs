@@ -18,12 +18,14 @@ use rusqlite::{Connection, params};
 use crate::codec;
 use crate::contract::{StoreError, StoredAnswer};
 use crate::sqlite::holdings::{self, Holdings, Pending};
+use crate::sqlite::request;
 use crate::sqlite::statement::{Sql, exec, first, packed};
 use crate::sqlite::transaction::Tx;
 
 /// Refuses when an event's payload is gone: a handler must not take an empty body for what was sent.
 pub(super) fn refuse_erased(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<()> {
-    let sql = "SELECT e.erased_at IS NOT NULL OR b.seq IS NULL FROM event e LEFT JOIN body b ON b.seq = e.request
+    let sql =
+        "SELECT e.erased_at IS NOT NULL OR length(r.body) IS NULL FROM event e LEFT JOIN request r ON r.seq = e.request
         WHERE e.tenant = ?1 AND e.id = ?2";
     match first(conn, sql, params![tenant.as_bytes(), event.as_bytes()], |row| row.get(0))? {
         Some(true) => Err(StoreError::Conflict(format!(
@@ -112,7 +114,7 @@ fn erase_body(conn: &Connection, tenant: TenantId, holdings: &Holdings) -> Sql<(
             return overwrite_item(conn, holdings);
         }
     }
-    exec(conn, "DELETE FROM body WHERE seq = ?1", [holdings.request])?;
+    request::remove_body(conn, holdings.request)?;
     let sql = "SELECT head FROM request WHERE seq = ?1";
     let Some(head) = first(conn, sql, [holdings.request], |row| packed(row, 0, codec::read_request_head))? else {
         return Ok(());
@@ -124,9 +126,9 @@ fn erase_body(conn: &Connection, tenant: TenantId, holdings: &Holdings) -> Sql<(
 
 /// Writes spaces over an item of a body that others still need.
 fn overwrite_item(conn: &Connection, holdings: &Holdings) -> Sql<()> {
-    let there = first(conn, "SELECT 1 FROM body WHERE seq = ?1", [holdings.request], |_| Ok(()))?.is_some();
+    let there = request::body_len(conn, holdings.request)?.is_some();
     let (Some((from, to)), true) = (holdings.item, there) else { return Ok(()) };
-    let mut blob = conn.blob_open("main", "body", "bytes", holdings.request, false)?;
+    let mut blob = conn.blob_open("main", "request", "body", holdings.request, false)?;
     let bytes = vec![b' '; to.min(blob.len()).saturating_sub(from)];
     if !bytes.is_empty() {
         blob.write_all_at(&bytes, from)?;

@@ -44,8 +44,9 @@ struct Head {
 /// Reads an event of a tenant.
 pub(super) fn load(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<Option<StoredEvent>> {
     let sql = "SELECT e.tenant, e.id, r.id, e.source, e.number, e.count, e.kind, e.provider_id, e.subject,
-            e.occurred_at, r.received_at, r.head, b.seq IS NULL OR e.erased_at IS NOT NULL, e.request, e.item_from, e.item_to
-        FROM event e JOIN request r ON r.seq = e.request LEFT JOIN body b ON b.seq = e.request
+            e.occurred_at, r.received_at, r.head, length(r.body) IS NULL OR e.erased_at IS NOT NULL, e.request, e.item_from,
+            e.item_to
+        FROM event e JOIN request r ON r.seq = e.request
         WHERE e.tenant = ?1 AND e.id = ?2";
     let Some(head) = first(conn, sql, params![tenant.as_bytes(), event.as_bytes()], read)? else { return Ok(None) };
     let mut event = head.event;
@@ -68,7 +69,7 @@ pub(super) fn origin(conn: &Connection, tenant: TenantId, event: EventId) -> Sql
 
 /// The bytes of a body, or of one item of it.
 fn body(conn: &Connection, seq: i64, item: Option<(usize, usize)>) -> Sql<Bytes> {
-    let blob = conn.blob_open("main", "body", "bytes", seq, true)?;
+    let blob = conn.blob_open("main", "request", "body", seq, true)?;
     let (from, to) = item.unwrap_or((0, blob.len()));
     let mut bytes = vec![0; to.min(blob.len()).saturating_sub(from)];
     if !bytes.is_empty() {

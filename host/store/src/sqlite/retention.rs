@@ -17,9 +17,11 @@ use rusqlite::params;
 
 use crate::codec;
 use crate::planted::{self, Bug};
+use crate::sqlite::dedup::Key;
 use crate::sqlite::holdings::{self, Holdings};
 use crate::sqlite::notices;
 use crate::sqlite::passes::{Kind, Walk};
+use crate::sqlite::request;
 use crate::sqlite::statement::{Sql, all, exec, first, id, json};
 use crate::sqlite::transaction::Tx;
 
@@ -173,7 +175,7 @@ fn is_free(tx: &Tx<'_>, tenant: TenantId, holdings: &Holdings, share: &mut Share
         return Ok(*free);
     }
     let mut free = true;
-    if first(tx.conn, "SELECT 1 FROM body WHERE seq = ?1", [holdings.request], |_| Ok(()))?.is_none() {
+    if request::body_len(tx.conn, holdings.request)?.is_none() {
         return Ok(true);
     }
     for other in holdings::siblings(tx.conn, holdings)? {
@@ -199,10 +201,9 @@ fn remove_bodies(tx: &Tx<'_>, holdings: &Holdings, share: &mut Share) -> Sql<()>
 }
 
 fn remove_body(tx: &Tx<'_>, request: i64, share: &mut Share) -> Sql<()> {
-    let sql = "SELECT length(bytes) FROM body WHERE seq = ?1";
-    if let Some(bytes) = first(tx.conn, sql, [request], |row| row.get::<_, i64>(0))? {
-        share.bytes += usize::try_from(bytes).unwrap_or(0);
-        exec(tx.conn, "DELETE FROM body WHERE seq = ?1", [request])?;
+    if let Some(bytes) = request::body_len(tx.conn, request)? {
+        share.bytes += bytes;
+        request::remove_body(tx.conn, request)?;
     }
     Ok(())
 }
@@ -239,14 +240,14 @@ fn remove_records(
     }
     if !holdings::has_sibling(tx.conn, holdings)? {
         keep_keys(tx, holdings.request, now)?;
-        remove_body(tx, holdings.request, share)?;
+        share.bytes += request::body_len(tx.conn, holdings.request)?.unwrap_or(0);
         exec(tx.conn, "DELETE FROM request WHERE seq = ?1", [holdings.request])?;
     }
     Ok(())
 }
 
 /// Puts the keys that still count and stand only in their request's row into their table.
-fn keep_keys(tx: &Tx<'_>, request: i64, now: Timestamp) -> Sql<()> {
+fn keep_keys(tx: &mut Tx<'_>, request: i64, now: Timestamp) -> Sql<()> {
     let sql = "SELECT tenant, source, dedup FROM request
         WHERE seq = ?1 AND dedup IS NOT NULL AND seq > (SELECT dedup_seq FROM host)";
     let found = first(tx.conn, sql, [request], |row| {
@@ -255,10 +256,7 @@ fn keep_keys(tx: &Tx<'_>, request: i64, now: Timestamp) -> Sql<()> {
     let Some((tenant, source, packed)) = found else { return Ok(()) };
     for (hash, event, until) in codec::read_keys(&packed)? {
         if until > now.as_millis() {
-            let sql = "INSERT INTO dedup (tenant, source, hash, event, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                ON CONFLICT (tenant, source, hash) DO UPDATE
-                    SET event = excluded.event, expires_at = excluded.expires_at";
-            exec(tx.conn, sql, params![tenant, source, hash, event, until])?;
+            tx.memory.dedup.keep(tx.conn, &Key::of(tenant, source, hash), &event, until)?;
         }
     }
     Ok(())

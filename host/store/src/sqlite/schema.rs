@@ -21,7 +21,7 @@ use crate::sqlite::statement::Sql;
 const APPLICATION_ID: i32 = 0x4352_454c;
 
 /// Migrations in order; the file's version is how many have run.
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_followups.sql"),
     include_str!("../migrations/0003_young_keys.sql"),
@@ -32,6 +32,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0008_waiting.sql"),
     include_str!("../migrations/0009_lacking.sql"),
     include_str!("../migrations/0010_notices.sql"),
+    include_str!("../migrations/0011_bodies.sql"),
+    include_str!("../migrations/0012_generations.sql"),
 ];
 
 /// Statements that each connection keeps prepared.
@@ -105,9 +107,18 @@ pub(super) fn writer(path: &Path, new: bool) -> Sql<Connection> {
         "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 134217728;
          PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536",
     )?;
-    // So that the header tells the version even if the log is lost.
+    // So that the header tells the version even if the log is lost, and nothing rests on a log whose sync may have
+    // failed.
     conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
     Ok(conn)
+}
+
+/// From here on `flush` syncs behind each commit, and SQLite only where it carries the log over or begins it anew.
+pub(super) fn leave_syncs(conn: &Connection) -> Sql<()> {
+    if !planted::is(Bug::SynchronousOff) {
+        conn.execute_batch("PRAGMA synchronous = NORMAL")?;
+    }
+    Ok(())
 }
 
 fn pragma(conn: &Connection, name: &str) -> rusqlite::Result<i32> {

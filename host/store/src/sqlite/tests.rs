@@ -1,5 +1,6 @@
 //! What is SQLite's own: the file, its settings, its plans. What every store promises is in the conformance suite.
 
+mod flushing;
 mod leaving;
 mod steps;
 mod young;
@@ -89,6 +90,32 @@ fn commits_are_durable_by_the_settings() {
 }
 
 #[tokio::test]
+async fn bodies_and_keys_of_an_older_file_are_where_they_are_looked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("creel.db");
+    let old = Connection::open(&path).unwrap();
+    for sql in &super::schema::MIGRATIONS[..10] {
+        old.execute_batch(sql).unwrap();
+    }
+    let rows = "PRAGMA application_id = 0x4352454c; PRAGMA user_version = 10;
+        INSERT INTO request (seq, tenant, id, source, received_at, head, answer) VALUES (1, x'01', x'02', x'03', 4, x'', x''),
+            (2, x'01', x'05', x'03', 4, x'', x'');
+        INSERT INTO body (seq, tenant, bytes) VALUES (1, x'01', x'c0ffee');
+        INSERT INTO dedup (tenant, source, hash, event, expires_at)
+            VALUES (x'01', x'03', x'000102030405060708090a0b0c0d0e0f', x'06', 7)";
+    old.execute_batch(rows).unwrap();
+    drop(old);
+    SqliteStore::open(&path, Options::default()).unwrap().close().await.unwrap();
+    let conn = Connection::open(&path).unwrap();
+    let bodies: Vec<Option<Vec<u8>>> =
+        crate::sqlite::statement::all(&conn, "SELECT body FROM request ORDER BY seq", [], |row| row.get(0)).unwrap();
+    assert_eq!(bodies, [Some(vec![0xc0, 0xff, 0xee]), None]);
+    let key = "SELECT generation, event, expires_at FROM dedup";
+    let key = conn.query_row(key, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    assert_eq!(key, (0_i64, vec![6_u8], 7_i64));
+}
+
+#[tokio::test]
 async fn a_full_store_refuses_and_takes_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("creel.db");
@@ -115,7 +142,7 @@ async fn a_full_store_refuses_and_takes_again() {
     };
     let refused = put(&[0; 100_000]).await;
     assert!(matches!(refused, Err(StoreError::Full { .. })), "a component is no exception: {refused:?}");
-    Connection::open(&path).unwrap().execute("DELETE FROM body", []).unwrap();
+    Connection::open(&path).unwrap().execute("DELETE FROM request", []).unwrap();
     assert!(accept().await.is_ok());
     put(&[0; 100_000]).await.unwrap();
     put(&[0; 100_000]).await.unwrap();

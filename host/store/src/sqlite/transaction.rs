@@ -14,6 +14,7 @@ use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Arrivals;
 use crate::sqlite::dedup::Dedup;
 use crate::sqlite::passes::{Days, Retention};
+use crate::sqlite::safety::Safety;
 use crate::sqlite::statement::{Sql, first};
 
 /// What is to be raised after the commit.
@@ -50,9 +51,21 @@ pub(super) struct Shared {
     pub(super) control: AtomicU64,
     /// Raised after commits.
     pub(super) wakeups: Wakeups,
+    /// Which commits are safe.
+    pub(super) safety: Safety,
 }
 
 impl Shared {
+    /// Nothing has happened yet.
+    pub(super) fn new() -> Shared {
+        Shared {
+            clock: AtomicI64::new(0),
+            control: AtomicU64::new(1),
+            wakeups: Wakeups::default(),
+            safety: Safety::new(),
+        }
+    }
+
     /// The time to work with: what the caller says, but never before what another said.
     pub(super) fn clamp(&self, now: Timestamp) -> Timestamp {
         let seen = self.clock.fetch_max(now.as_millis(), Ordering::SeqCst);

@@ -1,14 +1,14 @@
 //! The one thread that writes.
 //!
 //! Verbs queue boxed items through a channel that is bounded in items and in bytes. The thread takes what has queued
-//! (at most [`BATCH_ITEMS_MAX`]), begins one transaction, runs each item inside a savepoint, and commits once: the
-//! batch is what arrived while the batch before was being synced, so it grows with the load and one fsync serves all.
-//! Only then are the callers answered, and only then are the wake-ups raised.
+//! (at most [`BATCH_ITEMS_MAX`]), begins one transaction, runs each item, and commits once: the batch is what arrived
+//! while the batch before was being written, so it grows with the load. Then `flush` makes the commit safe, beside the
+//! next batch if there is one. Only then are the callers answered, and only then are the wake-ups raised.
 //!
 //! # No answer before the commit
 //!
-//! [`Item::finish`] is the only way to a caller, and the only success it takes is a [`Committed`], which is made in
-//! one place: after `COMMIT` returned.
+//! [`Item::finish`] is the only way to a caller, and the only success it takes is a `Committed`, which is made in one
+//! place: behind a sync that followed the commit.
 //!
 //! # What can fail
 //!
@@ -17,22 +17,24 @@
 //! savepoint of its own: a savepoint copies every page that an item changes, so it is for the bad day only. A commit
 //! that fails, or an error after which SQLite has ended the transaction by itself (a full disk), fails every item.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::contract::{StoreError, StoreResult};
 use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Arrivals;
 use crate::sqlite::checkpoint::Checkpoints;
+use crate::sqlite::flush::{Batch, Flusher};
 use crate::sqlite::lanes;
-use crate::sqlite::statement::{Fault, Sql, exec};
+use crate::sqlite::safety::Committed;
+use crate::sqlite::statement::{Sql, exec};
 use crate::sqlite::transaction::{Effects, Memory, Shared, Tx};
+use crate::sqlite::verb::{Item, Stop, Verb};
 
 /// Items in one transaction: beyond it one fsync more costs less than making the first wait.
 const BATCH_ITEMS_MAX: usize = 512;
@@ -42,64 +44,6 @@ const QUEUE_ITEMS_MAX: usize = 4_096;
 
 /// KiB that may wait for the writer in all: a queue of large bodies must not fill the memory.
 const QUEUE_KIB_MAX: u32 = 64 * 1_024;
-
-/// Items from which on a batch is answered by a task of the callers' runtime.
-const ANSWERED_INSIDE_MIN: usize = 4;
-
-/// Proof that a batch is on disk.
-#[derive(Debug, Clone, Copy)]
-struct Committed(());
-
-/// A verb on its way.
-trait Item: Send {
-    /// Whether it only adds to what lanes and turns hold.
-    fn arrives(&self) -> bool;
-    /// Runs it, for the second time when the first was rolled back; says whether what it wrote may stay.
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
-    /// Where its caller waits.
-    fn runtime(&self) -> Option<&Handle>;
-    /// Answers the caller.
-    fn finish(self: Box<Self>, batch: Result<Committed, &str>);
-}
-
-struct Verb<T, F> {
-    work: F,
-    arrives: bool,
-    result: Option<StoreResult<T>>,
-    caller: oneshot::Sender<StoreResult<T>>,
-    runtime: Option<Handle>,
-    _bytes: OwnedSemaphorePermit,
-}
-
-impl<T: Send, F: Fn(&mut Tx<'_>) -> Sql<T> + Send> Item for Verb<T, F> {
-    fn arrives(&self) -> bool {
-        self.arrives
-    }
-
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
-            .unwrap_or_else(|_| Err(Fault::Store(StoreError::Failed("a verb panicked".to_owned()))));
-        let good = result.is_ok();
-        self.result = Some(result.map_err(StoreError::from));
-        good
-    }
-
-    fn runtime(&self) -> Option<&Handle> {
-        self.runtime.as_ref()
-    }
-
-    fn finish(self: Box<Self>, batch: Result<Committed, &str>) {
-        let result = match (batch, self.result) {
-            // An item's own error stands whatever became of the batch: nothing of it was stored.
-            (_, Some(Err(error))) => Err(error),
-            (Ok(Committed(())), Some(Ok(value))) => Ok(value),
-            (Ok(Committed(())), None) => Err(StoreError::Closed),
-            (Err(why), _) => Err(StoreError::Failed(why.to_owned())),
-        };
-        // A caller that went away has no use for the answer; what it asked for is done all the same.
-        let _ = self.caller.send(result);
-    }
-}
 
 /// The callers' side of the writer.
 pub(super) struct Writer {
@@ -116,6 +60,7 @@ impl Writer {
         memory: Memory,
         shared: Arc<Shared>,
         checkpoints: Checkpoints,
+        flusher: Flusher,
     ) -> StoreResult<Writer> {
         let (queue, items) = mpsc::channel(QUEUE_ITEMS_MAX);
         let bug = planted::selected();
@@ -123,7 +68,7 @@ impl Writer {
             .name("store-writer".to_owned())
             .spawn(move || {
                 planted::plant(bug);
-                Thread { conn, memory, shared, checkpoints }.run(items);
+                Thread { conn, memory, shared, checkpoints, flusher }.run(items);
             })
             .map_err(|error| StoreError::Failed(error.to_string()))?;
         Ok(Writer {
@@ -186,47 +131,12 @@ impl Writer {
     }
 }
 
-/// The last item: behind it nothing is queued any more.
-struct Stop {
-    caller: oneshot::Sender<()>,
-}
-
-impl Item for Stop {
-    fn arrives(&self) -> bool {
-        true
-    }
-
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        tx.memory.stopping = true;
-        true
-    }
-
-    fn runtime(&self) -> Option<&Handle> {
-        None
-    }
-
-    fn finish(self: Box<Self>, _: Result<Committed, &str>) {
-        let _ = self.caller.send(());
-    }
-}
-
-/// Answers the callers of a committed batch. To wake a task of the runtime from outside is dear, so a large batch is
-/// answered from inside: one task is woken, and it wakes the others.
-fn answer(batch: &mut Vec<Box<dyn Item>>, committed: Committed) {
-    match batch.last().and_then(|item| item.runtime().cloned()) {
-        Some(runtime) if batch.len() >= ANSWERED_INSIDE_MIN => {
-            let batch = std::mem::take(batch);
-            runtime.spawn(async move { batch.into_iter().for_each(|item| item.finish(Ok(committed))) });
-        }
-        _ => batch.drain(..).for_each(|item| item.finish(Ok(committed))),
-    }
-}
-
 struct Thread {
     conn: Connection,
     memory: Memory,
     shared: Arc<Shared>,
     checkpoints: Checkpoints,
+    flusher: Flusher,
 }
 
 impl Thread {
@@ -238,36 +148,51 @@ impl Thread {
                 batch.clear();
                 continue;
             }
-            self.write(&mut batch);
+            self.write(&mut batch, &items);
             if self.memory.stopping {
                 items.close();
             }
-            self.checkpoints.after_batch(&self.conn);
+            if self.shared.safety.why_broken().is_none() {
+                self.checkpoints.after_batch(&self.conn);
+            }
         }
-        self.checkpoints.at_the_end(&self.conn);
+        self.flusher.close();
+        if self.shared.safety.why_broken().is_none() {
+            self.checkpoints.at_the_end(&self.conn);
+        } else {
+            // Closing the last connection carries the log over unread; opening it checks every frame.
+            std::mem::forget(self.conn);
+        }
     }
 
-    fn write(&mut self, batch: &mut Vec<Box<dyn Item>>) {
+    fn write(&mut self, items: &mut Vec<Box<dyn Item>>, behind: &mpsc::Receiver<Box<dyn Item>>) {
+        if let Some(why) = self.shared.safety.why_broken() {
+            self.memory.stopping |= items.iter_mut().any(|item| item.stops());
+            items.drain(..).for_each(|item| item.finish(Err(&why)));
+            return;
+        }
         self.memory.used = None;
         self.memory.reconfigured = false;
-        match self.transaction(batch) {
-            Ok((committed, effects)) => {
+        let number = self.shared.safety.appears();
+        let (items, effects) = match self.transaction(items) {
+            Ok(effects) => {
                 self.memory.committed();
-                // Before the callers hear of it, so that whoever was answered reads the new version.
+                // Before the callers hear of it, so that whoever is answered reads the new version.
                 self.shared.advance(effects);
-                answer(batch, committed);
-                self.shared.raise(effects);
+                (std::mem::replace(items, Vec::with_capacity(BATCH_ITEMS_MAX)), effects)
             }
             Err(fault) => {
                 let why = StoreError::from(fault).to_string();
-                tracing::error!(error = %why, items = batch.len(), "a batch was not committed");
+                tracing::error!(error = %why, items = items.len(), "a batch was not committed");
                 self.roll_back();
-                batch.drain(..).for_each(|item| item.finish(Err(&why)));
+                items.drain(..).for_each(|item| item.finish(Err(&why)));
+                (Vec::new(), Effects::default())
             }
-        }
+        };
+        self.flusher.take(Batch { number, items, effects }, behind.is_empty());
     }
 
-    fn transaction(&mut self, batch: &mut Vec<Box<dyn Item>>) -> Sql<(Committed, Effects)> {
+    fn transaction(&mut self, batch: &mut Vec<Box<dyn Item>>) -> Sql<Effects> {
         exec(&self.conn, "BEGIN IMMEDIATE", [])?;
         let effects = match self.together(batch)? {
             Some(effects) => effects,
@@ -279,11 +204,11 @@ impl Thread {
         };
         let effects = effects.and(self.write_arrivals()?);
         self.memory.dedup.merge(&self.conn, self.shared.latest())?;
-        if planted::is(Bug::AnswerBeforeCommit) {
-            batch.drain(..).for_each(|item| item.finish(Ok(Committed(()))));
+        if let Some(lie) = Committed::claimed_falsely() {
+            batch.drain(..).for_each(|item| item.finish(Ok(lie)));
         }
         exec(&self.conn, "COMMIT", [])?;
-        Ok((Committed(()), effects))
+        Ok(effects)
     }
 
     /// Runs all items; nothing if one of them failed after it had written.

@@ -101,3 +101,30 @@ async fn a_backlog_goes_in_steps_and_gives_its_space_back() {
     assert!(after < before / 4, "{before} bytes came down to {after}");
     world.store.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn small_bodies_give_their_space_back_before_their_records_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("creel.db");
+    let options = Options { body_days: 1, record_days: 30, ..Options::default() };
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, options).unwrap());
+    let world = World::new(store).await;
+    let mut events = Vec::new();
+    for _ in 0..1_000 {
+        // Three of them share a page.
+        let mut accept = world.accept(world.home, "x");
+        accept.request.body = vec![7; 2_000].into();
+        accept.events[0].runs.clear();
+        events.push(accept.events[0].id);
+        world.stored(accept).await;
+    }
+    let before = world.store.stats().await.unwrap().bytes;
+    while world.store.prune(START.plus_ms(3 * DAY_MS)).await.unwrap() {}
+    let after = world.store.stats().await.unwrap().bytes;
+    assert!(after < before / 3, "{before} bytes came down to {after}");
+    for event in events {
+        let story = world.store.event_story(world.home.tenant, event).await.unwrap().expect("its record stays");
+        assert!(story.event.erased && story.event.body.is_empty());
+    }
+    world.store.close().await.unwrap();
+}

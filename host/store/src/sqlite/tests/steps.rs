@@ -2,7 +2,6 @@
 #![allow(unsafe_code, reason = "the statements that a connection has cached are reached through SQLite's own list")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use creel_webhook::clock::Timestamp;
 use creel_webhook::run::{RunNext, Verdict};
@@ -10,7 +9,7 @@ use rusqlite::{Connection, ffi};
 
 use super::open;
 use crate::conformance::{START, World};
-use crate::contract::{RunCommit, Wakeups};
+use crate::contract::RunCommit;
 use crate::sqlite::passes::Days;
 use crate::sqlite::transaction::{Effects, Memory, Shared, Tx};
 use crate::sqlite::{deliveries, runs, schema};
@@ -34,8 +33,7 @@ fn taken(conn: &Connection) -> i64 {
 
 /// Does something in a transaction that is undone.
 fn in_transaction<T>(conn: &Connection, work: impl FnOnce(&mut Tx<'_>) -> T) -> T {
-    let wakeups = Wakeups::default();
-    let shared = Shared { clock: AtomicI64::new(0), control: AtomicU64::new(1), wakeups };
+    let shared = Shared::new();
     let mut memory = Memory::load(conn, 1 << 50, u64::MAX, 10, Days { bodies: 7, records: 30 }).unwrap();
     let mut tx = Tx { conn, memory: &mut memory, shared: &shared, effects: Effects::default() };
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
