@@ -76,6 +76,9 @@ mod durability;
 /// Components that are no plugins, and versions that come and go.
 mod uploads;
 
+/// The gate's own parts fail, and what is deployed goes on.
+mod broken_gate;
+
 /// Secrets are nowhere but where they belong.
 mod canaries;
 

@@ -4,7 +4,7 @@
 //! finds an empty cache instead of wrong code. A file is
 //!
 //! ```text
-//! magic (8 bytes) || HMAC-SHA256 (32 bytes) over (fingerprint, digest, artifact) || artifact
+//! magic (8 bytes) || HMAC-SHA256 (32 bytes) over (magic, fingerprint, digest, artifact) || artifact
 //! ```
 //!
 //! The key comes from the caller and derives from the master key. Whoever can write the file but does not hold the key
@@ -14,20 +14,22 @@
 //! This is the only place where machine code is loaded.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use creel_webhook::plugin::Digest;
 use creel_webhook::secret::SecretBytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Precompiled};
 
 use crate::engine::{Sandbox, fingerprint};
+use crate::gate::compiled::{Compiled, Loaded};
 
-const MAGIC: &[u8; 8] = b"creelaot";
+const MAGIC: &[u8; 8] = b"creelao2";
 const TAG_BYTES: usize = 32;
 
 /// Why the cache can't be used.
@@ -41,17 +43,16 @@ pub enum CacheError {
         /// Why.
         source: io::Error,
     },
-    /// Code right from the compiler that the engine does not take: mostly it needs more room than the pool has.
+    /// Code right from the compiler that the engine does not take although it is its own: it needs more room than the
+    /// pool has.
     #[error("compiled code does not load: {0}")]
     Load(String),
-}
-
-/// A component loaded from the cache.
-pub(crate) struct Loaded {
-    /// The code.
-    pub(crate) component: Component,
-    /// Its size on disk, bytes.
-    pub(crate) bytes: u64,
+    /// Code right from the compiler that is none, or another engine's.
+    #[error(
+        "the compiler made code that this engine does not take ({0}); this is a fault of the host, most likely a program \
+         that was replaced while it ran: restart it"
+    )]
+    Foreign(&'static str),
 }
 
 /// Compiled components on disk, for one engine and one key.
@@ -89,8 +90,8 @@ impl Cache {
     /// [`CacheError::Io`] when the disk fails.
     pub(crate) fn load(&self, digest: &Digest) -> Result<Option<Loaded>, CacheError> {
         let path = self.path(digest);
-        let bytes = match read(&path) {
-            Ok(bytes) => bytes,
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => Bytes::from(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(CacheError::Io { path, source }),
         };
@@ -98,8 +99,9 @@ impl Cache {
             tracing::warn!(%digest, "a compiled component does not authenticate and is compiled again");
             return Ok(None);
         };
-        match self.deserialize(artifact) {
-            Ok(component) => Ok(Some(Loaded { component, bytes: artifact.len() as u64 })),
+        let Some(compiled) = Compiled::read(bytes.slice_ref(artifact)) else { return Ok(None) };
+        match self.deserialize(&compiled) {
+            Ok(loaded) => Ok(Some(loaded)),
             Err(error) => {
                 tracing::warn!(%digest, %error, "a compiled component does not load and is compiled again");
                 Ok(None)
@@ -107,15 +109,13 @@ impl Cache {
         }
     }
 
-    /// Keeps what the compiler gave, and loads it. Blocks on the disk.
+    /// Keeps what loaded right from the compiler. Blocks on the disk.
     ///
     /// # Errors
-    /// [`CacheError`]; an artifact that does not load is not kept.
-    pub(crate) fn store(&self, digest: &Digest, artifact: &[u8]) -> Result<Loaded, CacheError> {
-        let component = self.deserialize(artifact)?;
+    /// [`CacheError::Io`].
+    pub(crate) fn keep(&self, digest: &Digest, compiled: &Compiled) -> Result<(), CacheError> {
         let path = self.path(digest);
-        self.write(&path, digest, artifact).map_err(|source| CacheError::Io { path, source })?;
-        Ok(Loaded { component, bytes: artifact.len() as u64 })
+        self.write(&path, digest, compiled.bytes()).map_err(|source| CacheError::Io { path, source })
     }
 
     /// Forgets a component that no deployment uses any more. Blocks on the disk.
@@ -161,20 +161,27 @@ impl Cache {
         mac
     }
 
+    /// Loads what our own compiler made a moment ago, or what [`Cache::load`] authenticated.
+    ///
+    /// # Errors
+    /// [`CacheError::Load`] and [`CacheError::Foreign`].
     #[allow(unsafe_code)]
-    fn deserialize(&self, artifact: &[u8]) -> Result<Component, CacheError> {
+    pub(crate) fn deserialize(&self, compiled: &Compiled) -> Result<Loaded, CacheError> {
+        let code = compiled.code();
+        if !compiled.is_for(&self.fingerprint) {
+            return Err(CacheError::Foreign("it was made for another one"));
+        }
+        if Engine::detect_precompiled(code) != Some(Precompiled::Component) {
+            return Err(CacheError::Foreign("it is no machine code"));
+        }
         // SAFETY: `Component::deserialize` must only be given what `Engine::precompile_component` made. These bytes
-        // come from our own compiler a moment ago (`store`), or from a file whose HMAC under a key that only this
-        // host holds says that they did (`load`). They are in memory: nobody changes them after the check.
-        unsafe { Component::deserialize(&self.engine, artifact) }
-            .map_err(|error| CacheError::Load(format!("{error:#}")))
+        // come from our own compiler a moment ago, or from a file whose HMAC under a key that only this host holds says
+        // that they did (`load`). They are in memory: nobody changes them after the check.
+        let component = unsafe { Component::deserialize(&self.engine, code) }
+            .map_err(|error| CacheError::Load(format!("{error:#}")))?;
+        let (bytes, imports) = (compiled.bytes().len() as u64, compiled.imports().to_vec());
+        Ok(Loaded { component, bytes, imports })
     }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Removes directories of other engines and files of unfinished writes. It is housekeeping: what fails is left.

@@ -8,6 +8,7 @@
 //! | `lookup` | `creel:plugin/{config,state,fetch}`: the guest's side of the seam |
 //! | `clock` | `wasi:clocks`: a wall clock that stands at the event's time, a monotonic clock that only reads move |
 //! | `random` | `wasi:random`: a stream that a seed determines |
+//! | `io` | `wasi:io`: streams and pollables, each call charged |
 //! | `stdio` | `wasi:cli`: no input, output into the log, no environment, no arguments, exit is an end |
 //! | `files` | `wasi:filesystem`: no directories |
 //! | `meter` | what host calls cost |
@@ -21,6 +22,7 @@ pub mod seam;
 
 mod clock;
 mod files;
+mod io;
 pub(crate) mod log;
 pub(crate) mod lookup;
 pub(crate) mod meter;
@@ -35,12 +37,14 @@ use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime::{Engine, ResourceLimiter};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemCtx, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings as wasi;
-use wasmtime_wasi_io::bindings::wasi::io;
+use wasmtime_wasi_io::bindings::wasi::io as wasi_io;
 
 use crate::bindings::creel::plugin;
 use crate::limits::{INSTANCES_PER_RUN_MAX, Limits, MEMORIES_PER_RUN_MAX, TABLES_PER_RUN_MAX};
 
 use self::clock::{Clocks, HasClocks};
+use self::files::{HasNoDirectories, NoDirectories};
+use self::io::{HasIo, Io};
 use self::log::LogBook;
 use self::lookup::Lookup;
 use self::meter::Meter;
@@ -98,6 +102,11 @@ impl Guest {
         self.memory.refused
     }
 
+    /// Elements that a table was refused, when one was.
+    pub(crate) fn table_refused(&self) -> Option<u64> {
+        self.memory.table_refused
+    }
+
     /// Fuel charged for host calls.
     pub(crate) fn host_fuel(&self) -> u64 {
         self.meter.used()
@@ -148,11 +157,11 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     wasi::cli::terminal_stdout::add_to_linker::<Guest, HasStdio>(l, stdio)?;
     wasi::cli::terminal_stderr::add_to_linker::<Guest, HasStdio>(l, stdio)?;
 
-    io::error::add_to_linker::<Guest, HasSelf<ResourceTable>>(l, |guest| &mut guest.table)?;
-    io::poll::add_to_linker::<Guest, HasSelf<ResourceTable>>(l, |guest| &mut guest.table)?;
-    io::streams::add_to_linker::<Guest, HasSelf<ResourceTable>>(l, |guest| &mut guest.table)?;
+    wasi_io::error::add_to_linker::<Guest, HasIo>(l, io)?;
+    wasi_io::poll::add_to_linker::<Guest, HasIo>(l, io)?;
+    wasi_io::streams::add_to_linker::<Guest, HasIo>(l, io)?;
 
-    wasi::filesystem::preopens::add_to_linker::<Guest, files::NoDirectories>(l, |_| files::NoDirectories)?;
+    wasi::filesystem::preopens::add_to_linker::<Guest, HasNoDirectories>(l, files)?;
     wasi::filesystem::types::add_to_linker::<Guest, WasiFilesystem>(l, |guest| WasiFilesystemCtxView {
         ctx: &mut guest.files,
         table: &mut guest.table,
@@ -162,6 +171,14 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
 
 fn clocks(guest: &mut Guest) -> Clocks<'_> {
     Clocks { clock: &mut guest.clock, table: &mut guest.table }
+}
+
+fn io(guest: &mut Guest) -> Io<'_> {
+    Io { table: &mut guest.table, meter: &guest.meter }
+}
+
+fn files(guest: &mut Guest) -> NoDirectories<'_> {
+    NoDirectories { meter: &guest.meter }
 }
 
 fn stdio(guest: &mut Guest) -> Stdio<'_> {
@@ -176,6 +193,7 @@ struct MemoryLimiter {
     total: u64,
     peak: u64,
     refused: Option<u64>,
+    table_refused: Option<u64>,
 }
 
 impl MemoryLimiter {
@@ -186,6 +204,7 @@ impl MemoryLimiter {
             total: 0,
             peak: 0,
             refused: None,
+            table_refused: None,
         }
     }
 }
@@ -203,7 +222,11 @@ impl ResourceLimiter for MemoryLimiter {
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= self.table_elements_max)
+        let fits = desired <= self.table_elements_max;
+        if !fits {
+            self.table_refused = Some(desired as u64);
+        }
+        Ok(fits)
     }
 
     fn instances(&self) -> usize {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig};
 
 use crate::limits::{EngineOptions, INSTANCES_PER_RUN_MAX, MEMORIES_PER_RUN_MAX, TABLES_PER_RUN_MAX};
 
@@ -126,6 +126,7 @@ fn config() -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
+        .operator_cost(cost())
         .epoch_interruption(true)
         .wasm_component_model(true)
         .cranelift_nan_canonicalization(true)
@@ -136,6 +137,25 @@ fn config() -> Config {
     // The features of threads, garbage collection and exceptions are not compiled into this build of wasmtime, so
     // there is nothing to turn off; `gate` refuses them by name while it validates.
     config
+}
+
+/// What instructions cost: one unit each, and one per byte or element that is moved. Those that leave the guest for the
+/// runtime take a hundred times as long as an addition, even to be refused; at its price they would end by the clock.
+fn cost() -> OperatorCost {
+    let bulk = 50;
+    OperatorCost {
+        MemoryGrow: 250,
+        TableGrow: 250,
+        MemoryCopy: bulk,
+        MemoryFill: bulk,
+        MemoryInit: bulk,
+        DataDrop: bulk,
+        TableCopy: bulk,
+        TableFill: bulk,
+        TableInit: bulk,
+        ElemDrop: bulk,
+        ..OperatorCost::new()
+    }
 }
 
 fn pool(options: &EngineOptions) -> PoolingAllocationConfig {

@@ -1,12 +1,15 @@
 //! Components that are ready to run, by digest.
 //!
 //! ```text
-//! get(digest) -> in memory? -> on disk and authentic? -> load the upload, inspect, compile in the child, keep, link
+//! get(digest) -> in memory? -> on disk and authentic? -> load the upload, inspect and compile in the child, keep, link
 //! ```
 //!
 //! A component that several callers want at once is prepared once; the others wait for it. When preparing fails, each
 //! waiter tries for itself: nothing remembers a failure that may have been the disk's. Memory is bounded by the size of
 //! the code; what was used longest ago leaves first. A run keeps its own handle, so leaving never stops a run.
+//!
+//! An upload is refused when its code can't be kept. A run is not: what was accepted once runs from memory, and the
+//! next start compiles it again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,11 +18,13 @@ use bytes::Bytes;
 use creel_webhook::plugin::Digest;
 use tokio::sync::OnceCell;
 
-use crate::cache::{Cache, CacheError, Loaded};
+use crate::cache::{Cache, CacheError};
 use crate::engine::Sandbox;
 use crate::gate::compile::{CompileError, Compiler};
+use crate::gate::compiled::Loaded;
+use crate::gate::inspection::glance;
 use crate::gate::refusal::Refusal;
-use crate::gate::{self, Linking, Prepared};
+use crate::gate::{Linking, Prepared};
 use crate::limits::Limits;
 
 /// Why a component is not ready.
@@ -46,10 +51,19 @@ pub enum PrepareError {
     Refused(#[from] Refusal),
     /// It does not compile.
     #[error(transparent)]
-    Compile(#[from] CompileError),
+    Compile(CompileError),
     /// The cache is out of order.
     #[error(transparent)]
     Cache(#[from] CacheError),
+}
+
+impl From<CompileError> for PrepareError {
+    fn from(error: CompileError) -> Self {
+        match error {
+            CompileError::Gate(refusal) => PrepareError::Refused(refusal),
+            other => PrepareError::Compile(other),
+        }
+    }
 }
 
 /// Components that are ready to run.
@@ -61,6 +75,15 @@ pub struct Registry {
     limits: Limits,
     bytes_max: u64,
     slots: Mutex<Slots>,
+}
+
+/// What becomes of compiled code that the disk does not take.
+#[derive(Debug, Clone, Copy)]
+enum Keep {
+    /// It is an error: an upload is there to stay.
+    Always,
+    /// It is used all the same: something wants to run.
+    IfPossible,
 }
 
 #[derive(Debug, Default)]
@@ -94,13 +117,7 @@ impl Registry {
         F: Future<Output = Result<Bytes, E>>,
         E: std::fmt::Display,
     {
-        let cell = self.cell(digest);
-        if let Some(prepared) = cell.get() {
-            return Ok(prepared.clone());
-        }
-        let prepared = cell.get_or_try_init(|| self.prepare(digest, load)).await?.clone();
-        self.evict(digest);
-        Ok(prepared)
+        self.ready(digest, Keep::IfPossible, load).await
     }
 
     /// Checks, compiles and links an upload, so that the first event does not wait for it.
@@ -108,10 +125,10 @@ impl Registry {
     /// # Errors
     /// [`PrepareError`]; a refusal says what to do.
     pub async fn admit(&self, upload: Bytes, limits: &Limits) -> Result<Arc<Prepared>, PrepareError> {
+        glance(&upload, &limits.within(&self.limits))?;
         let bytes = upload.clone();
-        let limits = limits.within(&self.limits);
-        let inspected = blocking(move || gate::inspect(&bytes, &limits)).await?;
-        self.get(inspected.digest, || async { Ok::<_, String>(upload) }).await
+        let digest = blocking(move || Digest::of(&bytes)).await;
+        self.ready(digest, Keep::Always, || async { Ok::<_, String>(upload) }).await
     }
 
     /// The cache behind it.
@@ -119,33 +136,66 @@ impl Registry {
         &self.cache
     }
 
-    async fn prepare<F, E>(&self, digest: Digest, load: impl FnOnce() -> F) -> Result<Arc<Prepared>, PrepareError>
+    async fn ready<F, E>(
+        &self,
+        digest: Digest,
+        keep: Keep,
+        load: impl FnOnce() -> F,
+    ) -> Result<Arc<Prepared>, PrepareError>
+    where
+        F: Future<Output = Result<Bytes, E>>,
+        E: std::fmt::Display,
+    {
+        let cell = self.cell(digest);
+        if let Some(prepared) = cell.get() {
+            return Ok(prepared.clone());
+        }
+        let prepared = cell.get_or_try_init(|| self.prepare(digest, keep, load)).await?.clone();
+        self.evict(digest);
+        Ok(prepared)
+    }
+
+    async fn prepare<F, E>(
+        &self,
+        digest: Digest,
+        keep: Keep,
+        load: impl FnOnce() -> F,
+    ) -> Result<Arc<Prepared>, PrepareError>
     where
         F: Future<Output = Result<Bytes, E>>,
         E: std::fmt::Display,
     {
         let cache = self.cache.clone();
         if let Some(loaded) = blocking(move || cache.load(&digest)).await? {
-            return self.link(digest, &loaded);
+            return self.link(digest, loaded);
         }
         let upload = load().await.map_err(|error| PrepareError::Missing { digest, reason: error.to_string() })?;
         let found = Digest::of(&upload);
         if found != digest {
             return Err(PrepareError::Damaged { wanted: digest, found });
         }
-        let limits = self.limits.clone();
-        let inspected = blocking(move || gate::inspect(&upload, &limits)).await?;
-        let artifact = self.compiler.compile(inspected.component).await?;
+        glance(&upload, &self.limits)?;
+        let compiled = self.compiler.compile(upload).await?;
         let cache = self.cache.clone();
-        let loaded = blocking(move || cache.store(&digest, &artifact)).await.map_err(|error| match error {
-            CacheError::Load(reason) => Refusal::NoRoom(reason).into(),
-            error @ CacheError::Io { .. } => PrepareError::Cache(error),
-        })?;
-        self.link(digest, &loaded)
+        let loaded = blocking(move || {
+            let loaded = cache.deserialize(&compiled).map_err(|error| match error {
+                CacheError::Load(reason) => PrepareError::Refused(Refusal::NoRoom(reason)),
+                error => PrepareError::Cache(error),
+            })?;
+            match (cache.keep(&digest, &compiled), keep) {
+                (Err(error), Keep::Always) => return Err(PrepareError::Cache(error)),
+                (Err(error), Keep::IfPossible) => {
+                    tracing::warn!(%digest, %error, "compiled code could not be kept; the next start compiles again");
+                }
+                (Ok(()), _) => {}
+            }
+            Ok(loaded)
+        });
+        self.link(digest, loaded.await?)
     }
 
-    fn link(&self, digest: Digest, loaded: &Loaded) -> Result<Arc<Prepared>, PrepareError> {
-        Ok(Arc::new(self.linking.link(digest, &loaded.component, loaded.bytes)?))
+    fn link(&self, digest: Digest, loaded: Loaded) -> Result<Arc<Prepared>, PrepareError> {
+        Ok(Arc::new(self.linking.link(digest, loaded)?))
     }
 
     fn cell(&self, digest: Digest) -> Arc<OnceCell<Arc<Prepared>>> {

@@ -180,7 +180,11 @@ fn report(store: Store<Guest>, result: wasmtime::Result<Answer>, limits: &Limits
         Ok(Ok(outcome)) => output::check(bindings::outcome(outcome), limits),
         Ok(Err(failure)) => ended::failed(bindings::failure(failure)),
         Err(error) => {
-            let seen = ended::Seen { memory_refused: guest.memory_refused(), last_error: book.last_error() };
+            let seen = ended::Seen {
+                memory_refused: guest.memory_refused(),
+                table_refused: guest.table_refused(),
+                last_error: book.last_error(),
+            };
             ended::broken(&error, &seen, limits)
         }
     };

@@ -24,8 +24,7 @@ use anyhow::Context as _;
 use axum::Router;
 use bytes::Bytes;
 use creel_runtime::cache::Cache;
-use creel_runtime::gate::compile::{CompileError, Compiler, CompilerOptions};
-use creel_runtime::gate::inspect;
+use creel_runtime::gate::compile::{Compiler, CompilerOptions};
 use creel_runtime::limits::{EngineOptions, Limits};
 use creel_runtime::registry::{PrepareError, Registry};
 use creel_runtime::run::Runtime;
@@ -286,7 +285,12 @@ impl Sandbox {
         };
         let runtime = Arc::new(Runtime::new(&options).context("preparing the sandbox")?);
         let cache = Cache::open(&data_dir.cache(), runtime.sandbox(), master.derive(Purpose::CompiledCache))?;
-        let compiler = Compiler::new(CompilerOptions { command: compile_command, ..CompilerOptions::default() });
+        let compiler = Compiler::new(CompilerOptions {
+            command: compile_command,
+            deadline_ms: own.compile_deadline_ms,
+            memory_bytes_max: own.compile_memory_bytes_max,
+            ..CompilerOptions::default()
+        });
         let registry = Registry::new(runtime.sandbox(), cache, compiler, limits(config), CODE_BYTES_MAX);
         let threads = match own.guest_threads {
             0 => std::thread::available_parallelism().map_or(2, usize::from),
@@ -439,15 +443,9 @@ fn upload_gate(registry: Arc<Registry>, limits: Limits) -> UploadGate {
     Arc::new(move |upload: Bytes| {
         let (registry, limits) = (registry.clone(), limits.clone());
         async move {
-            let bytes = upload.clone();
-            let inspected = tokio::task::spawn_blocking(move || inspect(&bytes, &limits))
-                .await
-                .map_err(|panic| upload_refusal(PrepareError::Compile(CompileError::Refused(panic.to_string()))))?
-                .map_err(|refusal| upload_refusal(refusal.into()))?;
-            let kept = upload.clone();
-            registry.get(inspected.digest, || async { Ok::<_, String>(kept) }).await.map_err(upload_refusal)?;
-            let bytes = upload.len() as u64;
-            Ok(Uploaded { digest: inspected.digest, imports: inspected.imports, bytes, upload })
+            let prepared = registry.admit(upload.clone(), &limits).await.map_err(upload_refusal)?;
+            let (bytes, imports) = (upload.len() as u64, prepared.imports.clone());
+            Ok(Uploaded { digest: prepared.digest, imports, bytes, upload })
         }
         .boxed()
     })
@@ -455,11 +453,12 @@ fn upload_gate(registry: Arc<Registry>, limits: Limits) -> UploadGate {
 
 fn upload_refusal(error: PrepareError) -> UploadRefusal {
     let (status, title) = match &error {
-        PrepareError::Refused(_) => (422, "the upload was refused"),
-        PrepareError::Compile(_) => (422, "the component was not compiled"),
+        PrepareError::Refused(refusal) => (422, format!("the upload was refused: {}", refusal.part())),
+        PrepareError::Compile(error) if error.is_hosts() => (503, "the component could not be compiled".to_owned()),
+        PrepareError::Compile(_) => (422, "the component was not compiled".to_owned()),
         PrepareError::Missing { .. } | PrepareError::Damaged { .. } | PrepareError::Cache(_) => {
-            (503, "the component could not be kept")
+            (503, "the component could not be kept".to_owned())
         }
     };
-    UploadRefusal { status, title: title.to_owned(), detail: error.to_string() }
+    UploadRefusal { status, title, detail: error.to_string() }
 }

@@ -146,6 +146,10 @@ pub struct RuntimeConfig {
     pub guest_threads: usize,
     /// `runtime.component_bytes_max`.
     pub component_bytes_max: u64,
+    /// `runtime.compile_deadline_ms`.
+    pub compile_deadline_ms: u64,
+    /// `runtime.compile_memory_bytes_max`.
+    pub compile_memory_bytes_max: u64,
 }
 
 /// Where a mistake was made.
@@ -470,6 +474,8 @@ impl Raw {
             reply_slots: self.number("runtime.reply_slots"),
             guest_threads: self.number("runtime.guest_threads"),
             component_bytes_max: self.number("runtime.component_bytes_max"),
+            compile_deadline_ms: self.number("runtime.compile_deadline_ms"),
+            compile_memory_bytes_max: self.number("runtime.compile_memory_bytes_max"),
         }
     }
 

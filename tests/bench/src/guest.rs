@@ -122,7 +122,8 @@ pub(crate) struct Bare {
 impl Bare {
     /// Compiles the upload for an engine of its own, configured like the product's.
     pub(crate) fn prepare(upload: &Bytes) -> anyhow::Result<Bare> {
-        let inspected = gate::inspect(upload, &Limits::default()).map_err(|refusal| anyhow!("{refusal}"))?;
+        let inspected =
+            gate::inspection::inspect(upload, &Limits::default()).map_err(|refusal| anyhow!("{refusal}"))?;
         let engine = Engine::new(&config(&EngineOptions::default())).map_err(wasm)?;
         let component = Component::new(&engine, &inspected.component).map_err(wasm)?;
         let mut linker = Linker::new(&engine);

@@ -1,5 +1,6 @@
 //! A whole host on a directory of its own: opened, served, stopped, killed and opened again.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(crate) struct Home {
     change: Change,
     clock: Arc<dyn Clock>,
     client: Option<Arc<dyn HttpClient>>,
+    compiler: Option<Vec<OsString>>,
     key: String,
 }
 
@@ -53,7 +55,14 @@ impl Home {
         let directory = in_memory().map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
         let data_dir = DataDir::create(directory.path()).unwrap();
         make_master_key(&data_dir.master_key_file(), &Entropy::system().unwrap()).unwrap();
-        Home { directory, change, clock: Arc::new(SystemClock::new()), client: None, key: String::new() }
+        Home {
+            directory,
+            change,
+            clock: Arc::new(SystemClock::new()),
+            client: None,
+            compiler: None,
+            key: String::new(),
+        }
     }
 
     /// The same directory for a host that is different in something.
@@ -69,6 +78,11 @@ impl Home {
     /// The same directory for a host with another way out.
     pub(crate) fn with_client(self, client: Arc<dyn HttpClient>) -> Home {
         Home { client: Some(client), ..self }
+    }
+
+    /// The same directory for a host that checks and compiles uploads with this command, not in this process.
+    pub(crate) fn with_compiler(self, command: Vec<OsString>) -> Home {
+        Home { compiler: Some(command), ..self }
     }
 
     /// Where it is.
@@ -87,7 +101,7 @@ impl Home {
             clock: self.clock.clone(),
             entropy: Arc::new(Entropy::system().unwrap()),
             client: self.client.clone(),
-            compile_command: None,
+            compile_command: self.compiler.as_ref().map(|command| (command[0].clone().into(), command[1..].to_vec())),
         };
         App::open(config, around).await
     }
@@ -203,6 +217,11 @@ impl Host {
         // A host without a home may be dropped.
         (self.home.take().expect("it served"), self.receiver.clone())
     }
+}
+
+/// The command of the real compiler: the program itself.
+pub(crate) fn real_compiler() -> Vec<OsString> {
+    vec![env!("CARGO_BIN_EXE_creel").into(), creel_server::COMPILE_COMMAND.into()]
 }
 
 /// A file system in memory, where there is one: no story here is about a disk, and a flush of a disk that others build

@@ -67,6 +67,7 @@ impl wall_clock::Host for Clocks<'_> {
     }
 
     fn resolution(&mut self) -> wasmtime::Result<Datetime> {
+        self.clock.meter.charge(0)?;
         Ok(Datetime { seconds: 0, nanoseconds: 1_000_000 })
     }
 }
@@ -79,6 +80,7 @@ impl monotonic_clock::Host for Clocks<'_> {
     }
 
     fn resolution(&mut self) -> wasmtime::Result<u64> {
+        self.clock.meter.charge(0)?;
         Ok(READ_STEP_NS)
     }
 

@@ -7,15 +7,24 @@ use wasmtime::component::{HasData, Resource};
 use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
 
-/// No directories.
-pub(crate) struct NoDirectories;
+use super::meter::Meter;
 
-impl HasData for NoDirectories {
-    type Data<'a> = NoDirectories;
+/// No directories.
+pub(crate) struct NoDirectories<'a> {
+    /// Who is charged for asking.
+    pub(crate) meter: &'a Meter,
 }
 
-impl preopens::Host for NoDirectories {
+/// Tells the linker about [`NoDirectories`].
+pub(crate) struct HasNoDirectories;
+
+impl HasData for HasNoDirectories {
+    type Data<'a> = NoDirectories<'a>;
+}
+
+impl preopens::Host for NoDirectories<'_> {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
+        self.meter.charge(0)?;
         Ok(Vec::new())
     }
 }

@@ -106,7 +106,7 @@ impl HasData for HasStdio {
 impl Stdio<'_> {
     fn output(&mut self, lines: Arc<Mutex<Lines>>) -> wasmtime::Result<Resource<DynOutputStream>> {
         self.streams.meter.charge(0)?;
-        let stream: DynOutputStream = Box::new(Output { lines, meter: self.streams.meter.clone() });
+        let stream: DynOutputStream = Box::new(Output { lines });
         Ok(self.table.push(stream)?)
     }
 }
@@ -114,7 +114,6 @@ impl Stdio<'_> {
 /// The writing end of one stream.
 struct Output {
     lines: Arc<Mutex<Lines>>,
-    meter: Arc<Meter>,
 }
 
 #[async_trait]
@@ -124,7 +123,6 @@ impl Pollable for Output {
 
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.meter.charge(bytes.len()).map_err(|used_up| StreamError::Trap(used_up.into()))?;
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).write(&bytes);
         Ok(())
     }
@@ -134,7 +132,6 @@ impl OutputStream for Output {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        self.meter.charge(0).map_err(|used_up| StreamError::Trap(used_up.into()))?;
         Ok(WRITE_BYTES_MAX)
     }
 }
@@ -155,14 +152,17 @@ impl InputStream for NoInput {
 
 impl environment::Host for Stdio<'_> {
     fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        self.streams.meter.charge(0)?;
         Ok(Vec::new())
     }
 
     fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
+        self.streams.meter.charge(0)?;
         Ok(Vec::new())
     }
 
     fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
+        self.streams.meter.charge(0)?;
         Ok(None)
     }
 }
@@ -217,18 +217,21 @@ impl terminal_output::HostTerminalOutput for Stdio<'_> {
 
 impl terminal_stdin::Host for Stdio<'_> {
     fn get_terminal_stdin(&mut self) -> wasmtime::Result<Option<Resource<terminal_input::TerminalInput>>> {
+        self.streams.meter.charge(0)?;
         Ok(None)
     }
 }
 
 impl terminal_stdout::Host for Stdio<'_> {
     fn get_terminal_stdout(&mut self) -> wasmtime::Result<Option<Resource<terminal_output::TerminalOutput>>> {
+        self.streams.meter.charge(0)?;
         Ok(None)
     }
 }
 
 impl terminal_stderr::Host for Stdio<'_> {
     fn get_terminal_stderr(&mut self) -> wasmtime::Result<Option<Resource<terminal_output::TerminalOutput>>> {
+        self.streams.meter.charge(0)?;
         Ok(None)
     }
 }

@@ -1,12 +1,13 @@
-//! Turns a component into machine code, in a process of its own.
+//! Inspects an upload and turns it into machine code, in a process of its own.
 //!
-//! Compiling is the one step whose cost an upload decides, so it happens in a child that limits its own memory and
+//! These are the steps whose cost an upload decides, so they happen in a child that limits its own memory and
 //! CPU time, allocates on demand, and is killed at a deadline; one child at a time. The child is a command of the
 //! caller's choice that calls [`child_main`]: the server passes its own binary with a hidden argument, a test passes
 //! nothing and compiles in its own process.
 //!
-//! The protocol: the component on standard input, its end; the artifact on standard output and status 0, or a reason on
-//! standard error and status 1. The limits are in the child's environment, which holds nothing else.
+//! The protocol: the upload on standard input, its end; on standard output a [`Compiled`] and status 0, or a
+//! [`Refusal`] and status 2; otherwise a reason on standard error and status 1. The limits are in the child's
+//! environment, which holds nothing else.
 //!
 //! What comes back is machine code that the host will run: this wall keeps a hostile upload from exhausting the
 //! host, not a hostile compiler from lying to it.
@@ -23,7 +24,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
-use crate::engine::{EngineError, for_compiling};
+use super::compiled::Compiled;
+use super::inspection::inspect;
+use super::refusal::Refusal;
+use crate::engine::{EngineError, fingerprint, for_compiling};
+use crate::limits::Limits;
 
 /// Environment variable of the child: bytes of address space.
 const MEMORY_BYTES_VAR: &str = "CREEL_COMPILE_MEMORY_BYTES";
@@ -36,6 +41,9 @@ const THREADS_MAX: usize = 4;
 
 /// Longest reason that a child may give, bytes.
 const REASON_BYTES_MAX: u64 = 8 << 10;
+
+/// The child's status when what it says is a [`Refusal`].
+const STATUS_REFUSED: i32 = 2;
 
 /// Where and within which bounds to compile.
 #[derive(Debug, Clone)]
@@ -57,22 +65,28 @@ impl Default for CompilerOptions {
     }
 }
 
-/// Why there is no artifact.
+/// Why there is no machine code.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
+    /// It does not pass inspection.
+    #[error(transparent)]
+    Gate(#[from] Refusal),
     /// The compiler does not accept the component.
     #[error("the component does not compile: {0}")]
     Refused(String),
     /// Longer than allowed.
-    #[error("compiling took longer than {deadline_ms} ms; make the component smaller or raise compile_deadline_ms")]
+    #[error(
+        "compiling took longer than {deadline_ms} ms; make the component smaller, or ask the operator to raise \
+         `runtime.compile_deadline_ms`"
+    )]
     Deadline {
         /// The limit.
         deadline_ms: u64,
     },
     /// The child died: mostly by its own limits.
     #[error(
-        "the compiler ended with {status} ({stderr}); most likely compile_memory_bytes_max = {memory_bytes_max} was \
-         not enough"
+        "the compiler ended with {status} ({stderr}); most likely the component nests too deeply for it, or \
+         `runtime.compile_memory_bytes_max` = {memory_bytes_max} was not enough"
     )]
     Died {
         /// How it ended.
@@ -88,12 +102,25 @@ pub enum CompileError {
         /// The limit.
         bytes_max: u64,
     },
+    /// The child did not say what it should.
+    #[error("the compiler answered with what is no compiled component ({bytes} bytes); this is a fault of the host")]
+    Garbage {
+        /// How much it said.
+        bytes: usize,
+    },
     /// The child could not be started or talked to.
     #[error("the compiler could not be run: {0}")]
     Io(#[from] std::io::Error),
     /// No engine on this machine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl CompileError {
+    /// Whether another component would have fared no better.
+    pub fn is_hosts(&self) -> bool {
+        matches!(self, CompileError::Garbage { .. } | CompileError::Io(_) | CompileError::Engine(_))
+    }
 }
 
 /// Compiles, one component at a time.
@@ -114,20 +141,20 @@ impl Compiler {
         Self::new(CompilerOptions::default())
     }
 
-    /// Compiles a component that passed [`super::inspect`].
+    /// Inspects and compiles an upload.
     ///
     /// # Errors
     /// [`CompileError`].
-    pub async fn compile(&self, component: Bytes) -> Result<Vec<u8>, CompileError> {
+    pub async fn compile(&self, upload: Bytes) -> Result<Compiled, CompileError> {
         let _turn = self.turn.lock().await;
         let Some((program, arguments)) = &self.options.command else {
-            return tokio::task::spawn_blocking(move || compile(&component))
+            return tokio::task::spawn_blocking(move || compile(&upload))
                 .await
                 .map_err(|panic| CompileError::Refused(panic.to_string()))?;
         };
         let child = self.spawn(program, arguments)?;
         let deadline_ms = self.options.deadline_ms;
-        tokio::time::timeout(Duration::from_millis(deadline_ms), self.converse(child, component))
+        tokio::time::timeout(Duration::from_millis(deadline_ms), self.converse(child, upload))
             .await
             .map_err(|_| CompileError::Deadline { deadline_ms })?
     }
@@ -150,30 +177,37 @@ impl Compiler {
             .spawn()
     }
 
-    async fn converse(&self, mut child: Child, component: Bytes) -> Result<Vec<u8>, CompileError> {
+    async fn converse(&self, mut child: Child, upload: Bytes) -> Result<Compiled, CompileError> {
         let mut stdin = child.stdin.take().expect("stdin is piped");
         let stdout = child.stdout.take().expect("stdout is piped");
         let stderr = child.stderr.take().expect("stderr is piped");
-        let (mut artifact, mut reason) = (Vec::new(), Vec::new());
+        let (mut said, mut reason) = (Vec::new(), Vec::new());
         let bytes_max = self.options.artifact_bytes_max;
         let write = async move {
             // A child that refuses early closes its end; its reason says more than the broken pipe.
-            let _ = stdin.write_all(&component).await;
+            let _ = stdin.write_all(&upload).await;
             drop(stdin);
         };
         let mut stdout = stdout.take(bytes_max + 1);
         let mut stderr = stderr.take(REASON_BYTES_MAX);
         let ((), read, complained) =
-            tokio::join!(write, stdout.read_to_end(&mut artifact), stderr.read_to_end(&mut reason));
+            tokio::join!(write, stdout.read_to_end(&mut said), stderr.read_to_end(&mut reason));
         read?;
         complained?;
-        if artifact.len() as u64 > bytes_max {
+        if said.len() as u64 > bytes_max {
             return Err(CompileError::TooBig { bytes_max });
         }
         let status = child.wait().await?;
         let stderr = String::from_utf8_lossy(&reason).trim().to_owned();
         match status.code() {
-            Some(0) => Ok(artifact),
+            Some(0) => {
+                let bytes = said.len();
+                Compiled::read(said.into()).ok_or(CompileError::Garbage { bytes })
+            }
+            Some(STATUS_REFUSED) => match serde_json::from_slice::<Refusal>(&said) {
+                Ok(refusal) => Err(refusal.into()),
+                Err(_) => Err(CompileError::Garbage { bytes: said.len() }),
+            },
             Some(1) => Err(CompileError::Refused(stderr)),
             _ => Err(CompileError::Died {
                 status: status.to_string(),
@@ -184,15 +218,23 @@ impl Compiler {
     }
 }
 
-/// Compiles in this process.
-fn compile(component: &[u8]) -> Result<Vec<u8>, CompileError> {
-    for_compiling()?.precompile_component(component).map_err(|error| CompileError::Refused(format!("{error:#}")))
+/// Inspects and compiles in this process. The size was looked at by whoever has the limits.
+fn compile(upload: &Bytes) -> Result<Compiled, CompileError> {
+    let inspected = inspect(upload, &Limits { component_bytes_max: u64::MAX, ..Limits::default() })?;
+    let engine = for_compiling()?;
+    let code = engine.precompile_component(&inspected.component);
+    let code = code.map_err(|error| CompileError::Refused(format!("{error:#}")))?;
+    Ok(Compiled::of(&fingerprint(&engine), inspected.imports, &code))
 }
 
 /// What the child does: the whole of a hidden command. Gives the exit status.
 pub fn child_main() -> i32 {
     match child() {
         Ok(()) => 0,
+        Err(CompileError::Gate(refusal)) => {
+            let told = serde_json::to_writer(std::io::stdout().lock(), &refusal);
+            if told.is_ok() { STATUS_REFUSED } else { 1 }
+        }
         Err(error) => {
             let message = match error {
                 CompileError::Refused(reason) => reason,
@@ -208,11 +250,11 @@ fn child() -> Result<(), CompileError> {
     limit(Resource::As, MEMORY_BYTES_VAR)?;
     limit(Resource::Cpu, CPU_SECONDS_VAR)?;
     limit_to(Resource::Core, 0)?;
-    let mut component = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut component)?;
-    let artifact = compile(&component)?;
+    let mut upload = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut upload)?;
+    let compiled = compile(&upload.into())?;
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(&artifact)?;
+    stdout.write_all(compiled.bytes())?;
     stdout.flush()?;
     Ok(())
 }
@@ -238,7 +280,7 @@ mod tests {
         Compiler::new(CompilerOptions {
             command,
             deadline_ms: 400,
-            artifact_bytes_max: 10,
+            artifact_bytes_max: 300,
             ..CompilerOptions::default()
         })
     }
@@ -250,15 +292,20 @@ mod tests {
     #[tokio::test]
     async fn a_child_reads_the_component_and_writes_the_artifact() {
         let compiler = shell("cat; test -z \"$HOME\" || exit 3; test -n \"$CREEL_COMPILE_MEMORY_BYTES\"");
-        assert_eq!(compiler.compile(Bytes::from_static(b"component")).await.unwrap(), b"component");
+        let given = Compiled::of(&[7; 32], vec![], b"code");
+        assert_eq!(compiler.compile(given.bytes().clone()).await.unwrap(), given);
     }
 
     #[tokio::test]
     async fn each_way_to_fail_has_its_words() {
         assert!(matches!(error("echo too odd >&2; exit 1").await, CompileError::Refused(why) if why == "too odd"));
+        let refusal = r#"printf '"NotWasm"'; exit 2"#;
+        assert!(matches!(error(refusal).await, CompileError::Gate(Refusal::NotWasm)));
+        assert!(matches!(error("echo no").await, CompileError::Garbage { bytes: 3 }));
+        assert!(matches!(error("echo no; exit 2").await, CompileError::Garbage { bytes: 3 }));
         assert!(matches!(error("exec sleep 10").await, CompileError::Deadline { deadline_ms: 400 }));
         assert!(matches!(error("kill -9 $$").await, CompileError::Died { .. }));
-        assert!(matches!(error("echo 0123456789").await, CompileError::TooBig { bytes_max: 10 }));
+        assert!(matches!(error("printf %301d 0").await, CompileError::TooBig { bytes_max: 300 }));
         let missing = CompilerOptions { command: Some(("/nonexistent".into(), vec![])), ..CompilerOptions::default() };
         let error = Compiler::new(missing).compile(Bytes::new()).await.unwrap_err();
         assert!(matches!(error, CompileError::Io(_)));

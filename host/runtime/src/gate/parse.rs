@@ -95,7 +95,7 @@ pub(super) fn check(surface: &Surface) -> Result<(), Refusal> {
         .imports
         .iter()
         .filter(|name| surface.bare.contains(name) || !offered(name))
-        .map(|name| RefusedImport { name: name.clone(), advice: advice(name, surface.bare.contains(name)) })
+        .map(|name| RefusedImport { name: name.clone(), advice: advice(name, surface.bare.contains(name)).into() })
         .collect();
     if !refused.is_empty() {
         return Err(Refusal::Imports(refused));

@@ -7,6 +7,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 use wasmtime::error::Context as _;
 
+use super::compiled::Loaded;
 use super::refusal::Refusal;
 use crate::bindings::PluginPre;
 use crate::bindings::creel::plugin::types;
@@ -22,6 +23,8 @@ pub struct Prepared {
     pub digest: Digest,
     /// Size of the machine code with its data, bytes.
     pub artifact_bytes: u64,
+    /// Interfaces that it imports, in its own order.
+    pub imports: Vec<String>,
     pub(crate) pre: PluginPre<Guest>,
 }
 
@@ -53,11 +56,13 @@ impl Linking {
     ///
     /// # Errors
     /// [`Refusal::Link`] when its types do not fit.
-    pub(crate) fn link(&self, digest: Digest, component: &Component, artifact_bytes: u64) -> Result<Prepared, Refusal> {
+    pub(crate) fn link(&self, digest: Digest, loaded: Loaded) -> Result<Prepared, Refusal> {
+        let Loaded { component, bytes: artifact_bytes, imports } = loaded;
         let link = |error: wasmtime::Error| Refusal::Link(format!("{error:#}"));
-        let pre = self.linker.instantiate_pre(component).map_err(link)?;
-        check_handler(component).map_err(link)?;
-        Ok(Prepared { digest, artifact_bytes, pre: PluginPre::new(pre).map_err(link)? })
+        let pre = self.linker.instantiate_pre(&component).map_err(link)?;
+        check_handler(&component).map_err(link)?;
+        let pre = PluginPre::new(pre).map_err(link)?;
+        Ok(Prepared { digest, artifact_bytes, imports, pre })
     }
 }
 

@@ -1,14 +1,17 @@
 //! Why an upload was refused, in words that say what to do next.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// An import that is not offered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedImport {
     /// Its name as the component spells it.
     pub name: String,
     /// Why it is not there and what to use instead.
-    pub advice: &'static str,
+    pub advice: Cow<'static, str>,
 }
 
 impl fmt::Display for RefusedImport {
@@ -18,7 +21,7 @@ impl fmt::Display for RefusedImport {
 }
 
 /// Why an upload was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// Over its limit.
     #[error(
@@ -79,6 +82,21 @@ pub enum Refusal {
     /// More memories, tables or instances, or larger ones, than a run has room for.
     #[error("this component needs more room than a run has: {0}; compose it of fewer or smaller parts")]
     NoRoom(String),
+}
+
+impl Refusal {
+    /// The part of the gate that said no.
+    pub fn part(&self) -> &'static str {
+        match self {
+            Refusal::TooBig { .. } => "size",
+            Refusal::NotWasm | Refusal::Precompiled => "kind",
+            Refusal::NoComponentType | Refusal::Wrap(_) => "wrapping",
+            Refusal::Invalid(_) => "validation",
+            Refusal::Imports(_) => "imports",
+            Refusal::NoHandler(_) => "exports",
+            Refusal::Link(_) | Refusal::NoRoom(_) => "linking",
+        }
+    }
 }
 
 fn list(imports: &[RefusedImport]) -> String {

@@ -1,7 +1,12 @@
 //! What passes the gate and what does not, and why.
 
-use super::refusal::RefusedImport;
-use super::*;
+use bytes::Bytes;
+use creel_webhook::plugin::Digest;
+
+use super::compile::Compiler;
+use super::inspection::{glance, inspect};
+use super::refusal::{Refusal, RefusedImport};
+use crate::limits::Limits;
 use crate::testing::{Bench, EMPTY, guest};
 
 fn refusal(bytes: impl Into<Bytes>) -> Refusal {
@@ -43,9 +48,8 @@ fn what_is_no_webassembly_is_told_apart() {
 
 #[tokio::test]
 async fn machine_code_is_refused_by_name() {
-    let component = inspect(&guest("", EMPTY), &Limits::default()).unwrap().component;
-    let artifact = compile::Compiler::in_process().compile(component).await.unwrap();
-    assert_eq!(refusal(artifact), Refusal::Precompiled);
+    let compiled = Compiler::in_process().compile(guest("", EMPTY)).await.unwrap();
+    assert_eq!(glance(compiled.code(), &Limits::default()), Err(Refusal::Precompiled));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use creel_webhook::outcome::{Failure, Outcome};
 use creel_webhook::run::Verdict;
 use wasmtime::Trap;
+use wasmtime::component::ResourceTableError;
 
 use crate::capability::log::head;
 use crate::capability::lookup::HostFailed;
@@ -15,6 +16,9 @@ use crate::limits::{HOST_CALL_BYTES_MAX, Limits, REASON_BYTES_MAX};
 
 /// How wasmtime says that a guest handed over more than [`HOST_CALL_BYTES_MAX`]; the error has no public type.
 const HOST_CALL_TOO_BIG: &str = "fuel allocated for hostcalls";
+
+/// How wasmtime says that its own table of handles is full; the error has no public type.
+const HANDLES_FULL: &str = "store handle limit exceeded";
 
 /// The wall clock of a run is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +47,8 @@ impl End {
 pub(super) struct Seen<'a> {
     /// Bytes that a refused growth would have led to.
     pub(super) memory_refused: Option<u64>,
+    /// Elements that a refused table would have had.
+    pub(super) table_refused: Option<u64>,
     /// The last log line of level `error`.
     pub(super) last_error: Option<&'a str>,
 }
@@ -81,6 +87,12 @@ pub(super) fn broken(error: &wasmtime::Error, seen: &Seen<'_>, limits: &Limits) 
     if let Some(asked) = seen.memory_refused {
         return End::because(Verdict::Memory, out_of_memory(error, seen, asked, limits));
     }
+    if let Some(asked) = seen.table_refused {
+        return End::because(Verdict::Memory, out_of_table(asked, limits));
+    }
+    if let Some(reason) = out_of_handles(error, limits) {
+        return End::because(Verdict::Memory, reason);
+    }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
         return End::because(Verdict::Host, format!("the sandbox has no room: {error:#}; raise runs_max"));
     }
@@ -103,6 +115,27 @@ fn out_of_memory(error: &wasmtime::Error, seen: &Seen<'_>, asked: u64, limits: &
          raise memory_bytes_max for this tenant or handle less at once",
         limits.memory_bytes_max
     )
+}
+
+fn out_of_table(asked: u64, limits: &Limits) -> String {
+    format!(
+        "the plugin needed a larger table than it may have: it asked for {asked} elements, table_elements_max is {}; \
+         use fewer function pointers",
+        limits.table_elements_max
+    )
+}
+
+/// Handles live in a table of the host and in one of the engine's; the engine's error has no public type.
+fn out_of_handles(error: &wasmtime::Error, limits: &Limits) -> Option<String> {
+    let full = matches!(error.downcast_ref(), Some(ResourceTableError::Full))
+        || error.root_cause().to_string().contains(HANDLES_FULL);
+    full.then(|| {
+        format!(
+            "the plugin held more handles than it may have at the same time: handles_max is {}; drop streams, pollables \
+             and resources when they are done",
+            limits.handles_max
+        )
+    })
 }
 
 fn timed_out(limits: &Limits) -> End {
@@ -158,7 +191,11 @@ mod tests {
     #[test]
     fn a_panic_line_becomes_the_reason() {
         let error = wasmtime::Error::from(Trap::UnreachableCodeReached);
-        let mut seen = Seen { memory_refused: None, last_error: Some("panicked at src/lib.rs:3:1: no order id") };
+        let mut seen = Seen {
+            memory_refused: None,
+            table_refused: None,
+            last_error: Some("panicked at src/lib.rs:3:1: no order id"),
+        };
         let end = broken(&error, &seen, &Limits::default());
         assert_eq!(end.verdict, Verdict::Trap);
         assert_eq!(end.reason.unwrap(), "the plugin panicked at src/lib.rs:3:1: no order id");

@@ -120,6 +120,8 @@ pub const SETTINGS: &[Setting] = &[
     count("runtime.reply_slots", 1, 4_096, "16", "Further runs for senders that wait for their answer; never taken by others."),
     count("runtime.guest_threads", 0, 1_024, "0", "Threads that plugins run on; 0 is one per processor. They never serve ingress."),
     bytes("runtime.component_bytes_max", 64 * KIB, 256 * MIB, "16 MiB", "Largest component that may be uploaded."),
+    millis("runtime.compile_deadline_ms", 100, 10 * MINUTE, "60000", "Longest time for the process that checks and compiles an upload; a component of Python takes 8 s."),
+    bytes("runtime.compile_memory_bytes_max", 256 * MIB, 64 * GIB, "4 GiB", "Address space of that process; components of Python peak above 1 GiB."),
 
     setting("egress.allow", Kind::Places, "", "Networks, addresses and names that calls may go to besides the public internet, such as `10.1.0.0/16`, `127.0.0.1:9000`, `*.svc.cluster.local`."),
     setting("egress.https_only", Kind::Bool, "true", "Plain http goes only to what `egress.allow` names."),
