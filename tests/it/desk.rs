@@ -9,6 +9,7 @@ use bytes::Bytes;
 use creel_server::admin;
 use creel_server::admin::key::{self, KeyFor};
 use creel_server::admin::state::{Admin, UploadRefusal, Uploaded};
+use creel_server::rehearsal::Stage;
 use creel_server::system::Entropy;
 use creel_store::contract::Store;
 use creel_store::sqlite::{Options, SqliteStore};
@@ -49,6 +50,7 @@ impl Desk {
             entropy,
             master: MasterKey::from_bytes([3; 32]),
             upload_gate: Arc::new(|bytes| Box::pin(async move { gate(bytes) })),
+            stage: Stage::new(Arc::new(|_| Box::pin(async { Ok(None) }))),
             url_check: Arc::new(|url| {
                 if url.contains("169.254.") { Err("the guard denies link-local addresses".to_owned()) } else { Ok(()) }
             }),

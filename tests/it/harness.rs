@@ -7,6 +7,7 @@
 //! Nothing sleeps: [`wait::until`] asks again and again until something holds, and fails with the last thing that it
 //! saw when that takes too long.
 
+pub(crate) mod command;
 pub(crate) mod guests;
 pub(crate) mod host;
 pub(crate) mod process;

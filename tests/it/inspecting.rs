@@ -1,41 +1,14 @@
 //! The commands that look at what was given up and send it on its way again: good and bad input, for people and as JSON.
 
-use std::process::Output;
-
 use serde_json::{Value, json};
-use tokio::process::Command;
 
+use crate::harness::command::creel;
 use crate::harness::host::Host;
 use crate::harness::sender::Webhook;
 use crate::harness::tenant::Tenant;
 use crate::harness::wait::until;
 
 const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS1vcmRlcnMtMDAwMDE=";
-
-/// What a command said, and how it ended.
-#[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Said {
-    /// Its one line of JSON.
-    fn json(&self) -> Value {
-        assert_eq!(self.code, Some(0), "{self:?}");
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-/// The program, as the tenant's own key sees the host.
-async fn creel(tenant: &Tenant, arguments: &[&str]) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_creel"));
-    command.args(arguments).env_clear().env("CREEL_URL", tenant.api.base()).env("CREEL_KEY", tenant.api.key());
-    let Output { status, stdout, stderr } = command.output().await.expect("the program runs");
-    let text = |bytes| String::from_utf8(bytes).expect("it speaks UTF-8");
-    Said { code: status.code(), out: text(stdout), err: text(stderr) }
-}
 
 /// A tenant whose orders go to `receiver`, once and never again; other types go nowhere.
 async fn shop(host: &Host) -> (Tenant, String) {
@@ -128,12 +101,12 @@ async fn what_no_route_took_is_listed_and_replayed_when_one_does() {
     assert!(listed.out.lines().count() == 2 && listed.out.contains(&id), "{listed:?}");
     let told = creel(&tenant, &["event", &id]).await;
     assert!(told.out.contains("no route of this source takes its type"), "{told:?}");
-    let refused = creel(&tenant, &["--json", "replay", &id]).await;
+    let refused = creel(&tenant, &["--json", "replay", "--yes", &id]).await;
     let error: Value = serde_json::from_str(&refused.err).expect("errors are JSON too");
     assert_eq!((refused.code, &error["problem"]["status"]), (Some(4), &json!(409)), "{refused:?}");
 
     tenant.route_with("orders", "echo", json!({ "pattern": "order.*" })).await;
-    let replayed = creel(&tenant, &["--json", "replay", &id]).await.json();
+    let replayed = creel(&tenant, &["--json", "replay", "--yes", &id]).await.json();
     assert_eq!(replayed["runs"].as_array().map(Vec::len), Some(1), "{replayed}");
     tenant.stories(2).await;
     let none = creel(&tenant, &["events", "--unrouted"]).await;

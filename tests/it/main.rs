@@ -43,6 +43,9 @@ mod dead_letters;
 /// The same from the command line: what is listed, told, replayed, erased, and what is refused.
 mod inspecting;
 
+/// What a replay would do, shown beside what was decided, with nothing sent or stored.
+mod rehearsals;
+
 /// What calls carry: signatures, credentials, the sender's trace.
 mod outgoing;
 

@@ -11,12 +11,13 @@
 //! * Every row but health and metrics wants a key; a tenant's key sees its own tenant and nothing else: 404.
 //! * Every refusal is `application/problem+json`; a wrong document is told all its mistakes at once.
 //! * No secret's value leaves: the shapes in [`crate::api`] have no place for one.
-//! * Nothing here runs guests or sends calls: it writes what people want into the store, and worker and sender see it.
+//! * Nothing here sends calls: it writes what people want into the store, and worker and sender see it. The only thing that
+//!   has guests run is a rehearsal (`rehearsing`), and nothing of it is stored.
 //!
 //! # Floors
 //!
 //! `routes` (the table) over the resources (`tenant`, `source`, `destination`, `plugin`, `route`, `secret`, `history`,
-//! `health`) over `access` over `views`, `body`, `query` over `state`, `problem`, `key`.
+//! `replay`, `health`) over `rehearsing` over `access` over `views`, `body`, `query` over `state`, `problem`, `key`.
 
 use axum::Router;
 
@@ -32,6 +33,7 @@ pub mod notices;
 pub mod plugin;
 pub mod problem;
 pub mod query;
+pub mod rehearsing;
 pub mod replay;
 pub mod route;
 pub mod routes;

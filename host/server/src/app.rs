@@ -56,6 +56,7 @@ use crate::ingress::{self, Ingress};
 use crate::listener::{self, ListenerLimits};
 use crate::maintenance::Maintenance;
 use crate::pump::Pump;
+use crate::rehearsal::{REHEARSALS_MAX, Stage};
 use crate::runner::Runner;
 use crate::sender::{Sender, Sending};
 use crate::shutdown::{Cut, Shutdown};
@@ -279,7 +280,7 @@ impl Sandbox {
     ) -> anyhow::Result<Self> {
         let own = &config.runtime;
         let options = EngineOptions {
-            runs_max: own.concurrent_runs + own.reply_slots,
+            runs_max: own.concurrent_runs + own.reply_slots + REHEARSALS_MAX,
             memory_bytes_ceiling: own.memory_bytes_max,
             ..EngineOptions::default()
         };
@@ -420,12 +421,17 @@ fn admin_of(
     turns: Arc<Mutex<()>>,
 ) -> Admin {
     let (metrics, store) = (runner.metrics.clone(), runner.store.clone());
+    let rehearser = runner.clone();
     Admin {
         store: runner.store.clone(),
         clock: runner.clock.clone(),
         entropy: runner.entropy.clone(),
         master,
         upload_gate: upload_gate(runner.registry.clone(), limits(config)),
+        stage: Stage::new(Arc::new(move |wish| {
+            let runner = rehearser.clone();
+            async move { runner.rehearse(wish).await }.boxed()
+        })),
         url_check: Arc::new(move |url| guard.check_literal(url).map(drop).map_err(|denied| denied.to_string())),
         metrics: Arc::new(move || metrics.render()),
         ready: Arc::new(move || {

@@ -17,6 +17,7 @@ pub mod init;
 pub mod manifest;
 pub mod new;
 pub mod plain;
+pub mod preview;
 pub mod replay;
 pub mod serve;
 pub mod tell;
@@ -211,10 +212,7 @@ async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
 /// The commands that change one thing.
 async fn act(globals: &Globals, tenant: &TenantClient, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Replay { id, new_keys } => {
-            let replayed = tenant.replay(replay::kind_of(&id), &id, new_keys).await?;
-            say(globals, &replayed, || tell::replayed(&replayed))
-        }
+        Command::Replay(wanted) => replay_one(globals, tenant, &wanted).await,
         Command::Erase { event } => {
             let erased = tenant.erase(&event).await?;
             let reports = match erased.events {
@@ -236,6 +234,28 @@ async fn act(globals: &Globals, tenant: &TenantClient, command: Command) -> anyh
         }
         _ => bail!("this command is not one that asks a host"),
     }
+}
+
+/// One thing once more. What would run is shown first; a dead call goes out as it is.
+async fn replay_one(globals: &Globals, tenant: &TenantClient, wanted: &args::Replay) -> anyhow::Result<()> {
+    let (id, kind) = (&wanted.id, replay::kind_of(&wanted.id));
+    if kind == "deliveries" && wanted.dry_run {
+        bail!(Usage("a call is sent again as it is, which `creel delivery` shows; --dry-run is for runs and events"));
+    }
+    if kind != "deliveries" && (wanted.dry_run || !globals.json) {
+        let rehearsed = tenant.rehearse(kind, id, wanted.new_keys, wanted.deployment).await?;
+        if wanted.dry_run {
+            return say(globals, &rehearsed, || preview::rehearsed(&rehearsed));
+        }
+        anstream::println!("{}", preview::rehearsed(&rehearsed));
+        if !wanted.yes && !confirmed("replay this?")? {
+            bail!("nothing was replayed, as you said; `creel replay` asks again");
+        }
+    } else if kind != "deliveries" && !wanted.yes {
+        bail!(Usage("with --json nobody is asked; say --yes, or --dry-run to see what it would do"));
+    }
+    let replayed = tenant.replay(kind, id, wanted.new_keys).await?;
+    say(globals, &replayed, || tell::replayed(&replayed))
 }
 
 /// Dead letters, listed or replayed.
@@ -335,7 +355,7 @@ async fn init(globals: &Globals, file: Option<&Path>) -> anyhow::Result<()> {
 #[allow(clippy::disallowed_methods, reason = "a file may name variables of the environment for its secrets")]
 async fn apply(globals: &Globals, wanted: &args::Apply) -> anyhow::Result<()> {
     if globals.json && !wanted.yes && !wanted.dry_run {
-        bail!(Usage("with --json nobody is asked; say --yes, or --dry-run to see the plan only"));
+        bail!(Usage("with --json nobody is asked; say --yes, or --dry-run to see what it would do"));
     }
     let manifest = manifest::load(&wanted.file, &|name| std::env::var(name).ok())?;
     let client = client(globals)?;
@@ -347,7 +367,7 @@ async fn apply(globals: &Globals, wanted: &args::Apply) -> anyhow::Result<()> {
         anstream::println!("{}", tell::plan(&plan));
     }
     if !wanted.dry_run && plan.changes() > 0 {
-        if !wanted.yes && !confirmed()? {
+        if !wanted.yes && !confirmed("apply this?")? {
             bail!("nothing was changed, as you said; `creel apply` asks again");
         }
         apply::carry_out(&client, &plan, &mut |step| {
@@ -364,11 +384,11 @@ async fn apply(globals: &Globals, wanted: &args::Apply) -> anyhow::Result<()> {
     if globals.json { say(globals, &plan, String::new) } else { Ok(()) }
 }
 
-fn confirmed() -> anyhow::Result<bool> {
+fn confirmed(question: &str) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
-        bail!(Usage("nobody is there to be asked; say --yes, or --dry-run to see the plan only"));
+        bail!(Usage("nobody is there to be asked; say --yes, or --dry-run to see what it would do"));
     }
-    anstream::eprint!("apply this? [y/N] ");
+    anstream::eprint!("{question} [y/N] ");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).context("reading the answer")?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

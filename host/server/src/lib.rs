@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`app`] | opens and connects everything; the only place that spawns |
 //! | [`listener`], [`body`], [`ingress`] | requests come in |
-//! | [`pump`], [`worker`], [`runner`] | runs become decisions |
+//! | [`pump`], [`worker`], [`runner`], [`rehearsal`] | runs become decisions, or are only shown |
 //! | [`sender`], [`egress`], [`guard`] | calls go out |
 //! | [`directory`] | what is configured, ready for use |
 //! | [`maintenance`] | what must happen some time |
@@ -32,6 +32,7 @@ pub mod insist;
 pub mod listener;
 pub mod maintenance;
 pub mod pump;
+pub mod rehearsal;
 pub mod runner;
 pub mod sample;
 pub mod sender;

@@ -16,12 +16,13 @@ use creel_runtime::registry::Registry;
 use creel_runtime::run::threads::GuestThreads;
 use creel_runtime::run::{RunInput, RunReport, Runtime};
 use creel_store::contract::{
-    NewDelivery, RunCommit, RunCommitted, RunTicket, Store, StoreError, StoreResult, StoredAnswer, StoredEvent,
+    ClaimToken, NewDelivery, RunCommit, RunCommitted, RunTicket, Store, StoreError, StoreResult, StoredAnswer,
+    StoredEvent,
 };
 use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::decision::{DecidedCall, Ground, OutcomeLimits, decide};
 use creel_webhook::followup::stands_for;
-use creel_webhook::id::{DeliveryId, EventId};
+use creel_webhook::id::{DeliveryId, EventId, RunId};
 use creel_webhook::outcome::{GuestEvent, Outcome, Pair};
 use creel_webhook::plugin::{Deployment, Digest};
 use creel_webhook::route::{Late, Mode};
@@ -31,6 +32,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::directory::{Directory, Picture};
 use crate::insist::Insist;
+use crate::rehearsal::{Rehearsal, Wish};
 use crate::shutdown::Cut;
 use crate::system::Entropy;
 use crate::telemetry::Metrics;
@@ -68,7 +70,12 @@ struct Ending {
     asked_ms: u64,
     calls: Vec<DecidedCall>,
     reply: Option<StoredAnswer>,
+    /// What the calls' times count from; of no use without calls.
+    decided_at: Timestamp,
 }
+
+/// Why a plugin without an active deployment runs nothing.
+const NO_DEPLOYMENT: &str = "the plugin has no active deployment; deploy it, then replay this run";
 
 /// What a run's outcome is judged by.
 struct Scene<'a> {
@@ -94,6 +101,7 @@ impl Ending {
             asked_ms: 0,
             calls: Vec::new(),
             reply: None,
+            decided_at: Timestamp::default(),
         }
     }
 }
@@ -114,10 +122,7 @@ impl Runner {
                 ending = self.run(&ticket, event, deployment, &picture) => ending,
                 () = self.cut.come() => return self.give_back(&ticket).await.map(|()| None),
             },
-            None => Ending::without_outcome(
-                Verdict::Host,
-                "the plugin has no active deployment; deploy it, then replay this run",
-            ),
+            None => Ending::without_outcome(Verdict::Host, NO_DEPLOYMENT),
         };
         let now = self.clock.now();
         if !matches!(ending.verdict, Verdict::Done | Verdict::Rejected | Verdict::Retry) {
@@ -125,6 +130,38 @@ impl Runner {
         }
         self.metrics.run(ending.verdict, ending.usage.fuel, seconds(now.since_ms(started)));
         self.commit(&ticket, self.commit_of(&ticket, ending, active.as_deref(), &picture, now)).await.map(Some)
+    }
+
+    /// Runs what somebody wants to see, and shows how it ended instead of storing it. `None`: the host is stopping.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn rehearse(&self, wish: Wish) -> StoreResult<Option<Rehearsal>> {
+        let picture = self.directory.picture().await?;
+        let active = || picture.plugin(wish.plugin).and_then(|(_, active)| active.cloned());
+        let deployment = wish.deployment.clone().or_else(active);
+        let ending = match &deployment {
+            Some(deployment) => {
+                let ticket = rehearsed(&wish);
+                tokio::select! {
+                    biased;
+                    ending = self.run(&ticket, wish.event, deployment, &picture) => ending,
+                    () = self.cut.come() => return Ok(None),
+                }
+            }
+            None => Ending::without_outcome(Verdict::Host, NO_DEPLOYMENT),
+        };
+        Ok(Some(Rehearsal {
+            deployment: deployment.map(|deployment| deployment.number),
+            verdict: ending.verdict,
+            reason: ending.reason,
+            decided_at: ending.decided_at,
+            calls: ending.calls,
+            reply: ending.reply,
+            retry_after_ms: (ending.verdict == Verdict::Retry).then_some(ending.asked_ms),
+            usage: ending.usage,
+            log: ending.log,
+        }))
     }
 
     async fn give_back(&self, ticket: &RunTicket) -> StoreResult<()> {
@@ -218,6 +255,7 @@ impl Runner {
             asked_ms: report.retry_after_ms.unwrap_or(0),
             calls: Vec::new(),
             reply: None,
+            decided_at: self.clock.now(),
         };
         if let Some(outcome) = report.outcome.filter(|_| report.verdict == Verdict::Done) {
             self.decide(scene, outcome, &mut ending);
@@ -232,7 +270,7 @@ impl Runner {
             event: scene.identity,
             depth: scene.depth,
             route: ticket.route,
-            now: self.clock.now(),
+            now: ending.decided_at,
             granted: &scene.deployment.grants.destinations,
             destination: &|name| tenant.and_then(|entry| entry.destination_named(name)),
             limits: OutcomeLimits {
@@ -292,6 +330,25 @@ impl Runner {
             reply: ending.reply,
             keep_late: picture.route(ticket.route).is_some_and(|route| route.late == Late::Keep),
         }
+    }
+}
+
+/// A ticket for what no claim is behind: nothing can be committed with it.
+fn rehearsed(wish: &Wish) -> RunTicket {
+    RunTicket {
+        run: RunId::from_bytes([0; 16]),
+        claim: ClaimToken(0),
+        tenant: wish.event.tenant,
+        event: wish.event.id,
+        route: wish.route,
+        plugin: wish.plugin,
+        mode: wish.mode,
+        attempts: 0,
+        failures: 0,
+        claims: 0,
+        lease_until: Timestamp::default(),
+        deadline: None,
+        new_keys: false,
     }
 }
 

@@ -92,6 +92,14 @@ pub enum StoreError {
     Closed,
 }
 
+/// Why an event without its payload is not run again: a handler must not take an empty body for what was sent.
+pub fn erased(event: EventId) -> StoreError {
+    StoreError::Conflict(format!(
+        "the payload of `{event}` has been erased, by a person or because its days were over (`body_days`), so it cannot \
+         be replayed; ask the provider to send it again"
+    ))
+}
+
 /// What a verb gives.
 pub type StoreResult<T> = Result<T, StoreError>;
 

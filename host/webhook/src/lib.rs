@@ -16,6 +16,7 @@
 //! | [`signature`], [`handshake`], [`identity`], [`preset`] | is it genuine, is it a greeting, what does it carry |
 //! | [`catalogue`] | the same facts for people |
 //! | [`outcome`], [`decision`], [`reply`] | what a handler said, and what follows from it |
+//! | [`comparison`] | what another decision would change |
 //! | [`delivery`], [`retry`], [`breaker`] | how calls leave, and when they wait |
 //! | [`signing`], [`trace`] | what calls carry to prove themselves and to be found again |
 //! | [`followup`] | how the end of a call comes back |
@@ -27,6 +28,7 @@ pub mod breaker;
 pub mod bucket;
 pub mod catalogue;
 pub mod clock;
+pub mod comparison;
 pub mod decision;
 pub mod delivery;
 pub mod destination;

@@ -4,25 +4,29 @@
 //! begins, so whoever asks sees how far it is, may stop, and goes on later. What died after `until` is left alone: the
 //! first step says which moment that is, and what dies again while it is replayed is not replayed for ever. Runs stop at
 //! the tenant's quota of pending ones: the step says so and where to go on when there is room again.
+//!
+//! With `dry_run` a run or an event is only rehearsed ([`super::rehearsing`]).
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use creel_store::contract::{About, DeliveryFilter, Keys, NewRun, Replay, RunFilter, Terms};
+use creel_store::contract::{About, DeliveryFilter, Keys, NewRun, Replay, RunFilter, Story, Terms};
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{DeliveryId, EventId, RunId};
-use creel_webhook::route::matching;
+use creel_webhook::route::{Route, matching};
 
 use super::access::Scope;
 use super::history::{Asked, about, verdict};
 use super::problem::Refusal;
 use super::query::Query;
+use super::rehearsing::{self, Part};
 use super::state::Desk;
 use super::{destination, plugin};
 use crate::api::{EventReplayed, Moment, ReplayStep, Replayed, ReplayedCall};
 
-/// `POST …/runs/{run}/replay?new_keys=`: a new run of the same event, route and plugin on what is active now.
+/// `POST …/runs/{run}/replay?new_keys=&dry_run=&deployment=`: a new run of the same event, route and plugin on what is active
+/// now; a dry run may name another deployment.
 pub async fn run(
     State(desk): State<Desk>,
     scope: Scope,
@@ -30,15 +34,23 @@ pub async fn run(
     mut query: Query,
 ) -> Result<Response, Refusal> {
     let keys = keys(&mut query);
+    let dry = rehearsing::asked(&mut query, keys == Keys::New);
     query.done()?;
     let missing = || Refusal::NotFound(format!("there is no run `{run}`; GET …/runs lists them"));
     let run: RunId = run.parse().map_err(|_| missing())?;
+    if let Some(asked) = dry {
+        let turn = desk.admin.stage.turn(scope.tenant.id).await;
+        let row = desk.store().run_read(scope.tenant.id, run).await?.ok_or_else(missing)?;
+        let story = desk.store().event_story(scope.tenant.id, row.event).await?.ok_or_else(missing)?;
+        let rehearsed = rehearsing::rehearse(&desk, &turn, &story, &[Part::of(&row)], &asked).await?;
+        return Ok(Json(rehearsed).into_response());
+    }
     let new = desk.id();
     desk.store().run_replay(scope.tenant.id, run, new, terms(&desk, &scope, keys), desk.now()).await?;
     Ok((StatusCode::ACCEPTED, Json(Replayed { run: new })).into_response())
 }
 
-/// `POST …/events/{event}/replay?new_keys=`: new runs for all routes that take its type now.
+/// `POST …/events/{event}/replay?new_keys=&dry_run=&deployment=`: new runs for all routes that take its type now.
 pub async fn event(
     State(desk): State<Desk>,
     scope: Scope,
@@ -46,28 +58,34 @@ pub async fn event(
     mut query: Query,
 ) -> Result<Response, Refusal> {
     let keys = keys(&mut query);
+    let dry = rehearsing::asked(&mut query, keys == Keys::New);
     query.done()?;
     let missing = || Refusal::NotFound(format!("there is no event `{event}`; GET …/events lists them"));
     let id: EventId = event.parse().map_err(|_| missing())?;
-    let stored = desk.store().event_story(scope.tenant.id, id).await?.ok_or_else(missing)?.event;
+    let turn = match &dry {
+        Some(_) => Some(desk.admin.stage.turn(scope.tenant.id).await),
+        None => None,
+    };
+    let story = desk.store().event_story(scope.tenant.id, id).await?.ok_or_else(missing)?;
+    let stored = &story.event;
     if stored.origin.is_some() {
         return Err(Refusal::Conflict(format!("`{event}` reports how a call ended; replay its run instead")));
     }
     let control = desk.control().await?;
     let is_of = |tenant, source| tenant == scope.tenant.id && source == stored.source;
-    let routes: Vec<_> = control.routes.iter().filter(|route| is_of(route.tenant, route.source)).cloned().collect();
-    let new = |route: &creel_webhook::route::Route| NewRun {
-        id: desk.id(),
-        route: route.id,
-        plugin: route.plugin,
-        order_key: None,
-        reply: None,
-    };
-    let runs: Vec<NewRun> = matching(&routes, &stored.kind).into_iter().map(new).collect();
-    if runs.is_empty() {
+    let routes: Vec<Route> = control.routes.iter().filter(|route| is_of(route.tenant, route.source)).cloned().collect();
+    let taking = matching(&routes, &stored.kind);
+    if taking.is_empty() {
         let kind = &stored.kind;
         return Err(Refusal::Conflict(format!("no route of its source takes the type `{kind}`; add one, then replay")));
     }
+    if let (Some(asked), Some(turn)) = (dry, turn) {
+        let parts: Vec<Part<'_>> = taking.into_iter().map(|route| part(&story, route)).collect();
+        return Ok(Json(rehearsing::rehearse(&desk, &turn, &story, &parts, &asked).await?).into_response());
+    }
+    let new =
+        |route: &Route| NewRun { id: desk.id(), route: route.id, plugin: route.plugin, order_key: None, reply: None };
+    let runs: Vec<NewRun> = taking.into_iter().map(new).collect();
     let runs = desk.store().event_replay(scope.tenant.id, id, runs, terms(&desk, &scope, keys), desk.now()).await?;
     Ok((StatusCode::ACCEPTED, Json(EventReplayed { runs })).into_response())
 }
@@ -133,6 +151,13 @@ pub async fn runs(State(desk): State<Desk>, scope: Scope, mut query: Query) -> R
             ReplayStep { held: Some(why), ..done }
         }
     }))
+}
+
+/// What a replay would run on this route, beside the latest run there of which something has come.
+fn part<'a>(story: &'a Story, route: &Route) -> Part<'a> {
+    let then = story.runs.iter().rev().find(|run| run.route == route.id && run.verdict.is_some());
+    // A replay of a reply run waits for nobody; what the sender would be told is shown all the same.
+    Part { route: route.id, plugin: route.plugin, mode: route.mode, then }
 }
 
 /// What replays of the tenant's runs keep to: its own limit, or the host's.

@@ -15,6 +15,7 @@ use creel_webhook::secret::MasterKey;
 use futures_util::future::BoxFuture;
 
 use super::problem::Refusal;
+use crate::rehearsal::Stage;
 use crate::spec::tenant::Ceilings;
 use crate::system::Entropy;
 
@@ -67,6 +68,8 @@ pub struct Admin {
     pub master: MasterKey,
     /// What looks at uploads.
     pub upload_gate: UploadGate,
+    /// Where events are rehearsed.
+    pub stage: Stage,
     /// What looks at destinations' URLs.
     pub url_check: UrlCheck,
     /// What `/metrics` shows.

@@ -135,13 +135,7 @@ pub enum Command {
     /// List dead letters, newest first, or replay them all
     Dead(Dead),
     /// Run an ended run or an event once more on what is active now, or send a dead call again
-    Replay {
-        /// The run, the event or the call
-        id: String,
-        /// Let receivers take the calls for new ones
-        #[arg(long)]
-        new_keys: bool,
-    },
+    Replay(Replay),
     /// Show where the host sends notices about this tenant's things, or name a destination for them
     Notices(Notices),
     /// Let work wait
@@ -402,6 +396,30 @@ pub struct Dead {
 /// What stands below `creel dead --help`.
 const DEAD_HELP: &str =
     "A letter that was replayed is no dead letter any more, so a replay can be interrupted and begun again.";
+
+/// What goes once more.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = REPLAY_HELP)]
+pub struct Replay {
+    /// The run, the event or the call
+    pub id: String,
+    /// Let receivers take the calls for new ones
+    #[arg(long)]
+    pub new_keys: bool,
+    /// Only show what a run or an event would decide now, and what is different; nothing is sent or stored
+    #[arg(long)]
+    pub dry_run: bool,
+    /// On this deployment instead of the active one
+    #[arg(long, requires = "dry_run", value_name = "NUMBER")]
+    pub deployment: Option<u32>,
+    /// Don't ask
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// What stands below `creel replay --help`.
+const REPLAY_HELP: &str =
+    "Runs and events are shown as with --dry-run first. Receivers drop what they have had, unless --new-keys.";
 
 /// Kinds of dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

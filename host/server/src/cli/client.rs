@@ -18,8 +18,8 @@ use url::Url;
 use super::plain::{self, plain};
 use crate::api::{
     DeliveryView, DeploymentView, DestinationView, Erased, EventLine, LetterView, List, NewKeyView, PluginView,
-    Problem, Put, RefusalView, ReplayStep, RouteView, RunView, SecretView, SourceView, StoryView, TenantView,
-    VersionView, WhoAmI,
+    Problem, Put, RefusalView, Rehearsed, ReplayStep, RouteView, RunView, SecretView, SourceView, StoryView,
+    TenantView, VersionView, WhoAmI,
 };
 use crate::spec::notices::NoticesSpec;
 
@@ -389,6 +389,22 @@ impl TenantClient {
     /// [`ClientError`].
     pub async fn replay(&self, what: &str, id: &str, new_keys: bool) -> ClientResult<Value> {
         let path = format!("{}?new_keys={new_keys}", self.path(&[what, id, "replay"]));
+        self.client.send(Method::POST, &path, None::<&Value>).await
+    }
+
+    /// What a replay of a run or an event (`what`: `runs`, `events`) would do; nothing is sent or stored.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn rehearse(
+        &self,
+        what: &str,
+        id: &str,
+        new_keys: bool,
+        deployment: Option<u32>,
+    ) -> ClientResult<Rehearsed> {
+        let deployment = deployment.map(|number| format!("&deployment={number}")).unwrap_or_default();
+        let path = format!("{}?dry_run=true&new_keys={new_keys}{deployment}", self.path(&[what, id, "replay"]));
         self.client.send(Method::POST, &path, None::<&Value>).await
     }
 

@@ -97,6 +97,8 @@ pub struct Letter {
     pub body: Option<Bytes>,
     /// What keeps it in line.
     pub order_key: Option<String>,
+    /// Not before; since it was brought back, if it was.
+    pub start_at: Timestamp,
     /// Not after.
     pub expires_at: Option<Timestamp>,
     /// Deaths from which it was brought back, oldest first.

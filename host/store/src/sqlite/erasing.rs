@@ -16,7 +16,7 @@ use creel_webhook::id::{EventId, TenantId};
 use rusqlite::{Connection, params};
 
 use crate::codec;
-use crate::contract::{StoreError, StoredAnswer};
+use crate::contract::{StoreError, StoredAnswer, erased};
 use crate::sqlite::holdings::{self, Holdings, Pending};
 use crate::sqlite::request;
 use crate::sqlite::statement::{Sql, exec, first, packed};
@@ -28,11 +28,7 @@ pub(super) fn refuse_erased(conn: &Connection, tenant: TenantId, event: EventId)
         "SELECT e.erased_at IS NOT NULL OR length(r.body) IS NULL FROM event e LEFT JOIN request r ON r.seq = e.request
         WHERE e.tenant = ?1 AND e.id = ?2";
     match first(conn, sql, params![tenant.as_bytes(), event.as_bytes()], |row| row.get(0))? {
-        Some(true) => Err(StoreError::Conflict(format!(
-            "the payload of `{event}` has been erased, by a person or because its days were over (`body_days`), so it \
-             cannot be replayed; ask the provider to send it again"
-        ))
-        .into()),
+        Some(true) => Err(erased(event).into()),
         _ => Ok(()),
     }
 }

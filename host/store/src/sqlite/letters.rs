@@ -10,7 +10,7 @@ use rusqlite::{Connection, ToSql, params};
 
 use crate::codec;
 use crate::contract::{About, DeliveryFilter, Letter, RunFilter, Window};
-use crate::sqlite::statement::{Sql, all, first, id, json_opt, packed, time_opt};
+use crate::sqlite::statement::{Sql, all, first, id, json_opt, packed, time, time_opt};
 
 /// Letters that one window may have.
 const WINDOW_MAX: u32 = 500;
@@ -118,7 +118,7 @@ pub(super) fn dead_runs(
 /// In the words of the index `run_dead`, which SQLite uses only then.
 pub(super) const DEAD_RUN: &str = "ended_at IS NOT NULL AND verdict NOT IN ('done', 'rejected') AND replayed IS NULL";
 
-const LETTER: &str = "SELECT d.seq, c.head, c.body, d.order_key, d.expires_at, d.past
+const LETTER: &str = "SELECT d.seq, c.head, c.body, d.order_key, d.expires_at, d.past, d.start_at
     FROM delivery d JOIN call c ON c.seq = d.seq WHERE d.tenant = ?1 AND d.id = ?2";
 
 /// What is asked about dead letters, for the test of their plans.
@@ -136,6 +136,7 @@ pub(super) fn letter(conn: &Connection, tenant: TenantId, delivery: DeliveryId) 
             attributes,
             body: row.get::<_, Option<Vec<u8>>>(2)?.map(Into::into),
             order_key: row.get(3)?,
+            start_at: time(row, 6)?,
             expires_at: time_opt(row, 4)?,
             past: json_opt(row, 5)?.unwrap_or_default(),
         };

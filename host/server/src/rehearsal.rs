@@ -1,0 +1,147 @@
+//! Rehearsals: a stored event runs once more, and nothing is sent or stored.
+//!
+//! What is asked for ([`Wish`]), what comes of it ([`Rehearsal`]), and how many may be under way. A rehearsal is a real run,
+//! in the real sandbox under the limits of production; only its end is shown instead of committed. It has room of its own
+//! in the sandbox, so it takes none from runs that a sender waits for, and shares the guest threads as every run does.
+//!
+//! A tenant rehearses one event at a time, and the host [`REHEARSALS_MAX`]. Who waits, waits in line: tenant before host,
+//! so that a tenant that asks a hundred times stands in the host's line once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use creel_store::contract::{StoreResult, StoredAnswer, StoredEvent};
+use creel_webhook::clock::Timestamp;
+use creel_webhook::decision::DecidedCall;
+use creel_webhook::id::{PluginId, RouteId, TenantId};
+use creel_webhook::plugin::Deployment;
+use creel_webhook::route::Mode;
+use creel_webhook::run::{LogLine, Usage, Verdict};
+use futures_util::future::BoxFuture;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+
+/// Rehearsals at the same time on a host: people look at them one by one, and each takes a guest thread from work.
+pub const REHEARSALS_MAX: u32 = 2;
+
+/// What is to be rehearsed.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// The event, its body still there.
+    pub event: StoredEvent,
+    /// The route that keys outward derive from.
+    pub route: RouteId,
+    /// The plugin.
+    pub plugin: PluginId,
+    /// Whether a reply is decided too.
+    pub mode: Mode,
+    /// What runs; `None`: the active deployment.
+    pub deployment: Option<Arc<Deployment>>,
+}
+
+/// How a rehearsal ended.
+#[derive(Debug, Clone)]
+pub struct Rehearsal {
+    /// Number of the deployment that ran; `None` when there was none to run.
+    pub deployment: Option<u32>,
+    /// How.
+    pub verdict: Verdict,
+    /// Why, for people.
+    pub reason: Option<String>,
+    /// When it was decided: what the calls' times count from.
+    pub decided_at: Timestamp,
+    /// The calls, checked as for a run; none is queued.
+    pub calls: Vec<DecidedCall>,
+    /// The answer, with [`Mode::Reply`].
+    pub reply: Option<StoredAnswer>,
+    /// The delay that the plugin asked for; only with [`Verdict::Retry`].
+    pub retry_after_ms: Option<u64>,
+    /// What it used.
+    pub usage: Usage,
+    /// What it logged.
+    pub log: Vec<LogLine>,
+}
+
+/// Runs a wish; `None` when the host is stopping.
+pub type Rehearse = Arc<dyn Fn(Wish) -> BoxFuture<'static, StoreResult<Option<Rehearsal>>> + Send + Sync>;
+
+/// What rehearses, and the line before it.
+#[derive(Clone)]
+pub struct Stage {
+    rehearse: Rehearse,
+    room: Arc<Semaphore>,
+    tenants: Arc<Mutex<HashMap<TenantId, Arc<tokio::sync::Mutex<()>>>>>,
+}
+
+/// The right to rehearse events of one tenant; given back when dropped.
+pub struct Turn {
+    rehearse: Rehearse,
+    tenants: Arc<Mutex<HashMap<TenantId, Arc<tokio::sync::Mutex<()>>>>>,
+    tenant: TenantId,
+    // In the order in which they are given back.
+    _room: OwnedSemaphorePermit,
+    own: Option<OwnedMutexGuard<()>>,
+}
+
+impl Stage {
+    /// A stage for this.
+    pub fn new(rehearse: Rehearse) -> Self {
+        Stage { rehearse, room: Arc::new(Semaphore::new(REHEARSALS_MAX as usize)), tenants: Arc::default() }
+    }
+
+    /// Waits for the tenant's turn. Nothing of its event needs to be read before.
+    pub async fn turn(&self, tenant: TenantId) -> Turn {
+        let line = {
+            let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+            // Who left while waiting leaves a line that nobody stands in.
+            tenants.retain(|_, line| Arc::strong_count(line) > 1);
+            tenants.entry(tenant).or_default().clone()
+        };
+        let own = line.lock_owned().await;
+        let room = self.room.clone().acquire_owned().await.expect("the stage is never closed");
+        let (rehearse, tenants) = (self.rehearse.clone(), self.tenants.clone());
+        Turn { rehearse, tenants, tenant, _room: room, own: Some(own) }
+    }
+}
+
+impl Turn {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn rehearse(&self, wish: Wish) -> StoreResult<Option<Rehearsal>> {
+        (self.rehearse)(wish).await
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        drop(self.own.take());
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if tenants.get(&self.tenant).is_some_and(|line| Arc::strong_count(line) == 1) {
+            tenants.remove(&self.tenant);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    fn tenant(byte: u8) -> TenantId {
+        TenantId::from_bytes([byte; 16])
+    }
+
+    #[tokio::test]
+    async fn a_tenant_stands_in_the_hosts_line_once_and_lines_are_cleared_away() {
+        let stage = Stage::new(Arc::new(|_| async { Ok(None) }.boxed()));
+        let first = stage.turn(tenant(1)).await;
+        assert!(stage.turn(tenant(1)).now_or_never().is_none(), "one at a time");
+        let second = stage.turn(tenant(2)).now_or_never().expect("another tenant has room");
+        assert!(stage.turn(tenant(3)).now_or_never().is_none(), "the host has room for so many");
+        drop((first, second));
+        drop(stage.turn(tenant(1)).now_or_never().expect("it is over"));
+        drop(stage.turn(tenant(3)).now_or_never().expect("there is room again"));
+        assert!(stage.tenants.lock().unwrap().is_empty());
+    }
+}
