@@ -238,6 +238,46 @@ async fn a_replay_of_many_runs_keeps_to_the_tenants_quota_and_goes_on_when_there
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replay_of_many_calls_waits_for_room_in_a_full_queue_and_holds_up_no_other() {
+    let host = Host::open().await;
+    let (tenant, source) = tenant_calling(&host, json!({ "calls": "4" })).await;
+    tenant.destination("other", json!({ "url": host.receiver.url("/other"), "retry_ms": [0] })).await;
+    host.receiver.answers("/", &[500; 4]);
+    host.receiver.answers("/other", &[500]);
+    send(&host, &source, "msg_1", "order.paid").await;
+    tenant.settled().await;
+    tenant.deploy_granting("echo", "echo", json!({ "destination": "other" }), &["other"]).await;
+    send(&host, &source, "msg_2", "order.paid").await;
+    tenant.settled().await;
+    assert_eq!(states(&tenant, "dead").await, 5);
+    let full = json!({ "url": host.receiver.url(""), "retry_ms": [0], "waiting_max": 2 });
+    tenant.destination("receiver", full).await;
+    tenant.api.post(&tenant.path("destinations/receiver/pause"), json!({})).await;
+
+    let first = step(&tenant, "deliveries/replay").await;
+    assert_eq!((first.looked_at, first.replayed, first.skipped), (3, 3, 0), "{first:?}");
+    let why = first.held.as_deref().expect("there was no room for the third");
+    assert!(why.contains("queue is full") && why.contains("waiting_max"), "{why}");
+    let next = first.next.clone().expect("behind the second");
+    let held = step(&tenant, &format!("deliveries/replay?after={next}&until={}", first.until)).await;
+    assert_eq!((held.looked_at, held.replayed, held.next.as_ref()), (0, 0, Some(&next)), "it stays where it is");
+    assert!(held.held.is_some() && states(&tenant, "dead").await == 2);
+
+    // The command line waits for room, and not for ever.
+    let client = Client::new(&host.admin_url(), tenant.api.key()).unwrap().tenant("shop");
+    let all = Dead { kind: DeadKind::Deliveries, ..dead_runs(50) };
+    let short = Patience { pause: Duration::from_millis(1), looks_max: 3 };
+    let sum = replay::all(&client, &all, short, &mut |_| {}).await.unwrap();
+    assert_eq!((sum.replayed, sum.skipped, sum.held.is_some()), (0, 0, true));
+    tenant.api.post(&tenant.path("destinations/receiver/resume"), json!({})).await;
+    let long = Patience { pause: Duration::from_millis(1), looks_max: 30_000 };
+    let sum = replay::all(&client, &all, long, &mut |_| {}).await.unwrap();
+    assert_eq!((sum.replayed, sum.skipped, sum.held), (2, 0, None));
+    until("all calls' end", || states(&tenant, "delivered"), |count| *count == 5).await;
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_change_only_for_who_asks_and_so_do_those_of_what_follows() {
     let host = Host::open().await;
     let (tenant, source) = tenant_calling(&host, json!({ "on-result": "book", "confirm": "/confirm" })).await;

@@ -733,7 +733,7 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>>;
     /// Brings dead deliveries back, each as itself: its history stays, its attempts are counted anew. In their order.
-    /// Refused while as many wait for the destination as may: they would only push each other out.
+    /// No room while as many wait for the destination as may: they would only push each other out.
     async fn delivery_replay(
         &self,
         tenant: TenantId,

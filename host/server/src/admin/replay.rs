@@ -3,7 +3,8 @@
 //! Many are replayed in small steps, oldest first. A step looks at no more than `limit` letters and says where the next
 //! begins, so whoever asks sees how far it is, may stop, and goes on later. What died after `until` is left alone: the
 //! first step says which moment that is, and what dies again while it is replayed is not replayed for ever. Runs stop at
-//! the tenant's quota of pending ones: the step says so and where to go on when there is room again.
+//! the tenant's quota of pending ones, and calls at `waiting_max` of their destination: the step says so and where to go on
+//! when there is room again.
 //!
 //! With `dry_run` a run or an event is only rehearsed ([`super::rehearsing`]).
 
@@ -11,7 +12,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use creel_store::contract::{About, DeliveryFilter, Keys, NewRun, Replay, RunFilter, Story, Terms};
+use creel_store::contract::{About, DeliveryFilter, Keys, NewRun, Replay, RunFilter, Story, Terms, Window};
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{DeliveryId, EventId, RunId};
 use creel_webhook::route::{Route, matching};
@@ -121,8 +122,8 @@ pub async fn deliveries(State(desk): State<Desk>, scope: Scope, mut query: Query
     let (about, until) = bounded(asked, &desk, &control, &scope)?;
     let filter = DeliveryFilter { destination: place.transpose()?, about, limit, ..DeliveryFilter::default() };
     let window = desk.store().delivery_dead(scope.tenant.id, filter, after).await?;
-    let replays = desk.store().delivery_replay(scope.tenant.id, window.ids, keys, desk.now()).await?;
-    Ok(Json(step(&replays, window.looked_at, window.next.map(|id| id.to_string()), until)))
+    let replays = desk.store().delivery_replay(scope.tenant.id, window.ids.clone(), keys, desk.now()).await?;
+    Ok(Json(held_or_done(&replays, &window, after, until)))
 }
 
 /// `POST …/runs/replay?verdict=&plugin=&source=&kind=&since=&until=&reason=&after=&limit=&new_keys=`: one step.
@@ -137,20 +138,7 @@ pub async fn runs(State(desk): State<Desk>, scope: Scope, mut query: Query) -> R
     let window = desk.store().run_dead(scope.tenant.id, filter, after).await?;
     let runs = window.ids.iter().map(|run| (*run, desk.id())).collect();
     let replays = desk.store().run_replay_dead(scope.tenant.id, runs, terms(&desk, &scope, keys), desk.now()).await?;
-    let full = replays.iter().enumerate().find_map(|(index, replay)| match replay {
-        Replay::NoRoom(why) => Some((index, why.clone())),
-        _ => None,
-    });
-    Ok(Json(match full {
-        None => step(&replays, window.looked_at, window.next.map(|id| id.to_string()), until),
-        // The next step begins with the first for which there was no room.
-        Some((fit, why)) => {
-            let next = fit.checked_sub(1).map_or(after, |last| window.ids.get(last).copied());
-            let looked_at = u32::try_from(fit).unwrap_or(u32::MAX);
-            let done = step(&replays[..fit], looked_at, next.map(|id: RunId| id.to_string()), until);
-            ReplayStep { held: Some(why), ..done }
-        }
-    }))
+    Ok(Json(held_or_done(&replays, &window, after, until)))
 }
 
 /// What a replay would run on this route, beside the latest run there of which something has come.
@@ -176,6 +164,28 @@ fn bounded(
     let about = asked.within(control, scope.tenant.id)?;
     let until = about.until.unwrap_or_else(|| desk.now());
     Ok((About { until: Some(until), ..about }, until))
+}
+
+/// A step that went to its end, or up to the first letter for which there was no room: the next step begins with that.
+/// Letters behind it for which there was room are no dead letters any more, so the next step does not see them again.
+fn held_or_done<I: Copy + ToString>(
+    replays: &[Replay],
+    window: &Window<I>,
+    after: Option<I>,
+    until: Timestamp,
+) -> ReplayStep {
+    let full = replays.iter().enumerate().find_map(|(index, replay)| match replay {
+        Replay::NoRoom(why) => Some((index, why.clone())),
+        _ => None,
+    });
+    let Some((fit, why)) = full else {
+        return step(replays, window.looked_at, window.next.map(|id| id.to_string()), until);
+    };
+    let next = fit.checked_sub(1).map_or(after, |last| window.ids.get(last).copied());
+    let behind = replays[fit..].iter().filter(|replay| **replay == Replay::Queued).count();
+    let (fit_count, behind) = (u32::try_from(fit).unwrap_or(u32::MAX), u32::try_from(behind).unwrap_or(u32::MAX));
+    let done = step(&replays[..fit], fit_count.saturating_add(behind), next.map(|id| id.to_string()), until);
+    ReplayStep { held: Some(why), replayed: done.replayed.saturating_add(behind), ..done }
 }
 
 fn step(replays: &[Replay], looked_at: u32, next: Option<String>, until: Timestamp) -> ReplayStep {

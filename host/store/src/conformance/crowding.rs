@@ -136,7 +136,7 @@ pub(super) async fn what_made_room_is_reported_and_comes_back_when_there_is_some
     assert_eq!(reports.len(), 1, "whoever waits for its end is told of it");
     let replay = || world.store.delivery_replay(world.home.tenant, vec![id], Keys::Same, START);
     let refused = replay().await.unwrap();
-    assert!(matches!(&refused[..], [Replay::Refused(why)] if why.contains("full")), "{refused:?}");
+    assert!(matches!(&refused[..], [Replay::NoRoom(why)] if why.contains("full")), "{refused:?}");
     let claim = world.send(START, 10).await.remove(0);
     world.store.delivery_commit(world.sent(&claim, START, 200, Next::Delivered)).await.unwrap();
     assert_eq!(queue(world).await.waiting, 0);

@@ -88,9 +88,9 @@ fn one_delivery(tx: &mut Tx<'_>, tenant: TenantId, delivery: DeliveryId, keys: K
     let room = match place(tx, tenant, dead.destination)? {
         Ok(room) if room.waiting >= room.waiting_max => {
             let max = room.waiting_max;
-            return refused(&format!(
-                "its destination's queue is full: {max} calls wait, and no more may; try again later"
-            ));
+            return Ok(Replay::NoRoom(format!(
+                "its destination's queue is full: {max} calls wait, and no more may (`waiting_max`); try again later"
+            )));
         }
         Ok(room) => room,
         Err(why) => return refused(why),
