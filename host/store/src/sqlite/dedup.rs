@@ -14,6 +14,7 @@
 //! What a batch adds here is undone when the batch is rolled back.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{EventId, SourceId, TenantId};
@@ -21,7 +22,7 @@ use rusqlite::{Connection, params};
 
 use crate::codec;
 use crate::planted::{self, Bug};
-use crate::sqlite::filter::Filter;
+use crate::sqlite::filter::{self, Filter};
 use crate::sqlite::statement::{Sql, all, exec, first, id};
 
 /// Keys that a batch merges at least.
@@ -37,12 +38,39 @@ const SWEEP_ROWS: usize = 2_000;
 const SWEEP_EVERY_MS: i64 = 3_600_000;
 
 /// What an event is recognised by, within its source. Half of the hash is kept: 128 bits don't collide by accident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     hash: [u8; 16],
     tenant: [u8; 16],
     source: [u8; 16],
 }
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(filter::short(&self.hash));
+    }
+}
+
+/// Takes a key's part of a SHA-256 as it is: it is spread evenly, and nobody finds many that begin alike.
+#[derive(Debug, Default, Clone, Copy)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a key is one number")
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Keys with who was first.
+type Young = HashMap<Key, Known, BuildHasherDefault<AsItIs>>;
 
 impl Key {
     /// The key of a row.
@@ -74,7 +102,7 @@ struct Known {
 #[derive(Debug)]
 pub(super) struct Dedup {
     young_max: usize,
-    young: HashMap<Key, Known>,
+    young: Young,
     /// Sorted; the first `merged` are in the table.
     frozen: Vec<(Key, Known)>,
     merged: usize,
@@ -99,13 +127,11 @@ struct Sweep {
     began_at: Option<i64>,
 }
 
-fn put(conn: &Connection, generation: i64, key: &Key, event: &[u8; 16], until: i64) -> Sql<()> {
-    let sql = "INSERT INTO dedup (generation, tenant, source, hash, event, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-        ON CONFLICT (generation, hash, tenant, source) DO UPDATE
-            SET event = excluded.event, expires_at = excluded.expires_at";
-    exec(conn, sql, params![generation, key.tenant, key.source, key.hash, event, until])?;
-    Ok(())
-}
+/// Puts a key into a generation.
+const PUT: &str =
+    "INSERT INTO dedup (generation, tenant, source, hash, event, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT (generation, hash, tenant, source) DO UPDATE
+        SET event = excluded.event, expires_at = excluded.expires_at";
 
 /// The generations of which there are rows, the earliest first.
 fn generations(conn: &Connection) -> Sql<Vec<i64>> {
@@ -120,7 +146,7 @@ fn generations(conn: &Connection) -> Sql<Vec<i64>> {
 impl Dedup {
     /// Reads back what was not merged.
     pub(super) fn load(conn: &Connection, young_max: usize) -> Sql<Dedup> {
-        let mut young = HashMap::new();
+        let mut young = Young::default();
         let sql = "SELECT tenant, source, dedup FROM request
             WHERE seq > (SELECT dedup_seq FROM host) AND dedup IS NOT NULL ORDER BY seq";
         let mut statement = conn.prepare(sql)?;
@@ -190,8 +216,10 @@ impl Dedup {
         }
         let slice = SLICE_MIN.max(SLICE_PER_KEY * self.added.len());
         let end = (self.merged + slice).min(self.frozen.len());
+        let mut insert = conn.prepare_cached(PUT)?;
         for (key, known) in self.frozen[self.merged..end].iter().filter(|(_, known)| known.until > now) {
-            put(conn, self.next, key, known.event.as_bytes(), known.until.as_millis())?;
+            let (event, until) = (known.event.as_bytes(), known.until.as_millis());
+            insert.execute(params![self.next, key.tenant, key.source, key.hash, event, until])?;
             self.filter.add(&key.hash);
         }
         self.merged = end;
@@ -242,7 +270,7 @@ impl Dedup {
 
     /// Puts a key into the table at once: its request is about to go.
     pub(super) fn keep(&mut self, conn: &Connection, key: &Key, event: &[u8; 16], until: i64) -> Sql<()> {
-        put(conn, 0, key, event, until)?;
+        exec(conn, PUT, params![0, key.tenant, key.source, key.hash, event, until])?;
         self.filter.add(&key.hash);
         if self.generations.first() != Some(&0) {
             self.generations.insert(0, 0);

@@ -47,7 +47,7 @@ impl Filter {
 }
 
 /// A key is half of a SHA-256; half of that is as evenly spread.
-fn short(hash: &[u8; 16]) -> u64 {
+pub(super) fn short(hash: &[u8; 16]) -> u64 {
     let mut short = [0; 8];
     short.copy_from_slice(&hash[..8]);
     u64::from_le_bytes(short)
