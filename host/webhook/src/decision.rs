@@ -150,7 +150,7 @@ pub fn decide(outcome: Outcome, ground: &Ground<'_>) -> Result<Decision, Outcome
         let destination = call.destination.clone();
         let decided = decide_call(index, call, ground).map_err(|problem| OutcomeError::Call {
             index,
-            destination: destination.chars().take(64).collect(),
+            destination: head(&destination),
             problem,
         })?;
         calls.push(decided);
@@ -285,7 +285,7 @@ fn check_headers(headers: &[Pair]) -> Result<(), String> {
     for (name, value) in headers {
         let is_token = !name.is_empty() && name.len() <= 128 && name.bytes().all(is_token_byte);
         if !is_token {
-            return Err(format!("`{}` is no header name", head(name).escape_default()));
+            return Err(format!("`{}` is no header name", head(name)));
         }
         if is_owned(name) {
             return Err(format!("the header `{}` is the host's; configure it at the destination", head(name)));
@@ -355,8 +355,13 @@ fn lower_names(headers: Vec<Pair>) -> Vec<Pair> {
     headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()
 }
 
+/// The beginning of what a handler gave, without control characters: reasons are shown and logged.
 fn head(text: &str) -> String {
-    text.chars().take(80).collect()
+    text.chars().take(80).flat_map(printable).collect()
+}
+
+fn printable(c: char) -> Vec<char> {
+    if c.is_control() { c.escape_default().collect() } else { vec![c] }
 }
 
 #[cfg(test)]
@@ -468,6 +473,7 @@ mod tests {
             problem_of(|call| call.headers = vec![(bad.into(), "x".into())]);
         }
         assert!(problem_of(|call| call.headers = vec![("x-a".into(), "b\r\nc: d".into())]).contains("control"));
+        assert!(problem_of(|call| call.method = "GET /\r\n".into()).contains(r"`GET /\r\n`"), "a reason is one line");
     }
 
     #[test]
