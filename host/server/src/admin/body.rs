@@ -1,5 +1,7 @@
 //! Bodies in and out: documents are JSON, read within a limit; answers say what a PUT did.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -16,6 +18,13 @@ use crate::api::{Change, List, Put};
 
 /// Documents are settings: a megabyte is a lot of them.
 pub const DOCUMENT_BYTES_MAX: usize = 1_024 * 1_024;
+
+/// Bytes beyond a limit that are still read, so that whoever sends them can read the answer: a few times the largest
+/// component.
+const DISCARDED_BYTES_MAX: usize = 128 * 1_024 * 1_024;
+
+/// How long they are read.
+const DISCARDING_MAX: Duration = Duration::from_secs(20);
 
 /// A JSON document of a request; an empty body is an empty object.
 #[derive(Debug)]
@@ -49,12 +58,30 @@ pub fn media_type(request: &Request) -> Option<String> {
 ///
 /// # Errors
 /// 413 beyond the limit, 400 when it breaks off.
-pub async fn read(body: Body, max: usize) -> Result<Bytes, Refusal> {
-    match Limited::new(body, max).collect().await {
+pub async fn read(mut body: Body, max: usize) -> Result<Bytes, Refusal> {
+    match Limited::new(&mut body, max).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(max)),
+        Err(error) if error.is::<LengthLimitError>() => {
+            discard(&mut body).await;
+            Err(Refusal::TooLarge(max))
+        }
         Err(error) => Err(Refusal::Syntax(format!("the body broke off: {error}"))),
     }
+}
+
+/// Reads what is left of a body and throws it away, within bounds: who is answered while still sending sees a broken
+/// connection where the answer says how much may be sent.
+async fn discard(body: &mut Body) {
+    let mut left_bytes = DISCARDED_BYTES_MAX;
+    let all = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            let Some(left) = left_bytes.checked_sub(bytes) else { return };
+            left_bytes = left;
+        }
+    };
+    // Whoever takes longer is cut off.
+    let _ = tokio::time::timeout(DISCARDING_MAX, all).await;
 }
 
 /// The answer to a PUT.
