@@ -34,6 +34,9 @@ mod sync;
 /// Plugins that loop, grow, panic, flood and overstep.
 mod hostile;
 
+/// Attackers, a small guest each: it falls where it says, and nobody beside it notices.
+mod attackers;
+
 /// Calls on their way out: again, given up, held, denied.
 mod delivery;
 

@@ -102,7 +102,12 @@ impl Tenant {
 
     /// Makes it over this operator's API.
     pub(crate) async fn make_over(operator: &Api, name: &str) -> Tenant {
-        operator.put(&format!("/v1/tenants/{name}"), json!({})).await;
+        Tenant::make_within(operator, name, json!({})).await
+    }
+
+    /// Makes it with limits of its own.
+    pub(crate) async fn make_within(operator: &Api, name: &str, limits: Value) -> Tenant {
+        operator.put(&format!("/v1/tenants/{name}"), json!({ "limits": limits })).await;
         let key = operator.post(&format!("/v1/tenants/{name}/keys"), json!({ "name": "first" })).await;
         let key = key["key"].as_str().expect("a key is shown once").to_owned();
         Tenant { api: Api { key, ..operator.clone() }, name: name.to_owned() }

@@ -1,0 +1,16 @@
+;; Calls the destination of another tenant, which exists under this name.
+;;
+;; gate: outcome
+;; verdict: output
+;; says: call 0 to `victims-crm`
+;; says: not granted
+(data (i32.const 3000) "victims-crm")
+(data (i32.const 3100) "POST")
+(data (i32.const 3200) "/x")
+(func (export "creel:plugin/handler@0.1.0#handle") (param $event i32) (result i32)
+  (i32.store (i32.const 4096) (i32.const 3000)) (i32.store (i32.const 4100) (i32.const 11))
+  (i32.store (i32.const 4104) (i32.const 3100)) (i32.store (i32.const 4108) (i32.const 4))
+  (i32.store (i32.const 4112) (i32.const 3200)) (i32.store (i32.const 4116) (i32.const 2))
+  (i32.store (i32.const 1032) (i32.const 4096))
+  (i32.store (i32.const 1036) (i32.const 1))
+  (i32.const 1024))

@@ -1,0 +1,9 @@
+;; Fills all of its memory with one instruction, again and again.
+;;
+;; gate: run
+;; verdict: fuel
+;; says: used up its fuel
+(memory (export "memory") 900)
+(func (export "creel:plugin/handler@0.1.0#handle") (param $event i32) (result i32)
+  (loop $again (memory.fill (i32.const 2048) (i32.const 7) (i32.const 58000000)) (br $again))
+  unreachable)

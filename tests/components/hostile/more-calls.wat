@@ -1,0 +1,9 @@
+;; Answers with a thousand calls, all of them empty.
+;;
+;; gate: run
+;; verdict: output
+;; says: the outcome has 1000 calls, calls_max is 64
+(func (export "creel:plugin/handler@0.1.0#handle") (param $event i32) (result i32)
+  (i32.store (i32.const 1032) (i32.const 131072))
+  (i32.store (i32.const 1036) (i32.const 1000))
+  (i32.const 1024))

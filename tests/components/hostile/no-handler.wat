@@ -1,0 +1,5 @@
+;; Exports nothing that could be called.
+;;
+;; gate: exports
+;; says: it exports nothing
+(component)

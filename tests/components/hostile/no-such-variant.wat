@@ -1,0 +1,8 @@
+;; Answers with a variant that the contract does not have.
+;;
+;; gate: run
+;; verdict: trap
+;; says: broke the contract
+(func (export "creel:plugin/handler@0.1.0#handle") (param $event i32) (result i32)
+  (i32.store8 (i32.const 1024) (i32.const 9))
+  (i32.const 1024))

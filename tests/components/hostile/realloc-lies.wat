@@ -1,0 +1,8 @@
+;; Says that memory for the event is where it has none.
+;;
+;; gate: run
+;; verdict: trap
+;; says: broke the contract
+(func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const -65536))
+(func (export "creel:plugin/handler@0.1.0#handle") (param $event i32) (result i32)
+  (i32.const 1024))
