@@ -8,7 +8,7 @@
 //!
 //! The host's process reads the first bytes of an upload and no more. Parsers recurse, validators take time that grows
 //! faster than their input, compilers take both, so [`inspection::inspect`] and all that follows it run in a child that may die of
-//! it (see [`compile`]). Every refusal is a [`Refusal`] whose text says what to do next.
+//! it (see [`compile`]). Every refusal is a [`refusal::Refusal`] whose text says what to do next.
 //!
 //! Foreign machine code never passes: bytes that wasmtime would take for precompiled are refused by name, and only
 //! [`crate::cache`] hands bytes to the loader.
