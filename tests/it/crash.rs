@@ -149,9 +149,9 @@ async fn stories(store: &dyn Store) -> BTreeMap<String, Vec<Story>> {
     }
 }
 
-/// Whether something ended because its claims were lost, and as often as that takes.
-fn is_given_up(claims: u32, reason: Option<&str>) -> bool {
-    claims >= CLAIMS_MAX && reason.is_some_and(|reason| reason.contains("claims were lost"))
+/// Whether something ended because its claims were lost.
+fn is_given_up(reason: Option<&str>) -> bool {
+    reason.is_some_and(|reason| reason.contains("claims were lost"))
 }
 
 /// What senders were told, what the database holds, what the receiver saw.
@@ -176,7 +176,8 @@ async fn judge(place: &Place, told: &BTreeSet<String>, arrived: &[Arrived]) {
         // What five kills in a row found claimed might be what kills: it ends dead, with that reason.
         if let [run] = &story.runs[..]
             && run.verdict == Some(Verdict::Host)
-            && is_given_up(run.claims, run.reason.as_deref())
+            && run.claims >= CLAIMS_MAX
+            && is_given_up(run.reason.as_deref())
         {
             assert_eq!(story.deliveries.len(), 0, "{id}: nothing was decided");
             given_up += 1;
@@ -188,7 +189,7 @@ async fn judge(place: &Place, told: &BTreeSet<String>, arrived: &[Arrived]) {
         assert_eq!(calls, [0, 1], "{id}: both its calls");
         for call in &story.deliveries {
             let seen = keys.get(&(story.event.id.to_string(), call.index));
-            if call.state == DeliveryState::Dead && is_given_up(call.claims, call.reason.as_deref()) {
+            if call.state == DeliveryState::Dead && is_given_up(call.reason.as_deref()) {
                 assert!(seen.is_none_or(|key| *key == call.key), "{id}: under its own key, if it arrived");
                 (given_up, decided) = (given_up + 1, decided + usize::from(seen.is_some()));
                 continue;
