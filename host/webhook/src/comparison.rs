@@ -54,7 +54,7 @@ pub struct Sketch {
 }
 
 /// A field that is different.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Difference {
     /// Which; of headers and attributes with the name, of JSON bodies with the pointer.
     pub field: String,
@@ -82,8 +82,9 @@ impl Difference {
 }
 
 /// What became of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "CallFate")]
 pub enum Change {
     /// It would be made as it was.
     Same,
@@ -96,7 +97,7 @@ pub enum Change {
 }
 
 /// A call then, a call now, or both.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CallChange {
     /// What became of it.
     pub change: Change,

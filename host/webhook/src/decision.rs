@@ -227,12 +227,12 @@ fn check_call(call: &Call, limits: OutcomeLimits) -> Result<(), String> {
     Ok(())
 }
 
-fn check_bytes(what: &str, used: usize, max: usize, limit: &str) -> Result<(), String> {
+pub(crate) fn check_bytes(what: &str, used: usize, max: usize, limit: &str) -> Result<(), String> {
     if used <= max { Ok(()) } else { Err(format!("{what} has {used}, {max} are allowed (`{limit}`)")) }
 }
 
 /// A path stays under its base: it is relative to it, has no way up, names no host and splits no header.
-fn check_path(path: &str) -> Result<(), String> {
+pub(crate) fn check_path(path: &str) -> Result<(), String> {
     check_bytes("the path", path.len(), PATH_BYTES_MAX, "path")?;
     if path.is_empty() {
         return Ok(());
@@ -280,7 +280,7 @@ pub const OWNED_HEADERS: &[&str] = &[
     "user-agent",
 ];
 
-fn check_headers(headers: &[Pair]) -> Result<(), String> {
+pub(crate) fn check_headers(headers: &[Pair]) -> Result<(), String> {
     check_bytes("the number of headers", headers.len(), HEADERS_MAX, "headers")?;
     for (name, value) in headers {
         let is_token = !name.is_empty() && name.len() <= 128 && name.bytes().all(is_token_byte);
@@ -356,7 +356,7 @@ fn lower_names(headers: Vec<Pair>) -> Vec<Pair> {
 }
 
 /// The beginning of what a handler gave, without control characters: reasons are shown and logged.
-fn head(text: &str) -> String {
+pub(crate) fn head(text: &str) -> String {
     text.chars().take(80).flat_map(printable).collect()
 }
 

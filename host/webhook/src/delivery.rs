@@ -23,8 +23,9 @@ use crate::destination::Kind;
 use crate::retry::Schedule;
 
 /// What came of one attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[schemars(rename = "AttemptAnswer")]
 pub enum Answer {
     /// The receiver answered.
     Status {
@@ -199,8 +200,11 @@ fn again(progress: Progress<'_>, answer: &Answer, now: Timestamp, jitter: u16) -
         _ => None,
     };
     let Some(at) = progress.schedule.due(progress.attempts + 1, now, jitter, asked) else {
-        let attempts = progress.attempts + 1;
-        return Next::Dead { reason: format!("{} after {attempts} attempts, the last allowed", describe(answer)) };
+        let after = match progress.attempts + 1 {
+            1 => "at the only attempt allowed".to_owned(),
+            attempts => format!("after {attempts} attempts, the last allowed"),
+        };
+        return Next::Dead { reason: format!("{} {after}", describe(answer)) };
     };
     match progress.expires_at {
         Some(expires_at) if at >= expires_at => {

@@ -8,8 +8,9 @@ use crate::id::{DestinationId, TenantId};
 use crate::retry::{SKIP_AFTER_MS_DEFAULT, Schedule};
 
 /// How answers are read; the table is in [`crate::delivery`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "DestinationKind")]
 pub enum Kind {
     /// A receiver of webhooks: 410 means "stop sending", other refusals end the call.
     Webhook,
@@ -37,7 +38,7 @@ pub struct Destination {
 }
 
 /// What people configure of a destination.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DestinationSpec {
     /// Its name, unique in the tenant.
@@ -50,6 +51,9 @@ pub struct DestinationSpec {
     /// What proves us to the receiver.
     #[serde(default)]
     pub auth: Auth,
+    /// What its TLS trusts and shows, if not the usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSpec>,
     /// How calls are signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing: Option<Signing>,
@@ -85,7 +89,7 @@ pub struct DestinationSpec {
 }
 
 /// What proves us to a receiver. Secrets are named, never written here.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Auth {
     /// Nothing.
@@ -110,10 +114,59 @@ pub enum Auth {
         /// Name of the secret.
         secret: String,
     },
+    /// `Authorization: Bearer <access token>`, which the host gets by OAuth 2.0 client credentials, keeps and renews.
+    #[serde(rename = "oauth2")]
+    OAuth2(OAuth2),
+}
+
+/// How an access token is had (RFC 6749 section 4.4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OAuth2 {
+    /// The token endpoint, `https://…`.
+    pub token_url: String,
+    /// Who the host is to it; plain.
+    pub client_id: String,
+    /// Name of the secret that is the client's. It must be bound to the endpoint's origin, and to the destination's too:
+    /// that is where its tokens go.
+    pub secret: String,
+    /// What the token should be good for, words with spaces between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Whom it should be good for; some endpoints want it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+    /// Where the client's credentials stand.
+    #[serde(default)]
+    pub credentials_in: CredentialsIn,
+}
+
+/// Where a token endpoint looks for the client's credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialsIn {
+    /// In a header, as basic authentication: every endpoint takes that.
+    #[default]
+    Header,
+    /// In the form.
+    Body,
+}
+
+/// TLS of a destination.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSpec {
+    /// Certificates in PEM that are trusted instead of the public authorities; of the token endpoint too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Name of the secret by which the host shows who it is: a certificate with its chain and its private key, in PEM, in
+    /// one text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
 }
 
 /// How calls are signed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Signing {
     /// [Standard Webhooks](https://www.standardwebhooks.com) `v1`.
@@ -153,9 +206,11 @@ impl DestinationSpec {
         let auth = match &self.auth {
             Auth::None => None,
             Auth::Bearer { secret } | Auth::Basic { secret, .. } | Auth::Header { secret, .. } => Some(secret.as_str()),
+            Auth::OAuth2(own) => Some(own.secret.as_str()),
         };
+        let identity = self.tls.as_ref().and_then(|tls| tls.identity.as_deref());
         let headers = self.secret_headers.values().map(String::as_str);
-        auth.into_iter().chain(self.signing.as_ref().map(Signing::secret)).chain(headers)
+        auth.into_iter().chain(identity).chain(self.signing.as_ref().map(Signing::secret)).chain(headers)
     }
 }
 

@@ -38,6 +38,20 @@ pub struct TypePattern {
     text: String,
 }
 
+impl schemars::JsonSchema for TypePattern {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TypePattern".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "minLength": 1, "maxLength": PATTERN_BYTES_MAX })
+    }
+}
+
 /// Longest pattern in bytes: long enough for every type of a provider by name, short enough to match at ingress.
 pub const PATTERN_BYTES_MAX: usize = 1_024;
 

@@ -184,6 +184,20 @@ impl<'de, K: Kind> serde::Deserialize<'de> for Id<K> {
     }
 }
 
+impl<K: Kind> schemars::JsonSchema for Id<K> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("id of {}", K::NOUN).into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": format!("^{}_[0-9a-f]{{32}}$", K::PREFIX) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,12 +16,14 @@
 //! | [`signature`], [`handshake`], [`identity`], [`preset`] | is it genuine, is it a greeting, what does it carry |
 //! | [`catalogue`] | the same facts for people |
 //! | [`outcome`], [`decision`], [`reply`] | what a handler said, and what follows from it |
+//! | [`state`], [`record`] | what a plugin remembers, and what a run read from outside of itself |
 //! | [`comparison`] | what another decision would change |
 //! | [`delivery`], [`retry`], [`breaker`] | how calls leave, and when they wait |
 //! | [`signing`], [`trace`] | what calls carry to prove themselves and to be found again |
+//! | [`fetch`] | what a run may look up while it decides |
 //! | [`followup`] | how the end of a call comes back |
 //! | [`notice`] | what a tenant is told about its own things |
-//! | [`bucket`] | how much of something is too much |
+//! | [`bucket`], [`quota`] | how much of something is too much, at a time and on a day |
 
 pub mod answer;
 pub mod breaker;
@@ -34,6 +36,7 @@ pub mod delivery;
 pub mod destination;
 pub mod event;
 pub mod excerpt;
+pub mod fetch;
 pub mod followup;
 pub mod handshake;
 pub mod id;
@@ -44,6 +47,8 @@ pub mod plugin;
 pub mod pointer;
 pub mod preset;
 pub mod provider;
+pub mod quota;
+pub mod record;
 pub mod reply;
 pub mod request;
 pub mod retry;
@@ -53,6 +58,7 @@ pub mod secret;
 pub mod signature;
 pub mod signing;
 pub mod source;
+pub mod state;
 pub mod tenant;
 pub mod trace;
 pub mod tree;

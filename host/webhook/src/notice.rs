@@ -7,6 +7,7 @@
 //! | `creel.destination.paused`, `creel.destination.disabled` | a destination | its calls wait, or end dead |
 //! | `creel.destination.breaker_opened`, `creel.destination.breaker_closed` | a destination | it fails, or has recovered |
 //! | `creel.tenant.quota_near` | the tenant | [`QUOTA_PERCENT`] of the runs that may wait do |
+//! | `creel.tenant.daily_quota` | the tenant | [`QUOTA_PERCENT`] of a daily quota are used, or all of it |
 //! | `creel.source.silent` | a source | nothing genuine came for `silent_after_hours` |
 //! | `creel.source.refusals` | a source | more requests than usual are not believed |
 //!
@@ -23,14 +24,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::Timestamp;
 use crate::id::{DeliveryId, DestinationId, EventId, PluginId, RouteId, RunId, SourceId, TenantId};
+use crate::quota::{QUOTA_PERCENT, Quota};
 use crate::run::Verdict;
 
 /// One notice of a type about a thing is made in so long, milliseconds: who is called out needs to hear it once, and
 /// again when it lasts.
 pub const WINDOW_MS: u64 = 5 * 60 * 1_000;
-
-/// Percent of the runs that may wait at which a tenant is told: there is time to act, and it is no ordinary peak.
-pub const QUOTA_PERCENT: u64 = 80;
 
 /// Percent of a source's requests in [`WINDOW_MS`] that may be refused before the tenant is told, unless it says
 /// otherwise. A rotated secret refuses all, scanners of a public URL far less than a fifth of real traffic.
@@ -50,7 +49,7 @@ pub const NO_RUN: RunId = RunId::NIL;
 pub const NO_EVENT: EventId = EventId::NIL;
 
 /// Every type of notice.
-pub const TYPES: [&str; 9] = [
+pub const TYPES: [&str; 10] = [
     "creel.run.dead",
     "creel.delivery.dead",
     "creel.destination.paused",
@@ -58,6 +57,7 @@ pub const TYPES: [&str; 9] = [
     "creel.destination.breaker_opened",
     "creel.destination.breaker_closed",
     "creel.tenant.quota_near",
+    "creel.tenant.daily_quota",
     "creel.source.silent",
     "creel.source.refusals",
 ];
@@ -137,6 +137,19 @@ pub enum Fact {
         /// Runs that may.
         max: u64,
     },
+    /// A good part of a daily quota is used, or all of it.
+    DailyQuota {
+        /// Which.
+        quota: Quota,
+        /// How much of it is used.
+        used: u64,
+        /// How much there is.
+        max: u64,
+        /// What was reached: [`QUOTA_PERCENT`] or 100.
+        percent: u64,
+        /// When it begins anew.
+        renewed_at: Timestamp,
+    },
     /// Nothing genuine came for long.
     SourceSilent {
         /// The source.
@@ -168,6 +181,8 @@ pub enum Thing {
     Source(SourceId),
     /// The tenant itself.
     Tenant,
+    /// One of its quotas, and what was reached of it, percent: each is told once a day.
+    Quota(Quota, u64),
 }
 
 /// How the things of a fact are called; a thing that is gone is called by its id.
@@ -192,6 +207,7 @@ impl Fact {
             Fact::BreakerOpened { .. } => "creel.destination.breaker_opened",
             Fact::BreakerClosed { .. } => "creel.destination.breaker_closed",
             Fact::QuotaNear { .. } => "creel.tenant.quota_near",
+            Fact::DailyQuota { .. } => "creel.tenant.daily_quota",
             Fact::SourceSilent { .. } => "creel.source.silent",
             Fact::SourceRefusals { .. } => "creel.source.refusals",
         }
@@ -207,6 +223,7 @@ impl Fact {
             | Fact::BreakerOpened { destination, .. }
             | Fact::BreakerClosed { destination } => Thing::Destination(*destination),
             Fact::QuotaNear { .. } => Thing::Tenant,
+            Fact::DailyQuota { quota, percent, .. } => Thing::Quota(*quota, *percent),
             Fact::SourceSilent { source, .. } | Fact::SourceRefusals { source, .. } => Thing::Source(*source),
         }
     }
@@ -255,6 +272,10 @@ impl Fact {
             }),
             Fact::QuotaNear { pending, max } => json!({
                 "pending": pending, "max": max, "percent": QUOTA_PERCENT, "link": link("/runs".to_owned()),
+            }),
+            Fact::DailyQuota { quota, used, max, percent, renewed_at } => json!({
+                "quota": quota.as_str(), "used": used, "max": max, "percent": percent, "renewed_at": text(renewed_at),
+                "beyond": quota.beyond(), "link": link("/quotas".to_owned()),
             }),
             Fact::SourceSilent { source, since, hours } => json!({
                 "source": names.thing, "source_id": text(source), "since": text(since), "hours": hours,
@@ -349,6 +370,7 @@ mod tests {
             Fact::BreakerOpened { destination, until: NOW },
             Fact::BreakerClosed { destination },
             Fact::QuotaNear { pending: 8, max: 10 },
+            Fact::DailyQuota { quota: Quota::Events, used: 8, max: 10, percent: 80, renewed_at: NOW },
             Fact::SourceSilent { source, since: NOW, hours: 3 },
             Fact::SourceRefusals { source, refused: 30, genuine: 1 },
         ]

@@ -75,7 +75,7 @@ pub struct Call {
 }
 
 /// When a call's end is reported back to the plugin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OnResult {
     /// Comes back with the result.
     pub tag: String,

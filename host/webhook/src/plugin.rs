@@ -77,6 +77,20 @@ impl From<Digest> for String {
     }
 }
 
+impl schemars::JsonSchema for Digest {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Digest".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^sha256:[0-9a-f]{64}$" })
+    }
+}
+
 /// A named handler.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plugin {
@@ -112,13 +126,52 @@ pub struct Deployment {
 }
 
 /// What a deployment may ask for; nothing unless it is named.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Grants {
     /// Destinations that its calls may go to.
     pub destinations: Vec<String>,
-    /// Destinations that it may look things up at, with the methods allowed there (GET and HEAD when empty).
+    /// Destinations that it may look things up at, with the methods allowed there (GET and HEAD when empty); judged by
+    /// [`crate::fetch`].
     pub fetch: BTreeMap<String, Vec<String>>,
     /// Whether it has a store of its own.
     pub state: bool,
+}
+
+impl Grants {
+    /// What a component that imports these interfaces may reach for and is not granted at all; a sentence each, with what
+    /// to grant.
+    pub fn lacking(&self, imports: &[String]) -> Vec<String> {
+        let imports = |name: &str| imports.iter().any(|import| import.starts_with(&format!("creel:plugin/{name}@")));
+        let mut lacking = Vec::new();
+        if imports("fetch") && self.fetch.is_empty() {
+            lacking.push(
+                "the component imports `creel:plugin/fetch` and may look nothing up: each look-up will be denied; grant \
+                 `fetch = { destination = [] }`, or ignore this if it makes none"
+                    .to_owned(),
+            );
+        }
+        if imports("state") && !self.state {
+            lacking.push(
+                "the component imports `creel:plugin/state` and is not granted it: each read and write will be denied; \
+                 grant `state = true`, or ignore this if it makes none"
+                    .to_owned(),
+            );
+        }
+        lacking
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_imported_and_not_granted_is_told() {
+        let imports = ["wasi:io/poll@0.2.6".to_owned(), "creel:plugin/fetch@0.1.0".to_owned()];
+        assert_eq!(Grants::default().lacking(&imports).len(), 1);
+        assert_eq!(Grants::default().lacking(&imports[..1]), Vec::<String>::new());
+        let granted = Grants { fetch: [("crm".to_owned(), vec![])].into(), ..Grants::default() };
+        assert_eq!(granted.lacking(&imports), Vec::<String>::new());
+    }
 }

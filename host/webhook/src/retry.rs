@@ -30,6 +30,21 @@ pub const SKIP_AFTER_MS_MAX: u64 = DELAY_MS_MAX;
 #[serde(try_from = "Vec<u64>", into = "Vec<u64>")]
 pub struct Schedule(Vec<u64>);
 
+impl schemars::JsonSchema for Schedule {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Schedule".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let delay = serde_json::json!({ "type": "integer", "minimum": 0, "maximum": DELAY_MS_MAX });
+        schemars::json_schema!({ "type": "array", "items": delay, "minItems": 1, "maxItems": ATTEMPTS_MAX })
+    }
+}
+
 /// Why a schedule is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {

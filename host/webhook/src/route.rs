@@ -6,7 +6,7 @@ use crate::event::TypePattern;
 use crate::id::{PluginId, RouteId, SourceId, TenantId};
 
 /// Whether the sender waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// The sender is answered at once, the run follows.
@@ -26,7 +26,7 @@ impl Mode {
 }
 
 /// What becomes of the calls of a run that came too late.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Late {
     /// They are dropped: the sender was told something else.

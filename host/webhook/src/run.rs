@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// An outcome was stored.
@@ -97,7 +97,8 @@ pub const PLUGIN_RETRIES_MAX: u32 = 32;
 /// Longest delay that a plugin may ask for: a day. Longer waits belong into a call with a delay.
 pub const PLUGIN_RETRY_AFTER_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 
-/// Claims lost without a commit after which a run is dead: work that kills the process five times will do it again.
+/// Claims lost without a commit after which a run is dead: work that kills the process five times will do it again. A
+/// claim is lost when its lease ends, or the process while the work is under way.
 pub const CLAIMS_MAX: u32 = 5;
 
 /// What follows from a verdict.
@@ -134,7 +135,7 @@ pub fn run_next(verdict: Verdict, attempts: u32, failures: u32, asked_ms: u64, n
 }
 
 /// How much a log line matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Finest.
@@ -150,7 +151,7 @@ pub enum LogLevel {
 }
 
 /// A line that a guest wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LogLine {
     /// How much it matters.
     pub level: LogLevel,
@@ -159,7 +160,7 @@ pub struct LogLine {
 }
 
 /// What a run used, measured by the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Usage {
     /// Fuel burnt: about one unit per Wasm instruction, plus what host calls are charged. Deterministic.
     pub fuel: u64,

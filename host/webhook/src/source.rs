@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
 use crate::id::{SourceId, TenantId};
 use crate::retry::SKIP_AFTER_MS_DEFAULT;
 
@@ -22,14 +23,34 @@ pub struct Source {
     pub tenant: TenantId,
     /// The last part of its URL.
     pub token: String,
+    /// The token before it, while that still leads here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousToken>,
     /// While true, events are still accepted and stored, but their runs wait.
     pub paused: bool,
     /// What people configure.
     pub spec: SourceSpec,
 }
 
-/// What people configure of a source.
+/// The token of a URL that was rotated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviousToken {
+    /// The last part of that URL.
+    pub token: String,
+    /// Until when it leads to the source.
+    pub until: Timestamp,
+}
+
+impl Source {
+    /// The tokens that lead here at that time, the current one first.
+    pub fn tokens(&self, now: Timestamp) -> impl Iterator<Item = &str> {
+        let previous = self.previous.iter().filter(move |previous| previous.until > now);
+        std::iter::once(self.token.as_str()).chain(previous.map(|previous| previous.token.as_str()))
+    }
+}
+
+/// What people configure of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSpec {
     /// Its name, unique in the tenant.
@@ -80,7 +101,7 @@ pub struct SourceSpec {
 
 /// Where things stand in this source's requests, in the presets' notation (`json:/call/id`, `header:x-id`,
 /// `form:CallSid`, `query:id`); what is absent is read as the preset says.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IdentitySpec {
     /// The event's id; several pointers make one id together, and all must be there.
@@ -98,7 +119,7 @@ pub struct IdentitySpec {
 }
 
 /// A fixed answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerSpec {
     /// HTTP status.

@@ -201,7 +201,7 @@ fn nothing_secret_survives_redaction() {
             }
             _ => signed_request(&scheme, "application/json", "{}"),
         };
-        let redacted = scheme.redact(&request);
+        let redacted = scheme.redact(request.clone());
         let text = format!("{redacted:?}{:?}", scheme.redact_body(&request.body));
         assert!(!text.contains(SECRET), "{}: {text}", preset.name);
         assert!(text.contains("[verified]"), "{}", preset.name);

@@ -110,7 +110,7 @@ proptest! {
                 let _ = acknowledgement(&preset.provider, &draft.kind);
                 let _ = fallback(&preset.provider, &draft.kind, &request.body);
             }
-            let _ = (scheme.redact(&request), scheme.redact_body(&request.body));
+            let _ = (scheme.redact(request.clone()), scheme.redact_body(&request.body));
         }
     }
 

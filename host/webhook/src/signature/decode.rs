@@ -21,10 +21,11 @@ impl Encoding {
     /// The bytes of a text; `None` when it is not the one text of its value, or empty.
     pub fn decode(self, text: &str) -> Option<Vec<u8>> {
         let bytes = match self {
+            Encoding::Hex if text.bytes().any(|byte| byte.is_ascii_uppercase()) => return None,
             Encoding::Hex => hex::decode(text).ok()?,
-            Encoding::Base64 => STANDARD.decode(text).ok()?,
+            Encoding::Base64 => STANDARD.decode(text).ok().filter(|bytes| self.encode(bytes) == text)?,
         };
-        (!bytes.is_empty() && self.encode(&bytes) == text).then_some(bytes)
+        (!bytes.is_empty()).then_some(bytes)
     }
 
     /// The text of some bytes.

@@ -130,7 +130,7 @@ fn counted(count: usize, what: &str) -> String {
 fn signature_found(signed: &Signed, found: &Found) -> String {
     let sizes: Vec<String> = found.candidates.iter().map(|signature| signature.len().to_string()).collect();
     let what = counted(found.candidates.len(), "signature");
-    format!("the header `{}` holds {what} ({} bytes decoded)", signed.sig.header(), sizes.join(", "))
+    format!("the header `{}` holds {what} (decoded, in bytes: {})", signed.sig.header(), sizes.join(", "))
 }
 
 /// Headers that a person may have meant.

@@ -63,14 +63,14 @@ impl Scheme {
     }
 
     /// The parts of a request that may be kept.
-    pub fn redact(&self, request: &RawRequest) -> Redacted {
+    pub fn redact(&self, request: RawRequest) -> Redacted {
         let credentials = self.credentials();
         let has_header = |name: &str| {
             ALWAYS.contains(&name) || credentials.iter().any(|part| matches!(part, Credential::Header(h) if h == name))
         };
-        let header = |(name, value): &(String, Bytes)| {
-            let name = name.to_ascii_lowercase();
-            let text = if has_header(&name) { VERIFIED.into() } else { String::from_utf8_lossy(value).into_owned() };
+        let header = |(mut name, value): (String, Bytes)| {
+            name.make_ascii_lowercase();
+            let text = if has_header(&name) { VERIFIED.into() } else { String::from_utf8_lossy(&value).into_owned() };
             (name, text)
         };
         let body_pointers = credentials.iter().filter_map(|part| match part {
@@ -79,9 +79,9 @@ impl Scheme {
         });
         let is_path = credentials.contains(&Credential::Path);
         Redacted {
-            path: if is_path { format!("/{VERIFIED}") } else { request.path.clone() },
-            query: request.query.as_deref().map(|query| redact_query(query, &credentials)),
-            headers: request.headers.iter().map(header).collect(),
+            path: if is_path { format!("/{VERIFIED}") } else { request.path },
+            query: request.query.map(|query| redact_query(&query, &credentials)),
+            headers: request.headers.into_iter().map(header).collect(),
             body_pointers: body_pointers.collect(),
         }
     }

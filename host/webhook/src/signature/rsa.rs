@@ -9,6 +9,7 @@ use rsa::{Pkcs1v15Sign, PublicKey};
 use sha1::Sha1;
 use sha2::Sha256;
 
+use crate::clock::Timestamp;
 use crate::signature::hash::Algorithm;
 
 /// Smallest modulus in bytes: 2048 bits.
@@ -40,6 +41,34 @@ pub fn certificate_key(certificate: &[u8]) -> Option<&[u8]> {
     }
     let (tag, _, after) = element(rest)?;
     (tag == SEQUENCE).then(|| &rest[..rest.len() - after.len()])
+}
+
+const UTC_TIME: u8 = 0x17;
+
+/// The moment after which an X.509 certificate in DER is no longer valid (RFC 5280 section 4.1.2.5).
+pub fn certificate_end(certificate: &[u8]) -> Option<Timestamp> {
+    let mut rest = sequence(sequence(certificate)?)?;
+    if rest.first() == Some(&VERSION) {
+        rest = element(rest)?.2;
+    }
+    // serial number, algorithm, issuer
+    for _ in 0..3 {
+        rest = element(rest)?.2;
+    }
+    let (_, _, after_begin) = element(sequence(rest)?)?;
+    let (tag, end, _) = element(after_begin)?;
+    let end = std::str::from_utf8(end).ok()?;
+    // Two digits of a year are those of 1950 to 2049.
+    let century = match tag {
+        UTC_TIME if end.as_bytes().first()? >= &b'5' => "19",
+        UTC_TIME => "20",
+        _ => "",
+    };
+    let end = format!("{century}{end}");
+    let part = |from, to| end.get(from..to);
+    let (date, time) = (part(4, 6).zip(part(6, 8))?, part(8, 10).zip(part(10, 12))?);
+    let moment = format!("{}-{}-{}T{}:{}:{}", part(0, 4)?, date.0, date.1, time.0, time.1, part(12, 15)?);
+    Some(Timestamp::from_millis(moment.parse::<jiff::Timestamp>().ok()?.as_millisecond()))
 }
 
 fn sequence(bytes: &[u8]) -> Option<&[u8]> {

@@ -154,6 +154,8 @@ reasons! {
     ConfirmationFailed = "confirmation_failed";
     /// Turned away before verification: too many requests of this sender were refused.
     RateLimited = "rate_limited";
+    /// Turned away before verification: its body is compressed, and the host undoes no compression.
+    Compressed = "compressed";
     /// The source has no usable secret: it fails closed.
     NoSecretConfigured = "no_secret_configured";
     /// The scheme signs the URL and the source has no public URL.
