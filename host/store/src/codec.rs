@@ -1,20 +1,18 @@
-//! How requests, calls and answers are packed into one column each.
+//! How requests, calls, answers and records are packed into one column each.
 //!
-//! Lists of pairs are written as a count and then, per text, its length and its bytes; numbers are LEB128, seven
-//! bits a byte, low bits first. A packed value begins with its version, so that a later form can be told from this
-//! one. Reading checks every length: a damaged row is an error, never a panic and never a huge allocation.
+//! The words of the packing are in `packing`; what a run read is in `record`. A packed value begins with its version, so
+//! that a later form can be told from this one.
+
+pub(crate) mod packing;
+pub(crate) mod record;
 
 use bytes::Bytes;
 use creel_webhook::outcome::Pair;
 
+use crate::codec::packing::{Damaged, Reader, number, pairs, text};
 use crate::contract::StoredAnswer;
 
 const VERSION: u8 = 1;
-
-/// Bytes that are not what this module wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a packed column is damaged or was written by a newer version")]
-pub(crate) struct Damaged;
 
 /// What is kept of a request besides its body.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,7 +37,10 @@ pub(crate) fn request_head(
     headers: &[Pair],
     attributes: &[Pair],
 ) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1_024);
+    // Nearly every length takes one byte or two.
+    let pairs_len = |list: &[Pair]| list.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
+    let lists = pairs_len(query) + pairs_len(headers) + pairs_len(attributes);
+    let mut out = Vec::with_capacity(16 + method.len() + scheme.len() + lists);
     out.push(VERSION);
     text(&mut out, method.as_bytes());
     text(&mut out, scheme.as_bytes());
@@ -51,7 +52,7 @@ pub(crate) fn request_head(
 
 /// Unpacks a request's head.
 pub(crate) fn read_request_head(bytes: &[u8]) -> Result<RequestHead, Damaged> {
-    let mut reader = Reader::open(bytes)?;
+    let mut reader = Reader::open(bytes, VERSION)?;
     Ok(RequestHead {
         method: reader.text()?,
         scheme: reader.text()?,
@@ -72,7 +73,7 @@ pub(crate) fn call_head(headers: &[Pair], attributes: &[Pair]) -> Vec<u8> {
 
 /// Unpacks a call's headers; its attributes follow.
 pub(crate) fn read_call_head(bytes: &[u8]) -> Result<(Vec<Pair>, Vec<Pair>), Damaged> {
-    let mut reader = Reader::open(bytes)?;
+    let mut reader = Reader::open(bytes, VERSION)?;
     Ok((reader.pairs()?, reader.pairs()?))
 }
 
@@ -88,7 +89,7 @@ pub(crate) fn answer(answer: &StoredAnswer) -> Vec<u8> {
 
 /// Unpacks an answer.
 pub(crate) fn read_answer(bytes: &[u8]) -> Result<StoredAnswer, Damaged> {
-    let mut reader = Reader::open(bytes)?;
+    let mut reader = Reader::open(bytes, VERSION)?;
     Ok(StoredAnswer {
         status: u16::try_from(reader.number()?).map_err(|_| Damaged)?,
         headers: reader.pairs()?,
@@ -113,80 +114,13 @@ pub(crate) fn keys(keys: &[PackedKey]) -> Vec<u8> {
 
 /// Unpacks dedup keys.
 pub(crate) fn read_keys(bytes: &[u8]) -> Result<Vec<PackedKey>, Damaged> {
-    let (keys, rest) = Reader::open(bytes)?.rest.as_chunks::<40>();
+    let (keys, rest) = Reader::open(bytes, VERSION)?.rest().as_chunks::<40>();
     let part = |key: &[u8; 40], from: usize| *key[from..].first_chunk::<16>().unwrap_or(&[0; 16]);
     let until = |key: &[u8; 40]| i64::from_be_bytes(*key.last_chunk::<8>().unwrap_or(&[0; 8]));
     if rest.is_empty() {
         Ok(keys.iter().map(|key| (part(key, 0), part(key, 16), until(key))).collect())
     } else {
         Err(Damaged)
-    }
-}
-
-fn number(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value as u8) | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn text(out: &mut Vec<u8>, bytes: &[u8]) {
-    number(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn pairs(out: &mut Vec<u8>, list: &[Pair]) {
-    number(out, list.len() as u64);
-    for (name, value) in list {
-        text(out, name.as_bytes());
-        text(out, value.as_bytes());
-    }
-}
-
-struct Reader<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    fn open(bytes: &'a [u8]) -> Result<Self, Damaged> {
-        match bytes.split_first() {
-            Some((&VERSION, rest)) => Ok(Reader { rest }),
-            _ => Err(Damaged),
-        }
-    }
-
-    fn number(&mut self) -> Result<u64, Damaged> {
-        let mut value = 0_u64;
-        for shift in (0..63).step_by(7) {
-            let (&byte, rest) = self.rest.split_first().ok_or(Damaged)?;
-            self.rest = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(Damaged)
-    }
-
-    fn bytes(&mut self) -> Result<&'a [u8], Damaged> {
-        let length = usize::try_from(self.number()?).map_err(|_| Damaged)?;
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or(Damaged)?;
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    fn text(&mut self) -> Result<String, Damaged> {
-        String::from_utf8(self.bytes()?.to_vec()).map_err(|_| Damaged)
-    }
-
-    fn pairs(&mut self) -> Result<Vec<Pair>, Damaged> {
-        let count = self.number()?;
-        // Each pair takes two bytes at least, so a damaged count can't ask for more memory than the column has.
-        if count > self.rest.len() as u64 / 2 {
-            return Err(Damaged);
-        }
-        (0..count).map(|_| Ok((self.text()?, self.text()?))).collect()
     }
 }
 

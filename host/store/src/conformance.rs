@@ -5,16 +5,25 @@
 //! sleeps. A story panics with a sentence when a promise is broken.
 
 mod accepting;
+mod counting;
 mod crowding;
 mod delivering;
+mod feeding;
 mod following;
+mod keeping;
 mod limiting;
+mod listing;
 mod noticing;
 mod passing;
 mod racing;
+mod rationing;
+mod remembering;
+mod removing;
 mod replaying;
 mod retaining;
 mod running;
+mod sharing;
+mod waiting;
 mod world;
 
 use std::future::Future;
@@ -45,6 +54,8 @@ macro_rules! stories {
 }
 
 stories! {
+    feeding::followed_events_come_once_and_in_order,
+    feeding::a_page_of_large_bodies_is_short,
     accepting::an_accepted_request_is_there_with_all_that_follows,
     accepting::a_repetition_is_told_what_the_first_was_told,
     accepting::parallel_repetitions_store_one_event,
@@ -61,10 +72,25 @@ stories! {
     accepting::without_a_slot_the_fallback_is_decided_at_once,
     accepting::a_paused_route_answers_with_the_fallback_and_runs_nothing,
     accepting::an_ended_run_decides_no_other_runs_reply,
+    listing::a_page_of_events_looks_at_so_many_and_says_where_the_next_begins,
+    listing::events_are_found_by_when_they_came,
+    listing::an_event_says_what_became_of_it,
+    waiting::a_run_says_what_it_waits_for,
+    waiting::a_run_behind_one_that_failed_says_when_it_may_pass,
+    waiting::a_tenant_that_used_up_what_it_has_is_what_its_work_waits_for,
+    waiting::a_call_says_what_its_lane_waits_for,
+    waiting::a_call_behind_an_open_breaker_or_another_call_says_so,
+    counting::what_is_used_is_counted_by_days,
+    rationing::events_beyond_a_days_quota_are_refused_until_midnight,
+    rationing::bytes_beyond_a_days_quota_are_refused,
+    rationing::runs_beyond_a_days_quota_wait_until_midnight,
+    rationing::fuel_beyond_a_days_quota_holds_what_follows,
+    rationing::calls_beyond_a_days_quota_wait_until_midnight,
     running::claims_do_not_overlap,
     running::items_of_a_batch_are_claimed_with_their_own_bytes,
     running::a_stale_commit_changes_nothing,
     running::an_expired_lease_is_due_again,
+    running::what_the_latest_try_read_is_kept,
     running::five_lost_claims_end_a_run,
     running::failures_of_the_host_are_counted_apart,
     running::a_released_claim_was_never_made,
@@ -76,6 +102,11 @@ stories! {
     running::a_reply_run_past_its_deadline_is_not_run,
     running::a_replay_is_a_new_run,
     running::a_removed_route_ends_its_runs,
+    sharing::a_tenant_holds_as_many_claims_as_it_may,
+    sharing::nobody_holds_more_than_is_left_free,
+    sharing::used_fuel_delays_what_follows_until_it_is_paid_for,
+    sharing::a_raised_budget_counts_from_then_on,
+    sharing::replies_have_an_account_of_their_own,
     delivering::calls_become_deliveries_with_the_decision,
     delivering::deliveries_of_a_key_go_one_after_the_other,
     limiting::an_open_breaker_holds_the_lane_and_half_open_lets_ever_more_try,
@@ -101,6 +132,8 @@ stories! {
     delivering::a_lost_delivery_is_given_up_after_five_claims,
     delivering::a_destination_that_is_stopped_already_is_no_change,
     delivering::control_moves_on_with_every_change,
+    keeping::components_that_nothing_uses_make_room_for_new_ones,
+    keeping::what_is_active_leaves_room_or_none,
     replaying::dead_runs_are_walked_in_windows,
     replaying::a_dead_run_is_replayed_once,
     replaying::a_replay_of_runs_keeps_to_the_quota,
@@ -126,10 +159,22 @@ stories! {
     noticing::the_destination_of_notices_stays,
     noticing::a_silent_source_is_told_once_per_silence,
     noticing::notices_go_with_the_records_of_their_time,
+    remembering::what_a_run_writes_is_there_with_its_decision,
+    remembering::nobody_sees_the_state_of_another,
+    remembering::a_run_that_was_overtaken_is_not_committed,
+    remembering::what_came_or_went_was_overtaken_too,
+    remembering::who_only_writes_is_never_overtaken,
+    remembering::what_is_tried_again_anyway_is_not_looked_at,
+    remembering::a_late_outcome_loses_its_writes_unless_kept,
+    remembering::a_plugin_holds_no_more_than_it_may,
+    remembering::people_see_and_remove_what_is_remembered,
+    removing::a_removed_tenant_is_seen_by_nobody_and_its_name_comes_free,
+    removing::what_is_under_way_when_its_tenant_goes_changes_nothing,
     retaining::bodies_go_before_records_and_what_is_pending_stays,
     retaining::a_batch_keeps_its_body_while_one_of_its_events_is_pending,
     retaining::a_repetition_is_known_after_its_event_is_gone,
     retaining::an_erased_event_keeps_its_story_without_its_payload,
+    retaining::an_erasure_takes_the_reports_of_earlier_ends_too,
     retaining::what_is_pending_is_not_erased,
     retaining::an_erased_event_of_a_batch_leaves_the_others,
 }

@@ -8,7 +8,9 @@
 //!
 //! There is no "running" state. A claim sets a lease and a fresh token; a commit succeeds only while that token is
 //! the row's; an expired lease is simply due again; a stale commit changes nothing and says so. `claims` counts at
-//! claim time and guards against work that kills the process; `attempts` moves only when a commit says so.
+//! claim time and guards against work that kills the process; `attempts` moves only when a commit says so. A store that
+//! is opened is told on what work had begun when the process before ended: those claims are lost, all others are given
+//! back. Runs that may be what ended it are claimed first and alone.
 //!
 //! # Lanes
 //!
@@ -24,115 +26,59 @@
 //!
 //! Every verb that needs the time is told it; the store clamps it so that it never goes backwards.
 
+mod answer;
+mod claim;
+mod component;
+mod decision;
+mod failing;
 mod letters;
+mod state;
+mod tenancy;
 mod view;
+mod waiting;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use creel_webhook::clock::Timestamp;
-use creel_webhook::decision::DecidedCall;
 use creel_webhook::delivery::{DestinationChange, Next};
 use creel_webhook::destination::Destination;
 use creel_webhook::followup::Origin;
-use creel_webhook::id::{
-    DeliveryId, DestinationId, EventId, KeyId, PluginId, RequestId, RouteId, RunId, SecretId, SourceId, TenantId,
-};
+use creel_webhook::id::{DeliveryId, DestinationId, EventId, PluginId, RequestId, RouteId, RunId, SourceId, TenantId};
 use creel_webhook::notice::{Fact, Notices};
 use creel_webhook::outcome::{OnResult, Pair};
 use creel_webhook::plugin::{Deployment, Digest, Plugin};
+use creel_webhook::quota::Quota;
+use creel_webhook::record::{Record, StateValue};
 use creel_webhook::route::{Mode, Route};
-use creel_webhook::run::{LogLine, RunNext, Usage, Verdict};
 use creel_webhook::source::Source;
-use creel_webhook::tenant::{ApiKey, Tenant};
+use creel_webhook::tenant::Tenant;
 use tokio::sync::Notify;
 
+pub use self::answer::StoredAnswer;
+pub use self::claim::ClaimToken;
+pub use self::component::NewComponent;
+pub use self::decision::{NewDelivery, RunCommit, RunCommitted};
+pub use self::failing::{StoreError, StoreResult, erased};
 pub use self::letters::{About, Death, Keys, Letter, Replay, Terms, Window};
+pub use self::state::{StateFilter, StateKey, StateRemoved, StateRoom, StateWrites};
+pub use self::tenancy::{AuditRow, Deed, Leaving, SecretRow, Tenancy, Trail, Used, UsedDay};
 pub use self::view::{
-    Attempt, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventSummary, Queue, RefusalRow, RunFilter,
-    RunRow, Stats,
+    Attempt, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventPage, EventState, EventSummary, FeedFilter,
+    Queue, RefusalRow, RunFilter, RunRow, Stats,
 };
-
-/// Why a verb failed.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A name is taken or a row is still used; nothing changed.
-    #[error("{0}")]
-    Conflict(String),
-    /// There is no such row in this tenant.
-    #[error("{0}")]
-    NotFound(String),
-    /// The store holds as much as it may.
-    #[error("the store holds {used} bytes and may hold {max}; free space or raise `store.bytes_max`")]
-    Full {
-        /// Bytes in use.
-        used: u64,
-        /// The limit.
-        max: u64,
-    },
-    /// The tenant has as many runs pending as it may; nothing changed.
-    #[error(
-        "{pending} runs of the tenant are pending and {max} may be (`pending_runs_max`); try again when some are decided"
-    )]
-    OverQuota {
-        /// Pending now.
-        pending: u64,
-        /// The limit.
-        max: u64,
-    },
-    /// A list had to look at more rows than one question may.
-    #[error("the question looks at too many rows to answer it; narrow the filter")]
-    TooWide,
-    /// Disk or database failed; the verb did not happen.
-    #[error("the store failed: {0}")]
-    Failed(String),
-    /// The store is shutting down.
-    #[error("the store is closed")]
-    Closed,
-}
-
-/// Why an event without its payload is not run again: a handler must not take an empty body for what was sent.
-pub fn erased(event: EventId) -> StoreError {
-    StoreError::Conflict(format!(
-        "the payload of `{event}` has been erased, by a person or because its days were over (`body_days`), so it cannot \
-         be replayed; ask the provider to send it again"
-    ))
-}
-
-/// What a verb gives.
-pub type StoreResult<T> = Result<T, StoreError>;
-
-/// A sealed secret with the origins that it may be sent to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecretRow {
-    /// Its id.
-    pub id: SecretId,
-    /// Whose it is.
-    pub tenant: TenantId,
-    /// Its name, unique in the tenant.
-    pub name: String,
-    /// The current value, sealed.
-    pub sealed: Vec<u8>,
-    /// The value before it, sealed, while it still counts.
-    pub previous: Option<Vec<u8>>,
-    /// Until when the previous value counts.
-    pub previous_until: Option<Timestamp>,
-    /// Origins (`https://host:port`) that it may be sent to; empty: it only verifies.
-    pub origins: Vec<String>,
-    /// Keyed hash of the current value.
-    pub fingerprint: [u8; 32],
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-}
+pub use self::waiting::{Hold, Holds};
 
 /// Everything that people configured, as of one version: what ingress, worker and sender keep in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Control {
     /// [`Store::control_version`] when this was read.
     pub version: u64,
-    /// All tenants.
+    /// All tenants but those that are being removed.
     pub tenants: Vec<Tenant>,
+    /// Tenants that are being removed; nothing of theirs is in any other list.
+    pub leaving: Vec<Leaving>,
     /// All sources.
     pub sources: Vec<Source>,
     /// All routes.
@@ -244,27 +190,11 @@ pub struct NewReply {
     pub deadline: Timestamp,
     /// The lease of the claim that comes with the accept; `None` when no slot was free: the run is not claimed, the
     /// fallback is decided at once and the run ends `unanswered`. The same happens while the route or its source is
-    /// paused.
+    /// paused, and while the replies of the tenant have used more fuel than its `fuel_per_second` gives: they have an
+    /// account of their own; and while its daily quota of runs or fuel is used up.
     pub lease_ms: Option<u64>,
     /// What the sender is told when no run answers in time; kept from the start, so that a restart can answer too.
     pub fallback: StoredAnswer,
-}
-
-/// An HTTP answer, kept byte for byte.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredAnswer {
-    /// HTTP status.
-    pub status: u16,
-    /// Headers.
-    pub headers: Vec<Pair>,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl From<creel_webhook::answer::Answer> for StoredAnswer {
-    fn from(answer: creel_webhook::answer::Answer) -> Self {
-        StoredAnswer { status: answer.status, headers: answer.headers, body: answer.body }
-    }
 }
 
 /// What became of an accept.
@@ -290,6 +220,13 @@ pub enum Accepted {
         /// Runs pending now.
         pending: u64,
     },
+    /// It does not fit into what is left of a daily quota of the tenant, whoever waits for a reply; nothing was stored.
+    OverDailyQuota {
+        /// Which.
+        quota: Quota,
+        /// When it begins anew.
+        until: Timestamp,
+    },
 }
 
 /// What the first of a row of repetitions was told.
@@ -305,10 +242,6 @@ pub enum FirstAnswer {
         deadline: Timestamp,
     },
 }
-
-/// A claim's proof. Tokens never repeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ClaimToken(pub u64);
 
 /// The right to decide a run.
 #[derive(Debug, Clone)]
@@ -405,58 +338,6 @@ impl StoredEvent {
     }
 }
 
-/// How a run ended, to be stored with everything that follows in one transaction.
-#[derive(Debug, Clone)]
-pub struct RunCommit {
-    /// The right to do so.
-    pub run: RunId,
-    /// Its proof.
-    pub claim: ClaimToken,
-    /// When it ended.
-    pub now: Timestamp,
-    /// How.
-    pub verdict: Verdict,
-    /// Why, for people.
-    pub reason: Option<String>,
-    /// The deployment that ran: its number.
-    pub deployment: Option<u32>,
-    /// What it used.
-    pub usage: Usage,
-    /// What it logged.
-    pub log: Vec<LogLine>,
-    /// Whether it is over or due again. `attempts` moves on in either case.
-    pub next: RunNext,
-    /// The calls that it decided; stored only if the run is over and its reply, if any, was not late.
-    pub calls: Vec<NewDelivery>,
-    /// The answer for the sender, on a reply route.
-    pub reply: Option<StoredAnswer>,
-    /// Keep the calls even if the reply comes too late.
-    pub keep_late: bool,
-}
-
-/// A decided call, to be queued.
-#[derive(Debug, Clone)]
-pub struct NewDelivery {
-    /// Its id.
-    pub id: DeliveryId,
-    /// What was decided.
-    pub call: DecidedCall,
-}
-
-/// What became of a run's commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RunCommitted {
-    /// Stored.
-    Stored {
-        /// The verdict as stored: `late` when the sender had been answered meanwhile.
-        verdict: Verdict,
-        /// For a reply run that is over: what the sender is told, whoever decided it.
-        answer: Option<StoredAnswer>,
-    },
-    /// The claim is no longer the row's; nothing was stored.
-    Stale,
-}
-
 /// A claimed delivery with what it needs.
 #[derive(Debug, Clone)]
 pub struct DeliveryClaim {
@@ -551,6 +432,17 @@ pub struct Story {
     pub deliveries: Vec<DeliveryRow>,
 }
 
+/// A page of followed events.
+#[derive(Debug, Clone, Default)]
+pub struct FeedPage {
+    /// The events, oldest first.
+    pub events: Vec<StoredEvent>,
+    /// How far was looked, which is where the next page begins; `None` when there was nothing to look at.
+    pub reached: Option<EventId>,
+    /// Whether there is or may be more before `until`.
+    pub more: bool,
+}
+
 /// "Look": raised after a commit that made work; never carries the work itself.
 #[derive(Debug, Clone, Default)]
 pub struct Wakeups {
@@ -564,7 +456,7 @@ pub struct Wakeups {
 
 /// The durable state and its queue.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Tenancy {
     // ---- what people configure -------------------------------------------------------------------------------
 
     /// Moves on with every committed change of what people configure.
@@ -573,14 +465,6 @@ pub trait Store: Send + Sync + 'static {
     async fn control_read(&self) -> StoreResult<Control>;
     /// Makes a tenant, or changes its limits when one of this id is there. Conflict: the name is taken.
     async fn tenant_put(&self, tenant: Tenant) -> StoreResult<()>;
-    /// Makes a key.
-    async fn key_put(&self, key: ApiKey) -> StoreResult<()>;
-    /// The key with this hash, expired or not.
-    async fn key_find(&self, hash: [u8; 32]) -> StoreResult<Option<ApiKey>>;
-    /// The keys of a tenant; with `None` the operator's.
-    async fn key_list(&self, tenant: Option<TenantId>) -> StoreResult<Vec<ApiKey>>;
-    /// Ends a key. Says whether there was one.
-    async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> StoreResult<bool>;
     /// Makes or replaces a secret of this name; destinations that were paused for want of it go on.
     async fn secret_put(&self, secret: SecretRow) -> StoreResult<()>;
     /// Removes a secret.
@@ -609,8 +493,9 @@ pub trait Store: Send + Sync + 'static {
     async fn notices_delete(&self, tenant: TenantId) -> StoreResult<()>;
     /// Makes a plugin. Conflict: the name is taken.
     async fn plugin_put(&self, plugin: Plugin) -> StoreResult<()>;
-    /// Keeps a component's bytes under its digest; the same digest again changes nothing. Full: there is no room for it.
-    async fn component_put(&self, tenant: TenantId, digest: Digest, bytes: Bytes, now: Timestamp) -> StoreResult<()>;
+    /// Keeps a component's bytes under its digest; true when they were not there. To make room, versions of the tenant
+    /// leave that no active deployment uses, the oldest first. Conflict: those in use leave no room. Full: the store has none.
+    async fn component_put(&self, new: NewComponent) -> StoreResult<bool>;
     /// A component's bytes.
     async fn component_read(&self, tenant: TenantId, digest: Digest) -> StoreResult<Option<Bytes>>;
     /// Makes a deployment with the next number of its plugin.
@@ -638,8 +523,15 @@ pub trait Store: Send + Sync + 'static {
     // ---- runs become decisions -------------------------------------------------------------------------------
 
     /// Claims at most `max` due runs, tenants in turn. A run whose event cannot be read is left out; its claim is lost.
-    async fn run_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<RunClaim>>;
-    /// Stores how a run ended and what follows. When more calls wait for a destination then than may, the oldest that
+    ///
+    /// A tenant holds at most as many claims as its `concurrent_runs_max`, and no more than it leaves of the `free` places
+    /// ([`creel_webhook::bucket::share_of`]). It gets none while the fuel that its runs have used, told by their commits, is
+    /// more than its `fuel_per_second` gives ([`creel_webhook::bucket::Account`]), nor while its daily quota of runs or fuel is
+    /// used up ([`creel_webhook::quota`]); runs under way count as used.
+    async fn run_claim(&self, now: Timestamp, lease_ms: u64, max: u32, free: u32) -> StoreResult<Vec<RunClaim>>;
+    /// Stores how a run ended and what follows, unless a key of state that it read has been written since or its writes would
+    /// take the plugin beyond its limits: then nothing is stored ([`RunCommitted::Conflict`]). Verdicts that are tried again
+    /// anyway (`timeout`, `host`) and late outcomes that nobody keeps decide nothing and are not looked at. When more calls wait for a destination then than may, the oldest that
     /// are not on their way end dead, a few more than came at most ([`creel_webhook::destination::crowded_out`]).
     async fn run_commit(&self, commit: RunCommit) -> StoreResult<RunCommitted>;
     /// Gives a claim back untouched: the run is due again, neither counter keeps it. Says whether it was held.
@@ -647,9 +539,21 @@ pub trait Store: Send + Sync + 'static {
     /// When the next run is due after `after`, the time of the caller's last claim; `None` when nothing waits for time.
     async fn run_due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>>;
 
+    // ---- what plugins remember -------------------------------------------------------------------------------
+
+    /// A value of a plugin's state, as it is committed now.
+    async fn state_read(&self, tenant: TenantId, plugin: PluginId, key: &str) -> StoreResult<Option<StateValue>>;
+    /// What a plugin holds, what it holds of these keys, and what else the store has room for.
+    async fn state_room(&self, tenant: TenantId, plugin: PluginId, keys: Vec<String>) -> StoreResult<StateRoom>;
+    /// Keys of a plugin in the order of their bytes.
+    async fn state_list(&self, tenant: TenantId, plugin: PluginId, filter: StateFilter) -> StoreResult<Vec<StateKey>>;
+    /// Removes a key; with `None` a step of all keys. A run that read one of them is overtaken.
+    async fn state_delete(&self, tenant: TenantId, plugin: PluginId, key: Option<String>) -> StoreResult<StateRemoved>;
+
     // ---- decisions become deliveries -------------------------------------------------------------------------
 
-    /// Claims at most `max` due deliveries, tenants in turn, within rate and concurrency of their lanes.
+    /// Claims at most `max` due deliveries, tenants in turn, within rate and concurrency of their lanes and their tenants'
+    /// daily quotas of deliveries.
     async fn delivery_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<DeliveryClaim>>;
     /// Stores an attempt and what follows; moves the lane's breaker on, and holds the lane after a 429. A delivery whose
     /// end is to be reported brings the report with its end, in one transaction: an event for the same route and plugin
@@ -665,8 +569,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// How many calls wait for each destination of a tenant, in no order.
     async fn queue_list(&self, tenant: TenantId) -> StoreResult<Vec<Queue>>;
-    /// Events of a tenant, newest first.
-    async fn event_list(&self, tenant: TenantId, filter: EventFilter) -> StoreResult<Vec<EventSummary>>;
+    /// Events of a tenant, newest first. Looks at 500 and no more, whatever the filter wants of them: a page may be short, or
+    /// empty, and there be more behind it.
+    async fn event_list(&self, tenant: TenantId, filter: EventFilter) -> StoreResult<EventPage>;
+    /// Events of a tenant behind a place, oldest first, with their bodies; without reports of calls' ends.
+    async fn event_feed(&self, tenant: TenantId, filter: FeedFilter) -> StoreResult<FeedPage>;
     /// The whole story of one event.
     async fn event_story(&self, tenant: TenantId, event: EventId) -> StoreResult<Option<Story>>;
     /// Runs of a tenant, newest first.
@@ -677,9 +584,20 @@ pub trait Store: Send + Sync + 'static {
     async fn refusal_list(&self, tenant: TenantId, limit: u32) -> StoreResult<Vec<RefusalRow>>;
     /// One run.
     async fn run_read(&self, tenant: TenantId, run: RunId) -> StoreResult<Option<RunRow>>;
+    /// What the latest try of a run read; `None` when it read nothing, or when that is erased.
+    async fn run_record_read(&self, tenant: TenantId, run: RunId) -> StoreResult<Option<Record>>;
     /// One delivery, history included, and what it sends.
     async fn delivery_read(&self, tenant: TenantId, delivery: DeliveryId)
     -> StoreResult<Option<(DeliveryRow, Letter)>>;
+
+    /// What holds these runs and deliveries of a tenant now, as far as they are not over; of each the first hundred.
+    async fn hold_list(
+        &self,
+        tenant: TenantId,
+        runs: Vec<RunId>,
+        deliveries: Vec<DeliveryId>,
+        now: Timestamp,
+    ) -> StoreResult<Holds>;
 
     /// How many runs of a tenant are pending.
     async fn runs_pending(&self, tenant: TenantId) -> StoreResult<u64>;
@@ -732,7 +650,8 @@ pub trait Store: Send + Sync + 'static {
         terms: Terms,
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>>;
-    /// Brings dead deliveries back, each as itself: its history stays, its attempts are counted anew. In their order.
+    /// Brings dead deliveries back, each as itself: its history stays, its attempts are counted anew. In their order. Due
+    /// at once; after an end that is reported, in the next millisecond at the earliest, so that each end has its own time.
     /// No room while as many wait for the destination as may: they would only push each other out.
     async fn delivery_replay(
         &self,

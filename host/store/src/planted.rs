@@ -60,6 +60,10 @@ bugs! {
     AttemptsAtClaim, "attempts-at-claim";
     /// Opening leaves the claims of an earlier boot.
     BootKeepsClaims, "boot-keeps-claims";
+    /// Opening counts every claim of an earlier boot as lost, also of work that never began.
+    BootCountsAll, "boot-counts-all";
+    /// Runs that may be what kills the process are run together with others.
+    SuspectsTogether, "suspects-together";
     /// A claim whose lease has expired is never due again.
     LeaseForever, "lease-forever";
     /// What a failed item wrote stays.
@@ -92,12 +96,44 @@ bugs! {
     ReplayOfAny, "replay-of-any";
     /// Bodies that are too old go though something of them is pending.
     PendingPruned, "pending-pruned";
+    /// Records that are too old go though something of them is pending.
+    RecordsPruned, "records-pruned";
+    /// An erasure does not ask whether something is pending.
+    EraseAnyway, "erase-anyway";
+    /// A call that is tried again is reported as dead.
+    ReportEarly, "report-early";
+    /// A call that ends without an attempt is not reported.
+    ReportForgotten, "report-forgotten";
+    /// A report does not come when the tenant has much pending.
+    ReportWithinQuota, "report-within-quota";
+    /// A report does not say how many came before it.
+    DepthForgotten, "depth-forgotten";
     /// What a tenant is told of what was tried and died is committed after the death.
     NoticeApart, "notice-apart";
     /// A tenant is told once of a kind, whatever it is about.
     NoticeOfOneThing, "notice-of-one-thing";
     /// A notice that dies is worth a notice.
     NoticeOfNotice, "notice-of-notice";
+    /// A run's commit does not look whether what it read is still so.
+    StateUnchecked, "state-unchecked";
+    /// What a run writes to its plugin's state is committed before its decision.
+    StateApart, "state-apart";
+    /// A tenant may store as many events as it likes.
+    EventsBeyondQuota, "events-beyond-quota";
+    /// A tenant may try as many runs as it likes.
+    RunsBeyondQuota, "runs-beyond-quota";
+    /// A tenant may send as many calls as it likes.
+    CallsBeyondQuota, "calls-beyond-quota";
+    /// What a tenant used on one day counts on the next.
+    QuotaNotRenewed, "quota-not-renewed";
+    /// A tenant may have as many runs under way as the host.
+    CapIgnored, "cap-ignored";
+    /// A tenant that was removed has its turns.
+    RemovedHasTurns, "removed-has-turns";
+    /// What is sent to a tenant that was removed is stored.
+    RemovedStores, "removed-stores";
+    /// The calls of a tenant that was removed stay.
+    RemovedLeavesCalls, "removed-leaves-calls";
     /// A run that ends stays in the count of pending ones.
     PendingLeaks, "pending-leaks";
 }

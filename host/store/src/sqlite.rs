@@ -6,12 +6,15 @@
 //! is about.
 //!
 //! Durability: write-ahead log, synced before a verb returns, so what it did survives a power cut. The caller
-//! holds the data directory's lock; opening releases every claim of an earlier boot.
+//! holds the data directory's lock; opening releases every claim of an earlier boot, and remembers which runs may have
+//! been what ended it (`suspects`).
 
 mod accept;
 mod arrivals;
+mod audit;
 mod calls;
 mod checkpoint;
+mod components;
 mod configuration;
 mod control;
 mod dedup;
@@ -19,16 +22,23 @@ mod deliveries;
 mod deploy;
 mod erasing;
 mod events;
+mod feed;
 mod filter;
 mod flush;
 mod followups;
 mod holdings;
 mod lanes;
 mod letters;
+mod listing;
 mod notices;
 mod passes;
+pub mod probing;
+mod quotas;
+mod rations;
 mod readers;
 mod reading;
+mod records;
+mod removing;
 mod replaying;
 mod reply;
 mod request;
@@ -36,10 +46,15 @@ mod retention;
 mod runs;
 mod safety;
 mod schema;
+mod shares;
+mod state;
 mod statement;
+mod suspects;
 mod transaction;
 mod upkeep;
+mod usage;
 mod verb;
+mod waiting;
 mod writer;
 
 #[cfg(test)]
@@ -55,25 +70,30 @@ use creel_webhook::destination::Destination;
 use creel_webhook::id::{DeliveryId, DestinationId, EventId, KeyId, PluginId, RouteId, RunId, SourceId, TenantId};
 use creel_webhook::notice::{Fact, Notices};
 use creel_webhook::plugin::{Deployment, Digest, Plugin};
+use creel_webhook::quota::Quotas;
+use creel_webhook::record::{Record, StateValue};
 use creel_webhook::route::Route;
 use creel_webhook::source::Source;
 use creel_webhook::tenant::{ApiKey, Tenant};
 
+use crate::codec;
 use crate::contract::{
-    Accept, Accepted, ClaimToken, Control, DeliveryClaim, DeliveryCommit, DeliveryCommitted, DeliveryFilter,
-    DeliveryRow, EventFilter, EventSummary, Keys, Letter, NewDeployment, NewRun, Queue, RefusalRow, Replay, RunClaim,
-    RunCommit, RunCommitted, RunFilter, RunRow, SecretRow, Stats, Store, StoreError, StoreResult, StoredAnswer, Story,
-    Terms, Wakeups, Window,
+    Accept, Accepted, AuditRow, ClaimToken, Control, Deed, DeliveryClaim, DeliveryCommit, DeliveryCommitted,
+    DeliveryFilter, DeliveryRow, EventFilter, EventPage, FeedFilter, FeedPage, Holds, Keys, Leaving, Letter,
+    NewComponent, NewDeployment, NewRun, Queue, RefusalRow, Replay, RunClaim, RunCommit, RunCommitted, RunFilter,
+    RunRow, SecretRow, StateFilter, StateKey, StateRemoved, StateRoom, Stats, Store, StoreError, StoreResult,
+    StoredAnswer, Story, Tenancy, Terms, Trail, UsedDay, Wakeups, Window,
 };
 use crate::sqlite::accept::Packed;
 use crate::sqlite::checkpoint::Checkpoints;
 use crate::sqlite::flush::Flusher;
 pub use crate::sqlite::flush::LogSync;
-use crate::sqlite::lanes::Work;
+use crate::sqlite::lanes::{Wanted, Work};
 use crate::sqlite::passes::Days;
+use crate::sqlite::quotas::Standings;
 use crate::sqlite::readers::Readers;
 use crate::sqlite::statement::Fault;
-use crate::sqlite::transaction::{Memory, Shared, Tx};
+use crate::sqlite::transaction::{Memory, Shared, Shares, Tx};
 use crate::sqlite::writer::Writer;
 
 /// What an operator chooses.
@@ -90,14 +110,27 @@ pub struct Options {
     pub body_days: u64,
     /// Days for which everything else about an event is kept, unless a tenant keeps it shorter.
     pub record_days: u64,
+    /// Runs of a tenant in the background at the same time, unless it has a limit of its own.
+    pub concurrent_runs_max: u32,
+    /// Fuel of a tenant per second, unless it has a limit of its own.
+    pub fuel_per_second: u64,
+    /// What a tenant may use on a day, unless it has quotas of its own.
+    pub quotas: Quotas,
+    /// Days for which the audit trail is kept.
+    pub audit_days: u64,
     /// What makes the log safe.
     pub log_sync: LogSync,
+    /// Ids of runs and calls on which work had begun when the process before ended and had not come to its end: their
+    /// claims count as lost. All other claims of that process are given back as if they had never been.
+    pub under_way: Vec<[u8; 16]>,
+    /// When the store is opened.
+    pub opened_at: Timestamp,
 }
 
 impl Default for Options {
     /// 64 GiB: more than a busy week, less than a usual disk. 100 000 calls: a day of one a second. 65 536 keys: enough neighbours among them that a page of a
-    /// table of a million takes several at a time, few enough to be read back in a moment after a crash. A week
-    /// and a month, as the host's settings.
+    /// table of a million takes several at a time, few enough to be read back in a moment after a crash. A week,
+    /// a month and a year, as the host's settings. Tenants are not limited: what runs cost only the host knows.
     fn default() -> Self {
         Options {
             bytes_max: 64 << 30,
@@ -105,7 +138,13 @@ impl Default for Options {
             young_keys_max: 65_536,
             body_days: 7,
             record_days: 30,
+            concurrent_runs_max: u32::MAX,
+            fuel_per_second: u64::MAX,
+            quotas: Quotas::default(),
+            audit_days: 400,
             log_sync: LogSync::File,
+            under_way: Vec::new(),
+            opened_at: Timestamp::default(),
         }
     }
 }
@@ -113,6 +152,7 @@ impl Default for Options {
 /// The store in one SQLite file.
 pub struct SqliteStore {
     path: PathBuf,
+    bytes_max: u64,
     waiting_max: u64,
     shared: Arc<Shared>,
     writer: Writer,
@@ -129,12 +169,19 @@ impl SqliteStore {
         let path = path.as_ref();
         let new = schema::inspect(path)?;
         let mut conn = schema::writer(path, new).map_err(StoreError::from)?;
-        let next_claim = upkeep::boot(&mut conn).map_err(StoreError::from)? + 1;
+        let boot = suspects::boot(&mut conn, &options.under_way, options.opened_at).map_err(StoreError::from)?;
         schema::leave_syncs(&conn).map_err(StoreError::from)?;
         let days = Days { bodies: options.body_days, records: options.record_days };
-        let mut memory = Memory::load(&conn, next_claim, options.bytes_max, options.young_keys_max, days)
+        let mut memory = Memory::load(&conn, boot.first_claim, options.bytes_max, options.young_keys_max, days)
             .map_err(StoreError::from)?;
         memory.waiting_max = options.waiting_max;
+        memory.shares = Shares {
+            concurrent_runs_max: options.concurrent_runs_max.max(1),
+            fuel_per_second: options.fuel_per_second,
+        };
+        memory.audit_days = options.audit_days;
+        memory.quotas = Standings::new(options.quotas);
+        memory.suspects = boot.suspects;
         let checkpoints = schema::checkpointer(path).map_err(StoreError::from)?;
         let checkpoints =
             Checkpoints::start(checkpoints, &mut conn).map_err(|error| StoreError::from(Fault::from(error)))?;
@@ -142,13 +189,101 @@ impl SqliteStore {
         let readers = Readers::open(path)?;
         let flusher = Flusher::start(&options.log_sync, path, shared.clone())?;
         let writer = Writer::start(conn, memory, shared.clone(), checkpoints, flusher)?;
-        Ok(SqliteStore { path: path.to_owned(), waiting_max: options.waiting_max, shared, writer, readers })
+        let (bytes_max, waiting_max) = (options.bytes_max, options.waiting_max);
+        Ok(SqliteStore { path: path.to_owned(), bytes_max, waiting_max, shared, writer, readers })
+    }
+}
+
+impl SqliteStore {
+    /// Moves the log into the file and cuts it to nothing; says whether nobody was in the way.
+    async fn cut_log(&self) -> bool {
+        let path = self.path.clone();
+        let cut = tokio::task::spawn_blocking(move || schema::cut_log(&path)).await;
+        matches!(cut, Ok(Ok(true)))
     }
 }
 
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SqliteStore").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Tenancy for SqliteStore {
+    async fn key_put(&self, key: ApiKey) -> StoreResult<()> {
+        self.writer.call(0, move |tx| control::key_put(tx, &key)).await
+    }
+
+    async fn key_find(&self, hash: [u8; 32]) -> StoreResult<Option<ApiKey>> {
+        self.readers.call(move |conn| configuration::key_find(conn, &hash)).await
+    }
+
+    async fn key_list(&self, tenant: Option<TenantId>) -> StoreResult<Vec<ApiKey>> {
+        self.readers.list(move |conn| configuration::key_list(conn, tenant)).await
+    }
+
+    async fn key_used(&self, key: KeyId, at: Timestamp) -> StoreResult<()> {
+        self.writer.call(0, move |tx| control::key_used(tx, key, at)).await
+    }
+
+    async fn audit_begin(&self, deed: Deed) -> StoreResult<u64> {
+        self.writer.call(deed.object.len(), move |tx| audit::begin(tx, &deed)).await
+    }
+
+    async fn audit_end(&self, seq: u64, status: u16) -> StoreResult<()> {
+        self.writer.call(0, move |tx| audit::end(tx, seq, status)).await
+    }
+
+    async fn audit_list(&self, trail: Trail, before: Option<u64>, limit: u32) -> StoreResult<Vec<AuditRow>> {
+        self.readers.list(move |conn| audit::list(conn, trail, before, limit)).await
+    }
+
+    async fn usage_list(&self, tenant: TenantId, since: Timestamp, until: Timestamp) -> StoreResult<Vec<UsedDay>> {
+        self.readers.list(move |conn| usage::list(conn, tenant, since, until)).await
+    }
+
+    async fn secrets_reseal(&self, secrets: Vec<SecretRow>) -> StoreResult<()> {
+        let bytes = secrets.iter().map(|secret| secret.sealed.len()).sum();
+        self.writer.call(bytes, move |tx| control::secrets_reseal(tx, &secrets)).await
+    }
+
+    async fn tenant_leave(&self, tenant: TenantId, now: Timestamp) -> StoreResult<()> {
+        self.writer.call(0, move |tx| removing::begin(tx, tenant, now)).await
+    }
+
+    async fn tenants_leaving(&self) -> StoreResult<Vec<Leaving>> {
+        self.readers.call(configuration::leaving).await
+    }
+
+    async fn component_strays(&self, digests: Vec<Digest>) -> StoreResult<Vec<Digest>> {
+        self.readers.call(move |conn| components::strays(conn, &digests)).await
+    }
+
+    async fn tenant_components(&self, tenant: TenantId) -> StoreResult<Vec<Digest>> {
+        self.readers.call(move |conn| removing::own_components(conn, tenant)).await
+    }
+
+    async fn tenant_remove(&self, tenant: TenantId) -> StoreResult<bool> {
+        self.writer.call(0, move |tx| removing::step(tx, tenant)).await
+    }
+
+    async fn scrub(&self) -> StoreResult<bool> {
+        if !self.readers.call(removing::wants_scrub).await? {
+            return Ok(false);
+        }
+        if self.writer.call(0, removing::scrub).await? {
+            return Ok(true);
+        }
+        if self.cut_log().await {
+            self.writer.call(0, removing::scrubbed).await?;
+        }
+        // A reader that is in the way is not waited for: the next tick tries again.
+        Ok(false)
+    }
+
+    async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> StoreResult<bool> {
+        self.writer.call(0, move |tx| control::key_delete(tx, tenant, key)).await
     }
 }
 
@@ -166,22 +301,6 @@ impl Store for SqliteStore {
 
     async fn tenant_put(&self, tenant: Tenant) -> StoreResult<()> {
         self.writer.call(0, move |tx| control::tenant_put(tx, &tenant)).await
-    }
-
-    async fn key_put(&self, key: ApiKey) -> StoreResult<()> {
-        self.writer.call(0, move |tx| control::key_put(tx, &key)).await
-    }
-
-    async fn key_find(&self, hash: [u8; 32]) -> StoreResult<Option<ApiKey>> {
-        self.readers.call(move |conn| configuration::key_find(conn, &hash)).await
-    }
-
-    async fn key_list(&self, tenant: Option<TenantId>) -> StoreResult<Vec<ApiKey>> {
-        self.readers.list(move |conn| configuration::key_list(conn, tenant)).await
-    }
-
-    async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> StoreResult<bool> {
-        self.writer.call(0, move |tx| control::key_delete(tx, tenant, key)).await
     }
 
     async fn secret_put(&self, secret: SecretRow) -> StoreResult<()> {
@@ -235,12 +354,12 @@ impl Store for SqliteStore {
         self.writer.call(0, move |tx| deploy::plugin_put(tx, &plugin)).await
     }
 
-    async fn component_put(&self, tenant: TenantId, digest: Digest, bytes: Bytes, now: Timestamp) -> StoreResult<()> {
-        self.writer.call(bytes.len(), move |tx| deploy::component_put(tx, tenant, digest, &bytes, now)).await
+    async fn component_put(&self, new: NewComponent) -> StoreResult<bool> {
+        self.writer.call(new.bytes.len(), move |tx| components::put(tx, &new)).await
     }
 
     async fn component_read(&self, tenant: TenantId, digest: Digest) -> StoreResult<Option<Bytes>> {
-        self.readers.call(move |conn| configuration::component_read(conn, tenant, digest)).await
+        self.readers.call(move |conn| components::read(conn, tenant, digest)).await
     }
 
     async fn deployment_create(&self, new: NewDeployment) -> StoreResult<Deployment> {
@@ -283,8 +402,9 @@ impl Store for SqliteStore {
         self.writer.call(refusal.detail.len(), move |tx| accept::refusal_record(tx, tenant, &refusal)).await
     }
 
-    async fn run_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<RunClaim>> {
-        let tickets = self.writer.call(0, move |tx| runs::claim(tx, now, lease_ms, max)).await?;
+    async fn run_claim(&self, now: Timestamp, lease_ms: u64, max: u32, free: u32) -> StoreResult<Vec<RunClaim>> {
+        let wanted = Wanted { max, free };
+        let tickets = self.writer.call(0, move |tx| runs::claim(tx, now, lease_ms, wanted)).await?;
         if tickets.is_empty() {
             return Ok(Vec::new());
         }
@@ -306,8 +426,11 @@ impl Store for SqliteStore {
     }
 
     async fn run_commit(&self, commit: RunCommit) -> StoreResult<RunCommitted> {
-        let bytes = commit.calls.iter().map(|call| call.call.body.as_ref().map_or(0, Bytes::len) + 512).sum();
-        self.writer.call(bytes, move |tx| runs::commit(tx, &commit)).await
+        let record = codec::record::pack(&commit.record);
+        let calls: usize = commit.calls.iter().map(|call| call.call.body.as_ref().map_or(0, Bytes::len) + 512).sum();
+        let writes = commit.state.writes.iter().map(|write| write.bytes().unwrap_or(0) as usize).sum::<usize>();
+        let bytes = calls + writes + record.as_ref().map_or(0, Vec::len);
+        self.writer.call(bytes, move |tx| runs::commit(tx, &commit, record.as_deref())).await
     }
 
     async fn run_release(&self, run: RunId, claim: ClaimToken) -> StoreResult<bool> {
@@ -315,7 +438,27 @@ impl Store for SqliteStore {
     }
 
     async fn run_due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>> {
-        self.readers.call(move |conn| lanes::next_due(conn, Work::Runs, after)).await
+        let held_until = self.shared.runs_held_until().filter(|at| *at > after);
+        let due = self.readers.call(move |conn| lanes::next_due(conn, Work::Runs, after)).await?;
+        Ok(due.into_iter().chain(held_until).min())
+    }
+
+    async fn state_read(&self, tenant: TenantId, plugin: PluginId, key: &str) -> StoreResult<Option<StateValue>> {
+        let key = key.to_owned();
+        self.readers.call(move |conn| state::read(conn, tenant, plugin, &key)).await
+    }
+
+    async fn state_room(&self, tenant: TenantId, plugin: PluginId, keys: Vec<String>) -> StoreResult<StateRoom> {
+        let bytes_max = self.bytes_max;
+        self.readers.call(move |conn| state::room(conn, tenant, plugin, &keys, bytes_max)).await
+    }
+
+    async fn state_list(&self, tenant: TenantId, plugin: PluginId, filter: StateFilter) -> StoreResult<Vec<StateKey>> {
+        self.readers.list(move |conn| state::list(conn, tenant, plugin, &filter)).await
+    }
+
+    async fn state_delete(&self, tenant: TenantId, plugin: PluginId, key: Option<String>) -> StoreResult<StateRemoved> {
+        self.writer.call(0, move |tx| state::remove(tx, tenant, plugin, key.as_deref())).await
     }
 
     async fn delivery_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<DeliveryClaim>> {
@@ -340,8 +483,12 @@ impl Store for SqliteStore {
         self.readers.call(move |conn| lanes::queues(conn, tenant, host)).await
     }
 
-    async fn event_list(&self, tenant: TenantId, filter: EventFilter) -> StoreResult<Vec<EventSummary>> {
-        self.readers.list(move |conn| reading::event_list(conn, tenant, &filter)).await
+    async fn event_list(&self, tenant: TenantId, filter: EventFilter) -> StoreResult<EventPage> {
+        self.readers.list(move |conn| listing::page(conn, tenant, &filter)).await
+    }
+
+    async fn event_feed(&self, tenant: TenantId, filter: FeedFilter) -> StoreResult<FeedPage> {
+        self.readers.list(move |conn| feed::page(conn, tenant, &filter)).await
     }
 
     async fn event_story(&self, tenant: TenantId, event: EventId) -> StoreResult<Option<Story>> {
@@ -364,12 +511,26 @@ impl Store for SqliteStore {
         self.readers.call(move |conn| reading::run_read(conn, tenant, run)).await
     }
 
+    async fn run_record_read(&self, tenant: TenantId, run: RunId) -> StoreResult<Option<Record>> {
+        self.readers.call(move |conn| records::read(conn, tenant, run)).await
+    }
+
     async fn delivery_read(
         &self,
         tenant: TenantId,
         delivery: DeliveryId,
     ) -> StoreResult<Option<(DeliveryRow, Letter)>> {
         self.readers.list(move |conn| reading::delivery_read(conn, tenant, delivery)).await
+    }
+
+    async fn hold_list(
+        &self,
+        tenant: TenantId,
+        runs: Vec<RunId>,
+        deliveries: Vec<DeliveryId>,
+        now: Timestamp,
+    ) -> StoreResult<Holds> {
+        self.writer.call(0, move |tx| waiting::holds(tx, tenant, &runs, &deliveries, now)).await
     }
 
     async fn runs_pending(&self, tenant: TenantId) -> StoreResult<u64> {
@@ -453,9 +614,7 @@ impl Store for SqliteStore {
     async fn event_erase(&self, tenant: TenantId, event: EventId, now: Timestamp) -> StoreResult<u32> {
         let events = self.writer.call(0, move |tx| erasing::erase(tx, tenant, event, now)).await?;
         // The log still holds what its pages were before.
-        let path = self.path.clone();
-        let cut = tokio::task::spawn_blocking(move || schema::cut_log(&path)).await;
-        if !matches!(cut, Ok(Ok(true))) {
+        if !self.cut_log().await {
             tracing::warn!("a reader kept the log from being cut; what was erased leaves it when it begins anew");
         }
         Ok(events)
@@ -472,7 +631,8 @@ impl Store for SqliteStore {
     }
 
     async fn stats(&self) -> StoreResult<Stats> {
-        self.readers.call(reading::stats).await
+        let now = self.shared.latest();
+        self.readers.call(move |conn| reading::stats(conn, now)).await
     }
 
     async fn ping(&self) -> StoreResult<()> {

@@ -23,7 +23,7 @@ pub(super) async fn an_accepted_request_is_there_with_all_that_follows(world: &W
     assert_eq!(story.runs.len(), 1);
     assert_eq!(story.runs[0].verdict, None);
     let filter = EventFilter { subject: Some("CA1".into()), limit: 10, ..EventFilter::default() };
-    let list = world.store.event_list(world.home.tenant, filter).await.unwrap();
+    let list = world.store.event_list(world.home.tenant, filter).await.unwrap().events;
     assert_eq!((list.len(), list[0].id, list[0].runs, list[0].pending), (1, event, 1, 1));
     assert_eq!(world.store.stats().await.unwrap().runs_pending, 1);
 }
@@ -234,7 +234,9 @@ pub(super) async fn tenants_do_not_see_each_other(world: &World) {
     let (store, stranger) = (&world.store, world.other.tenant);
     assert!(store.event_story(stranger, event).await.unwrap().is_none());
     assert!(store.reply_read(stranger, event).await.unwrap().is_none());
-    assert!(store.event_list(stranger, EventFilter { limit: 10, ..Default::default() }).await.unwrap().is_empty());
+    assert!(
+        store.event_list(stranger, EventFilter { limit: 10, ..Default::default() }).await.unwrap().events.is_empty()
+    );
     assert!(store.run_list(stranger, Default::default()).await.unwrap().is_empty());
     assert!(store.delivery_list(stranger, Default::default()).await.unwrap().is_empty());
     assert!(store.refusal_list(stranger, 10).await.unwrap().is_empty());

@@ -39,7 +39,7 @@ pub(super) async fn a_lease_that_expires_during_a_commit_has_one_winner(world: &
         };
         let (committing, claiming) = (world.store.clone(), world.store.clone());
         let commit = tokio::spawn(async move { committing.run_commit(commit).await.expect("it is answered") });
-        let claim = tokio::spawn(async move { claiming.run_claim(now, LEASE_MS, 1).await.expect("it is answered") });
+        let claim = tokio::spawn(async move { claiming.run_claim(now, LEASE_MS, 1, 1).await.expect("it is answered") });
         let (committed, claims) = (commit.await.unwrap(), claim.await.unwrap());
         match committed {
             RunCommitted::Stored { .. } => assert!(claims.is_empty(), "a decided run was claimed"),
@@ -48,6 +48,7 @@ pub(super) async fn a_lease_that_expires_during_a_commit_has_one_winner(world: &
                 assert_eq!((second.run, second.claims, second.attempts), (run, 2, 0));
                 world.done(run, second.claim, now, vec![world.call(None)]).await;
             }
+            RunCommitted::Conflict => panic!("a run that read nothing was overtaken"),
         }
         let calls = world.send(now, 10).await;
         assert_eq!(calls.len(), 1, "one decision, one call");

@@ -3,14 +3,15 @@
 use bytes::Bytes;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::Next;
-use creel_webhook::id::EventId;
+use creel_webhook::id::{EventId, RunId};
 use creel_webhook::outcome::OnResult;
 use creel_webhook::run::{LogLine, RunNext, Verdict};
 use creel_webhook::tenant::{Tenant, TenantLimits};
 
 use crate::conformance::world::{Home, START, World};
 use crate::contract::{
-    Accept, Accepted, DeliveryFilter, NewDelivery, Response, RunClaim, RunCommit, RunFilter, StoreError, Story, Terms,
+    Accept, Accepted, DeliveryFilter, Keys, NewDelivery, Response, RunClaim, RunCommit, RunFilter, StoreError, Story,
+    Terms,
 };
 
 const DAY_MS: u64 = 86_400_000;
@@ -44,12 +45,17 @@ async fn story(world: &World, home: Home, event: EventId) -> Option<Story> {
     world.store.event_story(home.tenant, event).await.expect("a story is read")
 }
 
+async fn has_record(world: &World, run: RunId) -> bool {
+    world.store.run_record_read(world.home.tenant, run).await.expect("a record is read").is_some()
+}
+
 fn logged(world: &World, claim: &RunClaim, now: Timestamp, calls: Vec<NewDelivery>) -> RunCommit {
     let line = serde_json::json!({ "level": "info", "message": "saw a payload" });
     let line: LogLine = serde_json::from_value(line).expect("a line");
     let ticket = &claim.ticket;
     let commit = world.commit(ticket.run, ticket.claim, now, Verdict::Done, RunNext::End);
-    RunCommit { calls, log: vec![line], reason: Some("a payload".to_owned()), ..commit }
+    let record = world.record("a payload");
+    RunCommit { calls, log: vec![line], reason: Some("a payload".to_owned()), record, ..commit }
 }
 
 /// An event whose run is decided and whose call is delivered.
@@ -74,12 +80,15 @@ pub(super) async fn bodies_go_before_records_and_what_is_pending_stays(world: &W
     let (waiting, foreign) = (waits.events[0].id, others.events[0].id);
     world.stored(waits).await;
     prune(world, after(1)).await;
-    assert_eq!(story(world, world.home, old).await.expect("it is young").event.body.as_ref(), b"a payload");
+    let seen = story(world, world.home, old).await.expect("it is young");
+    assert_eq!(seen.event.body.as_ref(), b"a payload");
+    assert!(has_record(world, seen.runs[0].id).await, "what its run read stays as long as the body");
 
     prune(world, after(2)).await;
     let seen = story(world, world.home, old).await.expect("its records stay");
     assert!(seen.event.erased && seen.event.body.is_empty());
     assert_eq!((seen.runs.len(), seen.deliveries.len()), (1, 1));
+    assert!(!has_record(world, seen.runs[0].id).await, "what its run read is a body too");
     assert_eq!(seen.deliveries[0].history[0].response_head, "", "what was answered is a body too");
     let refused =
         world.store.run_replay(world.home.tenant, seen.runs[0].id, world.id(), Terms::default(), after(2)).await;
@@ -169,6 +178,7 @@ pub(super) async fn an_erased_event_keeps_its_story_without_its_payload(world: &
         assert!(seen.event.erased && seen.event.subject.is_none() && seen.event.headers.is_empty());
         let run = &seen.runs[0];
         assert_eq!((run.verdict, run.log.len(), &run.reason), (Some(Verdict::Done), 0, &None));
+        assert!(!has_record(world, run.id).await);
         let refused = world.store.run_replay(world.home.tenant, run.id, world.id(), Terms::default(), START).await;
         assert!(matches!(&refused, Err(StoreError::Conflict(why)) if why.contains("erased")), "{refused:?}");
     }
@@ -177,6 +187,36 @@ pub(super) async fn an_erased_event_keeps_its_story_without_its_payload(world: &
     assert_eq!((seen.deliveries[0].history.len(), seen.deliveries[0].path.as_str()), (1, ""));
     assert!(world.claim(START, 9).await.is_empty(), "nothing was queued");
     assert_eq!(world.store.event_erase(world.home.tenant, event, START).await.expect("once more is no harm"), 2);
+}
+
+pub(super) async fn an_erasure_takes_the_reports_of_earlier_ends_too(world: &World) {
+    let mut call = world.call(None);
+    call.call.on_result = Some(OnResult { tag: "t".to_owned(), on_delivered: true, on_dead: true });
+    let (delivery, accept) = (call.id, world.accept(world.home, "x"));
+    let event = accept.events[0].id;
+    world.stored(accept).await;
+    let claim = world.claim(START, 1).await.remove(0).ticket;
+    world.done(claim.run, claim.claim, START, vec![call]).await;
+    let mut reports = Vec::new();
+    for status in [400_u64, 500] {
+        let now = START.plus_ms(status);
+        let sent = world.send(now, 1).await.remove(0);
+        let next = if status == 500 { Next::Delivered } else { Next::Dead { reason: "it answered 400".to_owned() } };
+        let mut commit = world.sent(&sent, now, 0, next);
+        commit.response =
+            Some(Response { content_type: None, body: Bytes::from_static(b"a payload"), truncated: false });
+        world.store.delivery_commit(commit).await.expect("a commit succeeds");
+        let report = world.claim(now, 1).await.remove(0);
+        assert_eq!(report.event.body.as_ref(), b"a payload");
+        world.done(report.ticket.run, report.ticket.claim, now, vec![]).await;
+        reports.push(report.ticket.event);
+        world.store.delivery_replay(world.home.tenant, vec![delivery], Keys::Same, now).await.expect("a verb succeeds");
+    }
+    assert_eq!(world.store.event_erase(world.home.tenant, event, START).await.expect("all is over"), 3);
+    for report in reports {
+        let seen = story(world, world.home, report).await.expect("its story stays");
+        assert!(seen.event.erased && seen.event.body.is_empty(), "{seen:?}");
+    }
 }
 
 pub(super) async fn what_is_pending_is_not_erased(world: &World) {

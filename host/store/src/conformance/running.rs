@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use creel_webhook::run::{CLAIMS_MAX, RunNext, Verdict};
 
 use crate::conformance::world::{LEASE_MS, START, World, told};
-use crate::contract::{Accepted, DeliveryFilter, RunCommitted, RunFilter, Terms};
+use crate::contract::{Accepted, DeliveryFilter, RunCommit, RunCommitted, RunFilter, Terms};
 
 pub(super) async fn claims_do_not_overlap(world: &World) {
     for _ in 0..40 {
@@ -13,7 +13,7 @@ pub(super) async fn claims_do_not_overlap(world: &World) {
     }
     let claims = (0..8).map(|_| {
         let store = world.store.clone();
-        tokio::spawn(async move { store.run_claim(START, LEASE_MS, 7).await.expect("a claim succeeds") })
+        tokio::spawn(async move { store.run_claim(START, LEASE_MS, 7, u32::MAX).await.expect("a claim succeeds") })
     });
     let (mut runs, mut tokens) = (BTreeSet::new(), BTreeSet::new());
     for task in claims.collect::<Vec<_>>() {
@@ -79,6 +79,22 @@ pub(super) async fn an_expired_lease_is_due_again(world: &World) {
     let late = START.plus_ms(10 * LEASE_MS);
     let committed = world.done(run, again.claim, late, vec![]).await;
     assert!(matches!(committed, RunCommitted::Stored { .. }));
+}
+
+pub(super) async fn what_the_latest_try_read_is_kept(world: &World) {
+    let run = world.accept_keyed(None).await;
+    let read = async |tenant| world.store.run_record_read(tenant, run).await.expect("a record is read");
+    let mut now = START;
+    for (value, verdict) in [(Some("first"), Verdict::Retry), (Some("second"), Verdict::Retry), (None, Verdict::Trap)] {
+        let claim = world.claim(now, 1).await.remove(0).ticket;
+        now = now.plus_ms(10);
+        let next = if verdict == Verdict::Retry { RunNext::Again(now) } else { RunNext::End };
+        let record = value.map(|value| world.record(value)).unwrap_or_default();
+        let commit = RunCommit { record: record.clone(), ..world.commit(run, claim.claim, now, verdict, next) };
+        world.store.run_commit(commit).await.expect("a commit succeeds");
+        assert_eq!(read(world.home.tenant).await, value.map(|_| record));
+        assert_eq!(read(world.other.tenant).await, None, "another tenant's run is not found");
+    }
 }
 
 pub(super) async fn five_lost_claims_end_a_run(world: &World) {

@@ -10,14 +10,15 @@ use creel_webhook::delivery::{Answer, Next};
 use creel_webhook::destination::Destination;
 use creel_webhook::id::{DestinationId, Id, Kind, PluginId, RouteId, SourceId, TenantId};
 use creel_webhook::plugin::Plugin;
+use creel_webhook::record::{FetchRequest, FetchResponse, Fetched, Record};
 use creel_webhook::route::{Late, Mode, Route};
 use creel_webhook::run::{RunNext, Usage, Verdict};
 use creel_webhook::source::Source;
-use creel_webhook::tenant::Tenant;
+use creel_webhook::tenant::{Tenant, TenantLimits};
 
 use crate::contract::{
     Accept, Accepted, Attempt, ClaimToken, DeliveryClaim, DeliveryCommit, NewDelivery, NewEvent, NewReply, NewRequest,
-    NewRun, RunClaim, RunCommit, RunCommitted, SecretRow, Store, StoredAnswer,
+    NewRun, RunClaim, RunCommit, RunCommitted, SecretRow, StateWrites, Store, StoredAnswer,
 };
 use creel_webhook::id::RunId;
 
@@ -135,7 +136,18 @@ impl World {
 
     /// Claims runs.
     pub async fn claim(&self, now: Timestamp, max: u32) -> Vec<RunClaim> {
-        self.store.run_claim(now, LEASE_MS, max).await.expect("a claim succeeds")
+        self.claim_of(now, max, u32::MAX).await
+    }
+
+    /// Claims runs when so many places are free.
+    pub async fn claim_of(&self, now: Timestamp, max: u32, free: u32) -> Vec<RunClaim> {
+        self.store.run_claim(now, LEASE_MS, max, free).await.expect("a claim succeeds")
+    }
+
+    /// Gives the home tenant limits of its own.
+    pub async fn limit(&self, limits: TenantLimits) {
+        let row = Tenant { id: self.home.tenant, name: "one".to_owned(), created_at: START, limits };
+        self.store.tenant_put(row).await.expect("a tenant is put");
     }
 
     /// Claims runs and gives their ids.
@@ -160,11 +172,29 @@ impl World {
             deployment: Some(1),
             usage: Usage { fuel: 7, ..Usage::default() },
             log: vec![],
+            record: Record::default(),
             next,
             calls: vec![],
             reply: None,
+            state: StateWrites::default(),
             keep_late: false,
         }
+    }
+
+    /// The record of a run that was answered this.
+    pub fn record(&self, body: &'static str) -> Record {
+        let request = FetchRequest {
+            destination: "crm".into(),
+            method: "GET".into(),
+            path: "/contacts/7".into(),
+            headers: vec![],
+            body: None,
+            timeout_ms: None,
+        };
+        let response = FetchResponse { status: 200, headers: vec![], body: Bytes::from_static(body.as_bytes()) };
+        let mut record = Record::default();
+        record.add_fetch(Fetched { request, answer: Ok(response), duration_ms: 5 }).expect("there is room");
+        record
     }
 
     /// A call to the home destination.
@@ -282,7 +312,7 @@ async fn make_home(store: &dyn Store, next: &AtomicU64, name: &str) -> Home {
 
 fn make_source(home: &Home) -> Source {
     let spec = serde_json::from_str(r#"{"name": "s", "preset": "custom"}"#).expect("a spec");
-    Source { id: home.source, tenant: home.tenant, token: home.source.to_string(), paused: false, spec }
+    Source { id: home.source, tenant: home.tenant, token: home.source.to_string(), previous: None, paused: false, spec }
 }
 
 fn make_route(home: &Home) -> Route {

@@ -50,12 +50,73 @@ pub struct EventFilter {
     pub kind: Option<String>,
     /// With exactly this subject.
     pub subject: Option<String>,
-    /// Only those that no route took.
-    pub unrouted: bool,
+    /// In this state.
+    pub state: Option<EventState>,
+    /// Received not before.
+    pub since: Option<Timestamp>,
+    /// Received before.
+    pub until: Option<Timestamp>,
     /// Older than this event (for the next page).
     pub before: Option<EventId>,
     /// At most so many; 1 to 500.
     pub limit: u32,
+}
+
+/// Which events are followed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FeedFilter {
+    /// Of this source.
+    pub source: Option<SourceId>,
+    /// Behind this event.
+    pub after: Option<EventId>,
+    /// Whose ids were made before this moment.
+    pub until: Timestamp,
+    /// At most so many; 1 to 500.
+    pub limit: u32,
+    /// No further one once their bodies have so many bytes.
+    pub bytes_max: usize,
+}
+
+/// What became of an event so far. The first that holds, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventState {
+    /// No route took it.
+    Unrouted,
+    /// A run of it ended without a decision and was not replayed since, or a call of it was given up.
+    Dead,
+    /// A run of it is not decided yet.
+    Pending,
+    /// All is decided, and a call of it is not over.
+    Sending,
+    /// All is over.
+    Done,
+}
+
+impl EventState {
+    /// All of them.
+    pub const ALL: [EventState; 5] =
+        [EventState::Unrouted, EventState::Dead, EventState::Pending, EventState::Sending, EventState::Done];
+
+    /// Its word in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventState::Unrouted => "unrouted",
+            EventState::Dead => "dead",
+            EventState::Pending => "pending",
+            EventState::Sending => "sending",
+            EventState::Done => "done",
+        }
+    }
+}
+
+/// A page of events, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventPage {
+    /// Its events: those that the filter wants of what was looked at.
+    pub events: Vec<EventSummary>,
+    /// What the next page begins before; `None` when there is nothing behind this one.
+    pub next: Option<EventId>,
 }
 
 /// A line in a list of events.
@@ -79,6 +140,8 @@ pub struct EventSummary {
     pub runs: u32,
     /// Runs that are not decided yet.
     pub pending: u32,
+    /// What became of it so far.
+    pub state: EventState,
 }
 
 /// A run as stored.
@@ -117,7 +180,7 @@ pub struct RunRow {
 }
 
 /// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// Waiting for its time, its lane or its answer.
@@ -219,6 +282,8 @@ pub struct Stats {
     pub runs_pending: u64,
     /// Deliveries not ended.
     pub deliveries_pending: u64,
+    /// Tenants of which nothing is run because their fuel is used up.
+    pub tenants_in_debt: u64,
     /// Bytes on disk.
     pub bytes: u64,
 }

@@ -17,16 +17,19 @@ use rusqlite::params;
 
 use crate::codec;
 use crate::contract::{
-    Accept, Accepted, ClaimToken, FirstAnswer, NewEvent, NewRun, RefusalRow, RunTicket, StoreError, StoredAnswer,
+    Accept, Accepted, ClaimToken, FirstAnswer, NewEvent, NewRun, RefusalRow, RunTicket, StoreError, StoredAnswer, Used,
 };
 use crate::planted::Bug;
 use crate::sqlite::arrivals::Place;
 use crate::sqlite::dedup::{self, Key};
 use crate::sqlite::lanes::{self, Work};
 use crate::sqlite::notices;
+use crate::sqlite::rations;
 use crate::sqlite::reply;
+use crate::sqlite::shares;
 use crate::sqlite::statement::{Sql, exec, first};
 use crate::sqlite::transaction::Tx;
+use crate::sqlite::usage;
 
 /// Refusals kept per tenant: enough to see what goes on, few enough that a flood of forgeries fills nothing.
 const REFUSALS_PER_TENANT_MAX: i64 = 1_000;
@@ -42,11 +45,11 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// Packs the columns.
-    pub(super) fn new(accept: Accept) -> Packed {
-        let request = &accept.request;
-        let (query, headers) = (&request.query, &request.headers);
-        let head = codec::request_head(&request.method, &request.scheme, query, headers, &request.attributes);
+    /// Packs the columns, and frees what was packed where it was allocated.
+    pub(super) fn new(mut accept: Accept) -> Packed {
+        let request = &mut accept.request;
+        let (query, headers) = (std::mem::take(&mut request.query), std::mem::take(&mut request.headers));
+        let head = codec::request_head(&request.method, &request.scheme, &query, &headers, &request.attributes);
         let answer = codec::answer(&accept.answer);
         Packed { accept, head, answer }
     }
@@ -61,12 +64,17 @@ impl Packed {
 pub(super) fn accept(tx: &mut Tx<'_>, packed: &Packed) -> Sql<Accepted> {
     let accept = &packed.accept;
     let now = tx.now(accept.request.received_at);
+    tx.tenant_is_there(accept.tenant, now)?;
     let firsts = recognise(tx, accept, now)?;
     let new: Vec<(u32, &NewEvent)> =
         (0..).zip(&accept.events).zip(&firsts).filter(|(_, first)| first.is_none()).map(|(event, _)| event).collect();
     if new.is_empty() {
         count_duplicates(tx, accept.tenant, &firsts)?;
         return Ok(Accepted::Duplicate(first_answer(tx, accept, firsts.iter().flatten())?));
+    }
+    let used = Used { events: new.len() as u64, bytes_in: accept.request.body.len() as u64, ..Used::default() };
+    if let Some((quota, until)) = rations::refusal(tx, accept.tenant, used.events, used.bytes_in, now)? {
+        return Ok(Accepted::OverDailyQuota { quota, until });
     }
     let runs: u64 = new.iter().map(|(_, event)| event.runs.len() as u64).sum();
     let mut room = None;
@@ -91,6 +99,7 @@ pub(super) fn accept(tx: &mut Tx<'_>, packed: &Packed) -> Sql<Accepted> {
     };
     // From here on nothing fails: what is kept in memory is never ahead of the tables.
     batch.arrive(tx);
+    usage::add(tx, accept.tenant, now, used);
     for (_, event) in &new {
         for hash in &event.dedup_keys {
             tx.memory.dedup.remember(Key::new(accept.tenant, accept.source, hash), event.id, event.dedup_until);
@@ -233,7 +242,14 @@ struct Batch<'a> {
 impl Batch<'_> {
     fn insert_event(&mut self, tx: &mut Tx<'_>, number: u32, event: &NewEvent) -> Sql<()> {
         let (tenant, source) = (self.accept.tenant.as_bytes(), self.accept.source.as_bytes());
-        let runs: Vec<u8> = event.runs.iter().flat_map(|run| *run.id.as_bytes()).collect();
+        let many: Vec<u8>;
+        let runs: &[u8] = match &event.runs[..] {
+            [run] => run.id.as_bytes(),
+            runs => {
+                many = runs.iter().flat_map(|run| *run.id.as_bytes()).collect();
+                &many
+            }
+        };
         let sql = "INSERT INTO event (tenant, id, request, number, count, source, kind, provider_id, subject,
                 occurred_at, item_from, item_to, runs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
         let values = params![
@@ -275,8 +291,8 @@ impl Batch<'_> {
                     format!("the tenant may have {max} runs pending (`pending_runs_max`) and has").into(),
                 )
             }
-            Some(reply) => match (pause_of(tx, tenant, run.route)?, reply.lease_ms) {
-                (Some(pause), _) => Start::Ended(Verdict::Unanswered, pause.into()),
+            Some(reply) => match (refusal_of(tx, tenant, run.route, self.now)?, reply.lease_ms) {
+                (Some(why), _) => Start::Ended(Verdict::Unanswered, why),
                 (None, Some(lease_ms)) => Start::Claimed(tx.claim_token(), lanes::lease_until(self.now, lease_ms)),
                 (None, None) => Start::Ended(Verdict::Unanswered, "no slot for a reply was free".into()),
             },
@@ -375,6 +391,17 @@ impl Batch<'_> {
     }
 }
 
+/// Why a reply run of this route must not begin, if it must not.
+fn refusal_of(tx: &Tx<'_>, tenant: TenantId, route: RouteId, now: Timestamp) -> Sql<Option<Cow<'static, str>>> {
+    Ok(match pause_of(tx, tenant, route)? {
+        Some(pause) => Some(pause.into()),
+        None => match rations::reply_refusal(tx, tenant, now)? {
+            Some(used_up) => Some(used_up.into()),
+            None => shares::reply_debt(tx, tenant, now)?.map(Cow::Owned),
+        },
+    })
+}
+
 /// Why a reply run of this route must not begin: whoever paused it wants nothing run, and a sender cannot wait for
 /// the resume.
 fn pause_of(tx: &Tx<'_>, tenant: TenantId, route: RouteId) -> Sql<Option<&'static str>> {
@@ -412,6 +439,9 @@ struct Row {
 
 /// Records a refusal; the oldest of the tenant give way.
 pub(super) fn refusal_record(tx: &mut Tx<'_>, tenant: TenantId, refusal: &RefusalRow) -> Sql<()> {
+    if !tx.standing(tenant, tx.now(refusal.at))?.is_there() {
+        return Ok(());
+    }
     let sql = "INSERT INTO refusal (tenant, at, source, reason, detail, peer) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let values = params![
         tenant.as_bytes(),

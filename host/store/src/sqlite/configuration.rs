@@ -1,24 +1,33 @@
 //! What people configured, read.
 
-use bytes::Bytes;
+use std::collections::HashSet;
+
 use creel_webhook::destination::Destination;
 use creel_webhook::id::{PluginId, TenantId};
 use creel_webhook::plugin::{Deployment, Digest, Plugin};
 use creel_webhook::route::{Late, Mode, Route};
-use creel_webhook::source::Source;
+use creel_webhook::source::{PreviousToken, Source};
 use creel_webhook::tenant::{ApiKey, Role, Tenant};
 use rusqlite::{Connection, Row, params};
 
-use crate::contract::{Control, SecretRow};
+use crate::contract::{Control, Leaving, SecretRow};
 use crate::sqlite::notices;
 use crate::sqlite::statement::{Sql, all, first, id, json, time, time_opt, word};
 
 /// Everything, as of `version`.
 pub(super) fn control_read(conn: &Connection, version: u64) -> Sql<Control> {
-    Ok(Control {
+    let leaving = leaving(conn)?;
+    let gone: HashSet<TenantId> = leaving.iter().map(|one| one.tenant.id).collect();
+    let mut control = Control {
         version,
+        leaving,
         tenants: all(conn, "SELECT id, name, created_at, limits FROM tenant ORDER BY id", [], tenant)?,
-        sources: all(conn, "SELECT tenant, id, token, paused, spec FROM source ORDER BY tenant, id", [], source)?,
+        sources: all(
+            conn,
+            "SELECT tenant, id, token, paused, spec, previous_token, previous_token_until FROM source ORDER BY tenant, id",
+            [],
+            source,
+        )?,
         routes: all(
             conn,
             "SELECT tenant, id, name, source, pattern, plugin, mode, late, paused FROM route ORDER BY tenant, id",
@@ -48,15 +57,47 @@ pub(super) fn control_read(conn: &Connection, version: u64) -> Sql<Control> {
             [],
             secret,
         )?,
-    })
+    };
+    if !gone.is_empty() {
+        hide(&mut control, &gone);
+    }
+    Ok(control)
 }
 
-fn tenant(row: &Row<'_>) -> rusqlite::Result<Tenant> {
+/// Leaves out what belongs to tenants that are being removed.
+fn hide(control: &mut Control, gone: &HashSet<TenantId>) {
+    control.tenants.retain(|one| !gone.contains(&one.id));
+    control.sources.retain(|one| !gone.contains(&one.tenant));
+    control.routes.retain(|one| !gone.contains(&one.tenant));
+    control.plugins.retain(|one| !gone.contains(&one.tenant));
+    control.deployments.retain(|one| !gone.contains(&one.tenant));
+    control.destinations.retain(|one| !gone.contains(&one.tenant));
+    control.notices.retain(|one| !gone.contains(&one.tenant));
+    control.secrets.retain(|one| !gone.contains(&one.tenant));
+}
+
+/// The tenants that are being removed.
+pub(super) fn leaving(conn: &Connection) -> Sql<Vec<Leaving>> {
+    let sql = "SELECT id, name, created_at, limits, removed_at FROM tenant INDEXED BY tenant_removed
+        WHERE removed_at IS NOT NULL ORDER BY removed_at";
+    all(conn, sql, [], |row| Ok(Leaving { tenant: tenant(row)?, since: time(row, 4)? }))
+}
+
+/// A tenant, from the first columns of its row.
+pub(super) fn tenant(row: &Row<'_>) -> rusqlite::Result<Tenant> {
     Ok(Tenant { id: id(row, 0)?, name: row.get(1)?, created_at: time(row, 2)?, limits: json(row, 3)? })
 }
 
 fn source(row: &Row<'_>) -> rusqlite::Result<Source> {
-    Ok(Source { tenant: id(row, 0)?, id: id(row, 1)?, token: row.get(2)?, paused: row.get(3)?, spec: json(row, 4)? })
+    let previous = row.get::<_, Option<String>>(5)?.zip(time_opt(row, 6)?);
+    Ok(Source {
+        tenant: id(row, 0)?,
+        id: id(row, 1)?,
+        token: row.get(2)?,
+        previous: previous.map(|(token, until)| PreviousToken { token, until }),
+        paused: row.get(3)?,
+        spec: json(row, 4)?,
+    })
 }
 
 fn route(row: &Row<'_>) -> rusqlite::Result<Route> {
@@ -124,30 +165,27 @@ fn key(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
         id: id(row, 0)?,
         tenant: row.get::<_, Option<[u8; 16]>>(1)?.map(TenantId::from_bytes),
         role: word(row, 2, Role::from_word)?,
-        name: row.get(3)?,
-        hash: row.get(4)?,
-        created_at: time(row, 5)?,
-        expires_at: time_opt(row, 6)?,
+        payload_read: row.get(3)?,
+        name: row.get(4)?,
+        hash: row.get(5)?,
+        created_at: time(row, 6)?,
+        expires_at: time_opt(row, 7)?,
+        last_used_at: time_opt(row, 8)?,
     })
 }
 
 /// The key with this hash.
 pub(super) fn key_find(conn: &Connection, hash: &[u8; 32]) -> Sql<Option<ApiKey>> {
-    let sql = "SELECT id, tenant, role, name, hash, created_at, expires_at FROM api_key WHERE hash = ?1";
+    let sql = "SELECT id, tenant, role, payload_read, name, hash, created_at, expires_at, last_used_at
+        FROM api_key WHERE hash = ?1";
     first(conn, sql, [hash], key)
 }
 
 /// The keys of a tenant or of the operator.
 pub(super) fn key_list(conn: &Connection, tenant: Option<TenantId>) -> Sql<Vec<ApiKey>> {
-    let sql = "SELECT id, tenant, role, name, hash, created_at, expires_at FROM api_key WHERE tenant IS ?1 ORDER BY id";
+    let sql = "SELECT id, tenant, role, payload_read, name, hash, created_at, expires_at, last_used_at
+        FROM api_key WHERE tenant IS ?1 ORDER BY id";
     all(conn, sql, [tenant.as_ref().map(|tenant| tenant.as_bytes().as_slice())], key)
-}
-
-/// A component's bytes.
-pub(super) fn component_read(conn: &Connection, tenant: TenantId, digest: Digest) -> Sql<Option<Bytes>> {
-    let sql = "SELECT bytes FROM component WHERE tenant = ?1 AND digest = ?2";
-    let bytes = first(conn, sql, params![tenant.as_bytes(), digest.as_bytes()], |row| row.get::<_, Vec<u8>>(0))?;
-    Ok(bytes.map(Bytes::from))
 }
 
 /// All deployments of a plugin, newest first.

@@ -15,29 +15,39 @@ use rusqlite::params;
 use crate::contract::{SecretRow, StoreError};
 use crate::sqlite::lanes::{self, Limits, Work};
 use crate::sqlite::notices;
+use crate::sqlite::removing;
+use crate::sqlite::shares;
 use crate::sqlite::statement::{Sql, all, conflict, exec, first, id, must_exist, to_json};
 use crate::sqlite::transaction::Tx;
 
 /// Makes a tenant or changes its limits.
 pub(super) fn tenant_put(tx: &mut Tx<'_>, tenant: &Tenant) -> Sql<()> {
+    removing::refuse_leaving(tx.conn, tenant)?;
     let sql = "INSERT INTO tenant (id, name, created_at, limits) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT (id) DO UPDATE SET name = excluded.name, limits = excluded.limits";
     let id = tenant.id.as_bytes();
     let values = params![id, tenant.name, tenant.created_at.as_millis(), to_json(&tenant.limits)?];
     conflict(exec(tx.conn, sql, values), || format!("the tenant name `{}` is taken", tenant.name))?;
     exec(tx.conn, "INSERT OR IGNORE INTO ring (kind, tenant) VALUES (0, ?1), (1, ?1)", [id])?;
+    shares::keep(tx, tenant.id, &tenant.limits)?;
+    tx.memory.quotas.forget(tenant.id);
+    for work in [Work::Runs, Work::Deliveries] {
+        lanes::settle_turn(tx, tenant.id, work, tx.shared.latest())?;
+    }
+    (tx.effects.runs, tx.effects.deliveries) = (true, true);
     tx.effects.control = true;
     Ok(())
 }
 
 /// Makes a key.
 pub(super) fn key_put(tx: &mut Tx<'_>, key: &ApiKey) -> Sql<()> {
-    let sql = "INSERT INTO api_key (id, tenant, role, name, hash, created_at, expires_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let sql = "INSERT INTO api_key (id, tenant, role, payload_read, name, hash, created_at, expires_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let values = params![
         key.id.as_bytes(),
         key.tenant.as_ref().map(|tenant| tenant.as_bytes().as_slice()),
         key.role.as_str(),
+        key.payload_read,
         key.name,
         key.hash,
         key.created_at.as_millis(),
@@ -46,6 +56,12 @@ pub(super) fn key_put(tx: &mut Tx<'_>, key: &ApiKey) -> Sql<()> {
     conflict(exec(tx.conn, sql, values), || {
         "such a key is there already, its tenant is not, or its role does not fit".to_owned()
     })?;
+    Ok(())
+}
+
+/// Remembers when a key was used.
+pub(super) fn key_used(tx: &mut Tx<'_>, key: KeyId, at: Timestamp) -> Sql<()> {
+    exec(tx.conn, "UPDATE api_key SET last_used_at = ?2 WHERE id = ?1", params![key.as_bytes(), at.as_millis()])?;
     Ok(())
 }
 
@@ -79,6 +95,19 @@ pub(super) fn secret_put(tx: &mut Tx<'_>, secret: &SecretRow) -> Sql<()> {
     go_on(tx, secret.tenant, &secret.name)
 }
 
+/// Replaces sealed values.
+pub(super) fn secrets_reseal(tx: &mut Tx<'_>, secrets: &[SecretRow]) -> Sql<()> {
+    let sql = "UPDATE secret SET sealed = ?3, fingerprint = ?4,
+            previous = CASE WHEN previous IS NULL THEN NULL ELSE ?5 END
+        WHERE tenant = ?1 AND name = ?2";
+    for secret in secrets {
+        let values = params![secret.tenant.as_bytes(), secret.name, secret.sealed, secret.fingerprint, secret.previous];
+        exec(tx.conn, sql, values)?;
+    }
+    tx.effects.control = true;
+    Ok(())
+}
+
 /// Destinations that were paused for want of this secret go on; should it still not do, the next call pauses them again.
 fn go_on(tx: &mut Tx<'_>, tenant: TenantId, secret: &str) -> Sql<()> {
     let sql = "UPDATE destination SET paused = NULL, lacks = NULL WHERE tenant = ?1 AND lacks = ?2
@@ -97,12 +126,24 @@ pub(super) fn secret_delete(tx: &mut Tx<'_>, tenant: TenantId, name: &str) -> Sq
 
 /// Makes or replaces a source; its routes' lanes follow its pause.
 pub(super) fn source_put(tx: &mut Tx<'_>, source: &Source) -> Sql<()> {
-    let sql = "INSERT INTO source (tenant, id, name, token, paused, spec) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    let sql = "INSERT INTO source (tenant, id, name, token, paused, spec, previous_token, previous_token_until)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
         ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name, token = excluded.token,
-            paused = excluded.paused, spec = excluded.spec";
+            paused = excluded.paused, spec = excluded.spec, previous_token = excluded.previous_token,
+            previous_token_until = excluded.previous_token_until";
     let name = &source.spec.name;
     let (tenant, id) = (source.tenant.as_bytes(), source.id.as_bytes());
-    let values = params![tenant, id, name, source.token, source.paused, to_json(&source.spec)?];
+    let previous = source.previous.as_ref();
+    let values = params![
+        tenant,
+        id,
+        name,
+        source.token,
+        source.paused,
+        to_json(&source.spec)?,
+        previous.map(|previous| previous.token.as_str()),
+        previous.map(|previous| previous.until.as_millis())
+    ];
     conflict(exec(tx.conn, sql, values), || {
         format!("the source name `{name}` or its token is taken, or its tenant is not there")
     })?;

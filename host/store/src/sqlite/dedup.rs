@@ -8,8 +8,8 @@
 //! transaction; opening removes an unfinished generation and reads back the keys of the requests behind. Generation 0
 //! holds keys that were put in one by one.
 //!
-//! Nearly every look-up finds nothing, so a filter in memory ([`Filter`]) answers most of them without the table. The
-//! others ask each generation, the latest first: what comes twice mostly comes soon.
+//! Nearly every look-up finds nothing, so a filter in memory ([`Filter`]) of all keys, the young and frozen ones too, answers
+//! most of them without a search. The others ask each generation, the latest first: what comes twice mostly comes soon.
 //!
 //! What a batch adds here is undone when the batch is rolled back.
 
@@ -116,6 +116,8 @@ pub(super) struct Dedup {
     added: Vec<(Key, Option<Known>)>,
     merged_before: usize,
     sweep: Sweep,
+    /// Behind which row the passes stand that remove tenants' keys; `None` is through.
+    leaving: HashMap<TenantId, Option<(i64, Key)>>,
     filter: Filter,
 }
 
@@ -141,6 +143,18 @@ fn generations(conn: &Connection) -> Sql<Vec<i64>> {
         found.push(next);
     }
     Ok(found)
+}
+
+/// Before every row.
+const FIRST: (i64, Key) = (-1, Key { tenant: [0; 16], source: [0; 16], hash: [0; 16] });
+
+/// The next [`SWEEP_ROWS`] behind a row.
+fn rows_behind(conn: &Connection, (generation, key): (i64, Key)) -> Sql<Vec<(i64, Key)>> {
+    let sql = "SELECT generation, tenant, source, hash FROM dedup
+        WHERE (generation, hash, tenant, source) > (?1, ?2, ?3, ?4)
+        ORDER BY generation, hash, tenant, source LIMIT ?5";
+    let values = params![generation, key.hash, key.tenant, key.source, SWEEP_ROWS as i64];
+    all(conn, sql, values, |row| Ok((row.get(0)?, Key::of(row.get(1)?, row.get(2)?, row.get(3)?))))
 }
 
 impl Dedup {
@@ -175,6 +189,7 @@ impl Dedup {
             added: Vec::new(),
             merged_before: 0,
             sweep: Sweep::default(),
+            leaving: HashMap::new(),
             filter: Filter::default(),
         })
     }
@@ -185,12 +200,13 @@ impl Dedup {
             let place = self.frozen.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
             Some(&self.frozen[place].1)
         };
-        if let Some(known) = self.young.get(key).or_else(frozen) {
+        let young = self.young.get(key);
+        if young.is_none() && !self.filter.may_hold(&key.hash) {
+            return Ok(None);
+        }
+        if let Some(known) = young.or_else(frozen) {
             // The table can only know older ones.
             return Ok((known.until > now).then_some(known.event));
-        }
-        if !self.filter.may_hold(&key.hash) {
-            return Ok(None);
         }
         let sql = "SELECT event FROM dedup
             WHERE generation = ?1 AND hash = ?2 AND tenant = ?3 AND source = ?4 AND expires_at > ?5";
@@ -205,6 +221,7 @@ impl Dedup {
 
     /// Notes a key whose request's row holds it too.
     pub(super) fn remember(&mut self, key: Key, event: EventId, until: Timestamp) {
+        self.filter.add(&key.hash);
         let before = self.young.insert(key, Known { event, until });
         self.added.push((key, before));
     }
@@ -220,7 +237,6 @@ impl Dedup {
         for (key, known) in self.frozen[self.merged..end].iter().filter(|(_, known)| known.until > now) {
             let (event, until) = (known.event.as_bytes(), known.until.as_millis());
             insert.execute(params![self.next, key.tenant, key.source, key.hash, event, until])?;
-            self.filter.add(&key.hash);
         }
         self.merged = end;
         if end == self.frozen.len() {
@@ -239,19 +255,15 @@ impl Dedup {
         let behind = match (self.sweep.behind, self.sweep.began_at) {
             (Some(behind), _) => behind,
             (None, Some(began_at)) if at < began_at.saturating_add(SWEEP_EVERY_MS) => return Ok(false),
-            (None, _) => (-1, Key { tenant: [0; 16], source: [0; 16], hash: [0; 16] }),
+            (None, _) => FIRST,
         };
         if self.sweep.behind.is_none() {
             self.sweep.began_at = Some(at);
             self.filter.begin();
+            self.young.keys().chain(self.frozen.iter().map(|(key, _)| key)).for_each(|key| self.filter.add(&key.hash));
         }
         let (from, key) = behind;
-        let sql = "SELECT generation, tenant, source, hash FROM dedup
-            WHERE (generation, hash, tenant, source) > (?1, ?2, ?3, ?4)
-            ORDER BY generation, hash, tenant, source LIMIT ?5";
-        let values = params![from, key.hash, key.tenant, key.source, SWEEP_ROWS as i64];
-        let rows: Vec<(i64, Key)> =
-            all(conn, sql, values, |row| Ok((row.get(0)?, Key::of(row.get(1)?, row.get(2)?, row.get(3)?))))?;
+        let rows = rows_behind(conn, behind)?;
         rows.iter().for_each(|(_, key)| self.filter.add(&key.hash));
         if let Some((to, last)) = rows.last() {
             let sql = "DELETE FROM dedup WHERE (generation, hash, tenant, source) > (?1, ?2, ?3, ?4)
@@ -266,6 +278,52 @@ impl Dedup {
             self.generations.retain(|generation| there.contains(generation));
         }
         Ok(self.sweep.behind.is_some())
+    }
+
+    /// One step of the pass that removes the keys of a tenant whose requests are gone; says whether there is more.
+    pub(super) fn leave(&mut self, conn: &Connection, tenant: TenantId) -> Sql<bool> {
+        let (from, key) = match self.leaving.get(&tenant) {
+            Some(None) => return Ok(false),
+            Some(Some(behind)) => *behind,
+            None => {
+                self.forget(tenant);
+                FIRST
+            }
+        };
+        let rows = rows_behind(conn, (from, key))?;
+        if let Some((to, last)) = rows.last() {
+            let sql = "DELETE FROM dedup WHERE (generation, hash, tenant, source) > (?1, ?2, ?3, ?4)
+                AND (generation, hash, tenant, source) <= (?5, ?6, ?7, ?8) AND tenant = ?9";
+            let values = params![
+                from,
+                key.hash,
+                key.tenant,
+                key.source,
+                to,
+                last.hash,
+                last.tenant,
+                last.source,
+                tenant.as_bytes()
+            ];
+            exec(conn, sql, values)?;
+        }
+        let behind = rows.get(SWEEP_ROWS - 1).copied();
+        self.leaving.insert(tenant, behind);
+        Ok(behind.is_some())
+    }
+
+    /// A tenant is gone.
+    pub(super) fn left(&mut self, tenant: TenantId) {
+        self.leaving.remove(&tenant);
+    }
+
+    /// Forgets a tenant's keys that are not in the table. Undoing the batch does not bring them back: nobody asks for them.
+    fn forget(&mut self, tenant: TenantId) {
+        let stays = |key: &Key| key.tenant != *tenant.as_bytes();
+        self.young.retain(|key, _| stays(key));
+        let staying = |end: usize| self.frozen[..end].iter().filter(|(key, _)| stays(key)).count();
+        (self.merged, self.merged_before) = (staying(self.merged), staying(self.merged_before));
+        self.frozen.retain(|(key, _)| stays(key));
     }
 
     /// Puts a key into the table at once: its request is about to go.
@@ -285,6 +343,8 @@ impl Dedup {
 
     /// Forgets what was added since the mark.
     pub(super) fn undo_to(&mut self, mark: usize) {
+        // Rows that a pass removed may be there again.
+        self.leaving.clear();
         for (key, before) in self.added.drain(mark..).rev() {
             match before {
                 Some(known) => self.young.insert(key, known),

@@ -14,15 +14,16 @@ use creel_webhook::run::CLAIMS_MAX;
 use rusqlite::{Row, params};
 
 use crate::codec;
-use crate::contract::{ClaimToken, DeliveryClaim, DeliveryCommit, DeliveryCommitted, NewDelivery, Response};
+use crate::contract::{ClaimToken, DeliveryClaim, DeliveryCommit, DeliveryCommitted, NewDelivery, Response, Used};
 use crate::planted::{self, Bug};
 use crate::sqlite::calls::{self, DEAD, Origin, Place};
 use crate::sqlite::control;
 use crate::sqlite::followups::{self, Ended};
-use crate::sqlite::lanes::{self, Lane, Room, Shift, Work};
+use crate::sqlite::lanes::{self, Lane, Room, Shift, Wanted, Work};
 use crate::sqlite::notices;
 use crate::sqlite::statement::{Sql, all, exec, first, id, int, json_opt, packed, time, time_opt, to_json};
 use crate::sqlite::transaction::Tx;
+use crate::sqlite::usage;
 
 const DELIVERED: i64 = 1;
 
@@ -155,7 +156,7 @@ fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
 pub(super) fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, max: u32) -> Sql<Vec<DeliveryClaim>> {
     let now = tx.now(now);
     let mut claims = Vec::new();
-    lanes::visit(tx, Work::Deliveries, now, max, |tx, lane, may| {
+    lanes::visit(tx, Work::Deliveries, now, Wanted { max, free: max }, |tx, lane, may| {
         let before = claims.len();
         for claimed in if planted::is(Bug::LeaseForever) { [0, 0] } else { [1, 0] } {
             let want = may - (claims.len() - before) as u32;
@@ -259,22 +260,35 @@ fn finish(
         };
         notices::tell(tx, delivery.tenant, &fact, now)?;
     }
-    if let Some(on_result) = &delivery.on_result {
-        let ended = Ended {
-            seq: delivery.seq,
-            tenant: delivery.tenant,
-            delivery: delivery.id,
-            run: delivery.run,
-            event: delivery.event,
-            index: delivery.index,
-            destination: delivery.destination,
-            on_result,
-            dead,
-            response,
-        };
-        followups::report(tx, &ended, now)?;
+    let forgotten = planted::is(Bug::ReportForgotten) && dead.is_some() && delivery.attempts == 0;
+    if forgotten {
+        return Ok(());
     }
-    Ok(())
+    report(tx, delivery, dead, response, now)
+}
+
+/// Queues the report of an end, where it is wanted.
+fn report(
+    tx: &mut Tx<'_>,
+    delivery: &Live,
+    dead: Option<&str>,
+    response: Option<&Response>,
+    now: Timestamp,
+) -> Sql<()> {
+    let Some(on_result) = &delivery.on_result else { return Ok(()) };
+    let ended = Ended {
+        seq: delivery.seq,
+        tenant: delivery.tenant,
+        delivery: delivery.id,
+        run: delivery.run,
+        event: delivery.event,
+        index: delivery.index,
+        destination: delivery.destination,
+        on_result,
+        dead,
+        response,
+    };
+    followups::report(tx, &ended, now)
 }
 
 /// Ends the `count` oldest of a lane that are not on their way, one after the other: each may let the next go.
@@ -339,7 +353,12 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &DeliveryCommit) -> Sql<DeliveryCo
         Next::Delivered => end(tx, &delivery, None, commit.response.as_ref(), now)?,
         Next::Dead { reason } => end(tx, &delivery, Some(reason), commit.response.as_ref(), now)?,
         Next::Again { .. } if planted::is(Bug::ScheduleIgnored) => back_in_line(tx, &delivery, 0, now)?,
-        Next::Again { at } => back_in_line(tx, &delivery, 0, (*at).max(now))?,
+        Next::Again { at } => {
+            back_in_line(tx, &delivery, 0, (*at).max(now))?;
+            if planted::is(Bug::ReportEarly) {
+                report(tx, &delivery, Some("it failed"), None, now)?;
+            }
+        }
         // A held attempt was neither a try nor a lost claim.
         Next::Held => back_in_line(tx, &delivery, 1, now)?,
     }
@@ -354,6 +373,9 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &DeliveryCommit) -> Sql<DeliveryCo
         control::destination_change(tx, delivery.tenant, delivery.destination, change, commit.seen, now)?;
     }
     lanes::settle(tx, delivery.lane, now)?;
+    if commit.next == Next::Delivered {
+        usage::add(tx, delivery.tenant, now, Used { deliveries: 1, ..Used::default() });
+    }
     Ok(DeliveryCommitted::Stored)
 }
 

@@ -1,17 +1,15 @@
-//! What people configure, written: plugins, components, deployments and routes.
+//! What people configure, written: plugins, deployments and routes.
 //!
-//! A component is kept once per tenant and digest. Deployments never change and are numbered here, because numbering
+//! Deployments never change and are numbered here, because numbering
 //! needs the writer. A route has a lane; removing it ends the runs that wait in it.
 
-use bytes::Bytes;
-use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{PluginId, RouteId, TenantId};
-use creel_webhook::plugin::{Deployment, Digest, Plugin};
+use creel_webhook::plugin::{Deployment, Plugin};
 use creel_webhook::route::{Late, Route};
 use creel_webhook::source::SourceSpec;
 use rusqlite::params;
 
-use crate::contract::{NewDeployment, StoreError};
+use crate::contract::NewDeployment;
 use crate::sqlite::lanes::{self, Limits, Work};
 use crate::sqlite::statement::{Sql, conflict, exec, first, json, must_exist, to_json};
 use crate::sqlite::transaction::Tx;
@@ -25,29 +23,6 @@ pub(super) fn plugin_put(tx: &mut Tx<'_>, plugin: &Plugin) -> Sql<()> {
         format!("the plugin name `{}` is taken, or its tenant is not there", plugin.name)
     })?;
     tx.effects.control = true;
-    Ok(())
-}
-
-/// Keeps a component, if there is room for all of it.
-pub(super) fn component_put(
-    tx: &mut Tx<'_>,
-    tenant: TenantId,
-    digest: Digest,
-    bytes: &Bytes,
-    now: Timestamp,
-) -> Sql<()> {
-    let known = "SELECT 1 FROM component WHERE tenant = ?1 AND digest = ?2";
-    if first(tx.conn, known, params![tenant.as_bytes(), digest.as_bytes()], |_| Ok(()))?.is_some() {
-        return Ok(());
-    }
-    let (used, max) = (tx.used()?, tx.memory.bytes_max);
-    if used.saturating_add(bytes.len() as u64) > max {
-        return Err(StoreError::Full { used, max }.into());
-    }
-    let sql = "INSERT INTO component (tenant, digest, created_at, bytes) VALUES (?1, ?2, ?3, ?4)
-        ON CONFLICT (tenant, digest) DO NOTHING";
-    let values = params![tenant.as_bytes(), digest.as_bytes(), now.as_millis(), bytes.as_ref()];
-    conflict(exec(tx.conn, sql, values), || "the tenant of this component is not there".to_owned())?;
     Ok(())
 }
 

@@ -34,7 +34,7 @@ pub(super) fn load_all(conn: &Connection, wanted: &[(TenantId, EventId)]) -> Has
     events
 }
 
-/// An event without its body, and where that stands.
+/// An event, without its body if that is an item of a batch, and where that stands.
 struct Head {
     event: StoredEvent,
     body: i64,
@@ -45,13 +45,14 @@ struct Head {
 pub(super) fn load(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<Option<StoredEvent>> {
     let sql = "SELECT e.tenant, e.id, r.id, e.source, e.number, e.count, e.kind, e.provider_id, e.subject,
             e.occurred_at, r.received_at, r.head, length(r.body) IS NULL OR e.erased_at IS NOT NULL, e.request, e.item_from,
-            e.item_to
+            e.item_to, CASE WHEN e.item_from IS NULL AND e.erased_at IS NULL THEN r.body END
         FROM event e JOIN request r ON r.seq = e.request
         WHERE e.tenant = ?1 AND e.id = ?2";
     let Some(head) = first(conn, sql, params![tenant.as_bytes(), event.as_bytes()], read)? else { return Ok(None) };
     let mut event = head.event;
-    if !event.erased {
-        event.body = body(conn, head.body, head.item)?;
+    // A whole body came with the row; of a batch only the item is read.
+    if let (false, Some(item)) = (event.erased, head.item) {
+        event.body = part(conn, head.body, item)?;
     }
     if event.scheme == followup::SCHEME {
         event.origin = origin(conn, tenant, event.id)?;
@@ -67,10 +68,9 @@ pub(super) fn origin(conn: &Connection, tenant: TenantId, event: EventId) -> Sql
     })
 }
 
-/// The bytes of a body, or of one item of it.
-fn body(conn: &Connection, seq: i64, item: Option<(usize, usize)>) -> Sql<Bytes> {
+/// The bytes of one item of a body.
+fn part(conn: &Connection, seq: i64, (from, to): (usize, usize)) -> Sql<Bytes> {
     let blob = conn.blob_open("main", "request", "body", seq, true)?;
-    let (from, to) = item.unwrap_or((0, blob.len()));
     let mut bytes = vec![0; to.min(blob.len()).saturating_sub(from)];
     if !bytes.is_empty() {
         blob.read_at_exact(&mut bytes, from)?;
@@ -100,7 +100,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Head> {
         headers: head.headers,
         attributes: head.attributes,
         erased: row.get(12)?,
-        body: Bytes::new(),
+        body: row.get_ref(16)?.as_blob_or_null()?.map_or_else(Bytes::new, Bytes::copy_from_slice),
         origin: None,
     };
     Ok(Head { event, body: row.get(13)?, item: place(14)?.zip(place(15)?) })

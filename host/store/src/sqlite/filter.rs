@@ -1,9 +1,9 @@
-//! Which keys the dedup table cannot hold: a Bloom filter.
+//! Which keys are not known: a Bloom filter.
 //!
-//! It has to know every key of the table, and opening has no time to read them all. So the sweep, which passes over the
-//! table once an hour anyway, fills a filter on its way, with what is put into the table meanwhile; when the pass is
-//! through, that filter counts. Until the first pass is through, every key may be there. Keys that have expired leave
-//! with the next pass.
+//! It has to hold every key of the table, and opening has no time to read them all. So the sweep, which passes over the
+//! table once an hour anyway, fills a filter on its way, with the keys that are not in the table yet and those that come
+//! meanwhile; when the pass is through, that filter counts. Until the first pass is through, every key may be known. Keys
+//! that have expired leave with the next pass.
 
 use fastbloom::BloomFilter;
 
@@ -14,7 +14,7 @@ const BITS: usize = 128 << 20;
 /// Positions per key: three misses of the processor's cache at most, mostly one.
 const HASHES: u32 = 3;
 
-/// What the table may hold.
+/// What may be known.
 #[derive(Debug, Default)]
 pub(super) struct Filter {
     whole: Option<BloomFilter>,
@@ -27,7 +27,7 @@ impl Filter {
         self.growing = Some(BloomFilter::with_num_bits(BITS).hashes(HASHES));
     }
 
-    /// A key is in the table.
+    /// A key is known.
     pub(super) fn add(&mut self, hash: &[u8; 16]) {
         let hash = short(hash);
         for filter in self.whole.iter_mut().chain(&mut self.growing) {
@@ -40,7 +40,7 @@ impl Filter {
         self.whole = self.growing.take().or(self.whole.take());
     }
 
-    /// Whether a key may be in the table.
+    /// Whether a key may be known.
     pub(super) fn may_hold(&self, hash: &[u8; 16]) -> bool {
         self.whole.as_ref().is_none_or(|filter| filter.contains_hash(short(hash)))
     }

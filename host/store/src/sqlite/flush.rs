@@ -4,9 +4,11 @@
 //! `COMMIT` (`synchronous = FULL`), but then the writer waits for the disk while the next batch waits for the writer.
 //! So commits leave it out (`NORMAL`: SQLite itself syncs before it carries the log over and when the log begins anew),
 //! and the log is synced here: by the writer when nothing else is queued, else by a thread beside it, while it runs the
-//! next batch. Batches that pile up meanwhile share one sync.
+//! next batch. Batches that pile up meanwhile share one sync. A batch that has written nothing, as when a claim finds
+//! nothing, needs none once everything before it is safe.
 //!
-//! Nobody is answered before: a `Committed` is made by a sync that succeeded, and nowhere else. What a batch reads
+//! Nobody is answered before: a `Committed` is made by a sync that succeeded, and else only where there is nothing to
+//! sync. What a batch reads
 //! may not be safe yet, but its own sync comes later than the log's frames that it read, and makes them safe too: after
 //! a cut the log counts up to the first frame whose checksum is wrong. Those who read beside the writer and tell
 //! somebody outside what they saw wait for `Safety::of_what_was_seen`.
@@ -59,6 +61,8 @@ impl std::fmt::Debug for LogSync {
 pub(super) struct Batch {
     /// What `Safety::appears` gave.
     pub(super) number: u64,
+    /// Whether the log has grown by it.
+    pub(super) wrote: bool,
     /// Its callers.
     pub(super) items: Vec<Box<dyn Item>>,
     /// What is raised when it is safe.
@@ -108,6 +112,11 @@ impl Flusher {
 
     /// Takes a committed batch; `idle` says that nothing else is to be done.
     pub(super) fn take(&mut self, batch: Batch, idle: bool) {
+        if !batch.wrote
+            && let Some(committed) = self.desk.shared.safety.covers(batch.number)
+        {
+            return self.desk.told(batch, committed);
+        }
         self.kept.push(batch);
         match &self.hands {
             Some((hand, _)) if !idle => {
@@ -159,16 +168,18 @@ impl Desk {
                 why
             }),
         };
-        for Batch { number, items, effects } in batches.drain(..) {
+        for batch in batches.drain(..) {
             match &synced {
-                Ok(committed) => {
-                    safety.settles(number);
-                    answer(items, *committed);
-                    self.shared.raise(effects);
-                }
-                Err(why) => items.into_iter().for_each(|item| item.finish(Err(why))),
+                Ok(committed) => self.told(batch, *committed),
+                Err(why) => batch.items.into_iter().for_each(|item| item.finish(Err(why))),
             }
         }
+    }
+
+    fn told(&self, batch: Batch, committed: Committed) {
+        self.shared.safety.settles(batch.number);
+        answer(batch.items, committed);
+        self.shared.raise(batch.effects);
     }
 
     fn sync(&self) -> io::Result<Committed> {

@@ -13,8 +13,10 @@ use rusqlite::{Connection, params};
 
 use crate::codec;
 use crate::contract::{Accept, Attempt, NewEvent, NewRequest, NewRun, Response, StoredAnswer};
+use crate::planted::{self, Bug};
 use crate::sqlite::accept;
 use crate::sqlite::events;
+use crate::sqlite::lanes::{self, Work};
 use crate::sqlite::statement::{Sql, exec, first, id, json, packed};
 use crate::sqlite::transaction::Tx;
 
@@ -66,12 +68,13 @@ pub(super) fn report(tx: &mut Tx<'_>, ended: &Ended<'_>, now: Timestamp) -> Sql<
     if !followup::is_wanted(ended.on_result, delivered) {
         return Ok(());
     }
-    let Some(parent) = parent(tx.conn, ended)? else { return Ok(()) };
+    let full = planted::is(Bug::ReportWithinQuota) && lanes::pending_count(tx.conn, ended.tenant, Work::Runs)? > 4;
+    let Some(parent) = parent(tx.conn, ended)?.filter(|_| !full) else { return Ok(()) };
     let before = parent.origin.as_ref();
     let origin = Origin {
         event: ended.event,
         delivery: ended.delivery,
-        depth: before.map_or(0, |origin| origin.depth) + 1,
+        depth: before.filter(|_| !planted::is(Bug::DepthForgotten)).map_or(0, |origin| origin.depth) + 1,
         identity: followup::identity(
             if parent.new_keys { stands_for(ended.run) } else { before.map_or(ended.event, |origin| origin.identity) },
             parent.route,
@@ -80,6 +83,10 @@ pub(super) fn report(tx: &mut Tx<'_>, ended: &Ended<'_>, now: Timestamp) -> Sql<
         ),
     };
     let ids = followup::ids(ended.delivery, now);
+    if events::exists(tx.conn, ended.tenant, ids.event)? {
+        // It was brought back and died again within the millisecond of its death: that has been said.
+        return Ok(());
+    }
     let accept = accept_of(tx.conn, ended, parent, &origin, ids, now)?;
     accept::internal(tx, accept, now)?;
     let sql = "INSERT INTO followup (tenant, event, parent, delivery, depth, identity) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";

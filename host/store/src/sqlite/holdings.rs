@@ -7,7 +7,8 @@ use creel_webhook::followup;
 use creel_webhook::id::{DeliveryId, EventId, RunId, TenantId};
 use rusqlite::{Connection, params};
 
-use crate::sqlite::statement::{Sql, all, first, id, time_opt};
+use crate::contract::Death;
+use crate::sqlite::statement::{Sql, all, first, id, json_opt, time_opt};
 
 /// An event and what belongs to it.
 pub(super) struct Holdings {
@@ -31,8 +32,8 @@ pub(super) struct Holdings {
 pub(super) struct Held {
     /// Its number.
     pub(super) seq: i64,
-    /// The event that reports its end, if there may be one.
-    pub(super) report: Option<EventId>,
+    /// Events that may report its ends: the last, and those from which it was brought back.
+    pub(super) reports: Vec<EventId>,
 }
 
 /// What is not over.
@@ -88,16 +89,19 @@ fn add_run(conn: &Connection, tenant: TenantId, run: RunId, holdings: &mut Holdi
     }
     for number in numbers.as_chunks::<8>().0 {
         let seq = i64::from_be_bytes(*number);
-        let sql = "SELECT id, state = 0, ended_at, on_result IS NOT NULL FROM delivery WHERE seq = ?1 AND tenant = ?2";
+        let sql =
+            "SELECT id, state = 0, ended_at, past, on_result IS NOT NULL FROM delivery WHERE seq = ?1 AND tenant = ?2";
         let found = first(conn, sql, params![seq, tenant.as_bytes()], |row| {
-            Ok((id(row, 0)?, row.get::<_, bool>(1)?, time_opt(row, 2)?, row.get::<_, bool>(3)?))
+            let past: Vec<Death> = json_opt(row, 3)?.unwrap_or_default();
+            let ends: Vec<Timestamp> = past.iter().map(|death| death.ended_at).chain(time_opt(row, 2)?).collect();
+            Ok((id(row, 0)?, row.get::<_, bool>(1)?, ends, row.get::<_, bool>(4)?))
         })?;
-        let Some((delivery, pending, ended_at, reported)) = found else { continue };
+        let Some((delivery, pending, ends, reported)) = found else { continue };
         if pending {
             holdings.pending = holdings.pending.or(Some(Pending::Delivery(delivery)));
         }
-        let report = |at: Timestamp| followup::ids(delivery, at).event;
-        holdings.deliveries.push(Held { seq, report: ended_at.filter(|_| reported).map(report) });
+        let reports = ends.into_iter().filter(|_| reported).map(|at| followup::ids(delivery, at).event);
+        holdings.deliveries.push(Held { seq, reports: reports.collect() });
     }
     Ok(())
 }

@@ -5,7 +5,8 @@
 //! lanes likewise, then heads. Whoever was served and has more goes to the end of the line, because his bound becomes
 //! `now`. Bounds may be too early (a visit then finds nothing and mends them) but never too late.
 //!
-//! Breaker, rate and pause are columns of the lane: 100 000 members behind them cost nothing.
+//! Breaker, rate and pause are columns of the lane, what a tenant may take of the host is in its turn: 100 000 members
+//! behind them cost nothing.
 //!
 //! With an order key, a member is let go by the one before it: when that ends, at once; when it fails for the first
 //! time, at its `skip_at`. So the one that comes last needs to look at one row only, and so does whoever ends or fails.
@@ -16,9 +17,11 @@ use creel_webhook::delivery::{Answer, lane_hold_ms};
 use creel_webhook::id::{DestinationId, RouteId, TenantId};
 use rusqlite::{Connection, Row, params};
 
-use crate::contract::Queue;
+use crate::contract::{Hold, Queue};
 use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Place;
+use crate::sqlite::rations;
+use crate::sqlite::shares::Share;
 use crate::sqlite::statement::{Sql, all, count, exec, first, id, int, time_opt};
 use crate::sqlite::transaction::Tx;
 
@@ -101,7 +104,7 @@ pub(super) struct Lane {
 const TURN: &str = "SELECT tenant FROM ring WHERE kind = ?1 AND ready_at <= ?2 ORDER BY ready_at LIMIT ?3";
 
 const SETTLE_RING: &str = "UPDATE ring SET ready_at =
-            (SELECT min(ready_at) FROM lane WHERE tenant = ?2 AND kind = ?1 AND ready_at IS NOT NULL)
+            (SELECT max(min(ready_at), ?3) FROM lane WHERE tenant = ?2 AND kind = ?1 AND ready_at IS NOT NULL)
         WHERE kind = ?1 AND tenant = ?2";
 
 /// What a claim asks of lanes and turns, for the test of its plans.
@@ -239,7 +242,7 @@ fn raise(tx: &mut Tx<'_>, work: Work) {
 /// Changes how much of a tenant's work is pending, and notes when some of it may be due.
 pub(super) fn pending(tx: &mut Tx<'_>, tenant: TenantId, work: Work, by: i64, at: Option<Timestamp>) -> Sql<()> {
     let sql = "UPDATE ring SET pending = pending + ?3, ready_at = CASE
-            WHEN ?4 IS NULL OR ready_at <= ?4 THEN ready_at ELSE ?4 END
+            WHEN ?4 IS NULL OR ready_at <= ?4 THEN ready_at ELSE max(?4, (paid_at_us + 999) / 1000) END
         WHERE kind = ?1 AND tenant = ?2";
     exec(tx.conn, sql, params![work.code(), tenant.as_bytes(), by, at.map(Timestamp::as_millis)])?;
     Ok(())
@@ -347,9 +350,22 @@ pub(super) fn write_arrivals(tx: &mut Tx<'_>) -> Sql<()> {
 pub(super) fn settle(tx: &mut Tx<'_>, lane: i64, now: Timestamp) -> Sql<()> {
     let Some(lane) = load(tx.conn, lane)? else { return Ok(()) };
     settle_lane(tx, &lane, now)?;
-    settle_ring(tx, lane.tenant, lane.work)?;
+    settle_turn(tx, lane.tenant, lane.work, now)?;
     raise(tx, lane.work);
     Ok(())
+}
+
+/// Computes anew when a tenant has its next turn.
+pub(super) fn settle_turn(tx: &Tx<'_>, tenant: TenantId, work: Work, now: Timestamp) -> Sql<()> {
+    match work {
+        Work::Runs => settle_share(tx, tenant, &Share::load(tx, tenant, now)?, now),
+        Work::Deliveries => settle_ring(tx, tenant, work, rations::sends_not_before(tx, tenant, now)?),
+    }
+}
+
+/// The same for the runs of a tenant that was looked at just now.
+pub(super) fn settle_share(tx: &Tx<'_>, tenant: TenantId, share: &Share, now: Timestamp) -> Sql<()> {
+    settle_ring(tx, tenant, Work::Runs, share.not_before(tx, tenant, now)?)
 }
 
 fn settle_lane(tx: &Tx<'_>, lane: &Lane, now: Timestamp) -> Sql<()> {
@@ -370,20 +386,47 @@ fn ready_at(tx: &Tx<'_>, lane: &Lane, now: Timestamp) -> Sql<Option<i64>> {
     Ok([leased, fresh].into_iter().flatten().min().map(|at| at.max(bound)))
 }
 
-fn settle_ring(tx: &Tx<'_>, tenant: TenantId, work: Work) -> Sql<()> {
-    exec(tx.conn, SETTLE_RING, params![work.code(), tenant.as_bytes()])?;
+fn settle_ring(tx: &Tx<'_>, tenant: TenantId, work: Work, not_before: Timestamp) -> Sql<()> {
+    exec(tx.conn, SETTLE_RING, params![work.code(), tenant.as_bytes(), not_before.as_millis()])?;
     Ok(())
+}
+
+/// Members that may be under way at the same time, by concurrency and breaker; `None` is no limit.
+fn places_max(lane: &Lane, now: Timestamp) -> Option<i64> {
+    // Asked for when something may go at all: while a breaker is open its bound holds the lane, not a lack of places.
+    let ramp = lane.breaker.places(now.max(lane.not_before)).map(i64::from);
+    ramp.into_iter().chain(lane.concurrency_max).min()
 }
 
 /// Places that concurrency and breaker leave; `None` is no limit.
 fn free_places(tx: &Tx<'_>, lane: &Lane, now: Timestamp) -> Sql<Option<i64>> {
-    // Asked for when something may go at all: while a breaker is open its bound holds the lane, not a lack of places.
-    let ramp = lane.breaker.places(now.max(lane.not_before)).map(i64::from);
-    let max = ramp.into_iter().chain(lane.concurrency_max).min();
-    let Some(max) = max.filter(|_| !planted::is(Bug::ConcurrencyIgnored)) else { return Ok(None) };
+    let Some(max) = places_max(lane, now).filter(|_| !planted::is(Bug::ConcurrencyIgnored)) else { return Ok(None) };
     let in_flight: i64 =
         first(tx.conn, lane.work.in_flight_sql(), params![lane.id, now.as_millis()], |row| row.get(0))?.unwrap_or(0);
     Ok(Some((max - in_flight).max(0)))
+}
+
+/// How many members of a lane may go now, at least one, or what closes it.
+pub(super) fn open(tx: &Tx<'_>, lane: &Lane, now: Timestamp) -> Sql<Result<u32, Hold>> {
+    if lane.paused {
+        return Ok(Err(Hold::Paused));
+    }
+    if let Some(until) = lane.breaker.open_until.filter(|_| lane.breaker.is_open(now)) {
+        return Ok(Err(Hold::BreakerOpen { until }));
+    }
+    if lane.held_until > now {
+        return Ok(Err(Hold::Asked { until: lane.held_until }));
+    }
+    let rate = rate_milli(lane, now).map_or(i64::MAX, |milli| milli / 1_000);
+    if rate < 1 {
+        let per_s = lane.rate_per_s.unwrap_or_default().unsigned_abs();
+        return Ok(Err(Hold::Rate { per_s, until: lane.not_before.max(now) }));
+    }
+    let places = free_places(tx, lane, now)?;
+    if places == Some(0) {
+        return Ok(Err(Hold::LaneFull { places: places_max(lane, now).unwrap_or_default().unsigned_abs() }));
+    }
+    Ok(Ok(u32::try_from(places.unwrap_or(i64::MAX).min(rate)).unwrap_or(u32::MAX)))
 }
 
 /// Thousandths of a call that the rate allows now; the bucket holds one second.
@@ -438,16 +481,25 @@ pub(super) fn answered(tx: &Tx<'_>, lane: &Lane, answer: &Answer, now: Timestamp
     })
 }
 
+/// How many members a claim may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// At most.
+    pub(super) max: u32,
+    /// Places that are free, of which a tenant takes a share.
+    pub(super) free: u32,
+}
+
 /// Visits tenants in turn and their due lanes until `max` members are taken. `take` is given a lane and how many may
 /// be taken from it, and says how many it took.
 pub(super) fn visit<'a>(
     tx: &mut Tx<'a>,
     work: Work,
     now: Timestamp,
-    max: u32,
+    wanted: Wanted,
     mut take: impl FnMut(&mut Tx<'a>, &Lane, u32) -> Sql<u32>,
 ) -> Sql<()> {
-    let mut left = max;
+    let mut left = wanted.max;
     while left > 0 {
         let values = params![work.code(), now.as_millis(), TENANTS_PER_ROUND];
         let mut tenants: Vec<TenantId> = all(tx.conn, TURN, values, |row| id(row, 0))?;
@@ -458,7 +510,8 @@ pub(super) fn visit<'a>(
         let round = left;
         for (visited, tenant) in tenants.iter().enumerate() {
             let share = left.div_ceil((tenants.len() - visited) as u32);
-            left -= visit_tenant(tx, *tenant, work, now, share, &mut take)?;
+            let free = wanted.free.saturating_sub(wanted.max - left);
+            left -= visit_tenant(tx, *tenant, work, now, Wanted { max: share, free }, &mut take)?;
             if left == 0 {
                 break;
             }
@@ -475,6 +528,32 @@ fn visit_tenant<'a>(
     tenant: TenantId,
     work: Work,
     now: Timestamp,
+    wanted: Wanted,
+    take: &mut impl FnMut(&mut Tx<'a>, &Lane, u32) -> Sql<u32>,
+) -> Sql<u32> {
+    let (taken, not_before) = match work {
+        Work::Runs => {
+            let own = Share::load(tx, tenant, now)?;
+            let share = own.room(wanted.free, now).min(wanted.max);
+            let taken = if share > 0 { visit_lanes(tx, tenant, work, now, share, take)? } else { 0 };
+            // Who could take nothing goes behind those who could.
+            (taken, own.with(taken).not_before(tx, tenant, now)?.max(now))
+        }
+        Work::Deliveries => {
+            let own = rations::postage(tx, tenant, now)?;
+            let share = own.left.min(wanted.max);
+            (if share > 0 { visit_lanes(tx, tenant, work, now, share, take)? } else { 0 }, own.not_before)
+        }
+    };
+    settle_ring(tx, tenant, work, not_before)?;
+    Ok(taken)
+}
+
+fn visit_lanes<'a>(
+    tx: &mut Tx<'a>,
+    tenant: TenantId,
+    work: Work,
+    now: Timestamp,
     share: u32,
     take: &mut impl FnMut(&mut Tx<'a>, &Lane, u32) -> Sql<u32>,
 ) -> Sql<u32> {
@@ -486,15 +565,14 @@ fn visit_tenant<'a>(
         if fair == 0 {
             break;
         }
-        let places = free_places(tx, &lane, now)?.unwrap_or(i64::MAX);
-        let rate = rate_milli(&lane, now).map_or(i64::MAX, |milli| milli / 1_000);
-        let may = u32::try_from(places.min(rate).min(i64::from(fair))).unwrap_or(0);
-        let got = if may > 0 && !lane.breaker.is_open(now) { take(tx, &lane, may)? } else { 0 };
+        let got = match open(tx, &lane, now)? {
+            Ok(may) => take(tx, &lane, may.min(fair))?,
+            Err(_) => 0,
+        };
         rate_take(tx, &mut lane, i64::from(got), now)?;
         settle_lane(tx, &lane, now)?;
         taken += got;
     }
-    settle_ring(tx, tenant, work)?;
     Ok(taken)
 }
 

@@ -122,6 +122,13 @@ fn thing_bytes(tenant: TenantId, fact: &Fact) -> [u8; 16] {
         Thing::Destination(id) => *id.as_bytes(),
         Thing::Source(id) => *id.as_bytes(),
         Thing::Tenant => *tenant.as_bytes(),
+        Thing::Quota(quota, percent) => {
+            // Of the tenant, and one for each quota and level.
+            let mut thing = *tenant.as_bytes();
+            thing[15] ^= quota as u8;
+            thing[14] ^= percent as u8;
+            thing
+        }
     }
 }
 
@@ -147,7 +154,7 @@ fn body(
         Thing::Source(id) => {
             name("SELECT name FROM source WHERE tenant = ?1 AND id = ?2", id.as_bytes(), id.to_string())?
         }
-        Thing::Tenant => tenant_name.to_owned(),
+        Thing::Tenant | Thing::Quota(..) => tenant_name.to_owned(),
     };
     let plugin = match fact {
         Fact::RunDead { plugin: id, .. } => {
@@ -195,6 +202,9 @@ pub(super) fn watch_silence(
     now: Timestamp,
 ) -> Sql<()> {
     let now = tx.now(now);
+    if !tx.standing(tenant, now)?.is_there() {
+        return Ok(());
+    }
     let sql = "INSERT INTO noticed (tenant, kind, thing, at) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT (tenant, kind, thing) DO UPDATE SET at = excluded.at WHERE at < excluded.at AND ?5";
     let at = heard_at.unwrap_or(now).as_millis();

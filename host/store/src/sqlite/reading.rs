@@ -1,9 +1,10 @@
-//! What people look at: lists, newest first, and the story of one event.
+//! What people look at: lists, newest first, and the story of one event. ([`super::listing`] lists events.)
 //!
 //! Each list walks its tenant's key backwards from a place and stops at its limit. A filter that few rows pass may
 //! walk far; the readers' budget of steps ends it then, with [`StoreError::TooWide`](crate::contract::StoreError::TooWide)
 //! instead of a pinned log.
 
+use creel_webhook::clock::Timestamp;
 use creel_webhook::followup;
 use creel_webhook::id::{DeliveryId, EventId, RunId, TenantId};
 use creel_webhook::route::Mode;
@@ -11,12 +12,11 @@ use creel_webhook::run::{Usage, Verdict};
 use rusqlite::{Connection, Row, ToSql, params};
 
 use crate::contract::{
-    Attempt, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventSummary, Letter, RefusalRow, RunFilter,
-    RunRow, Stats, Story,
+    Attempt, DeliveryFilter, DeliveryRow, DeliveryState, Letter, RefusalRow, RunFilter, RunRow, Stats, Story,
 };
 use crate::sqlite::letters::{self, DEAD_RUN, Values, about_sql};
 use crate::sqlite::statement::{Sql, all, count, first, id, json, json_opt, time, time_opt, word};
-use crate::sqlite::{events, reply};
+use crate::sqlite::{events, reply, shares};
 
 /// Rows that one page may have.
 const ROWS_MAX: u32 = 500;
@@ -26,50 +26,6 @@ const LAST: [u8; 16] = [0xff; 16];
 
 fn limit(asked: u32) -> u32 {
     asked.clamp(1, ROWS_MAX)
-}
-
-/// Events of a tenant.
-pub(super) fn event_list(conn: &Connection, tenant: TenantId, filter: &EventFilter) -> Sql<Vec<EventSummary>> {
-    const COLUMNS: &str = "SELECT e.id, r.id, e.source, e.kind, e.provider_id, e.subject, r.received_at, e.runs
-        FROM event e JOIN request r ON r.seq = e.request
-        WHERE e.tenant = ?1 AND e.id < ?2 AND (?3 IS NULL OR e.source = ?3) AND (?4 IS NULL OR e.kind = ?4)";
-    // In the words of the index `event_unrouted`, which SQLite uses only then.
-    let unrouted = if filter.unrouted { "AND e.runs = x''" } else { "" };
-    let before = filter.before.as_ref().map_or(LAST, |id| *id.as_bytes());
-    let source = filter.source.as_ref().map(|id| id.as_bytes().as_slice());
-    let values = params![tenant.as_bytes(), before, source, filter.kind, limit(filter.limit), filter.subject];
-    let read = |row: &Row<'_>| Ok((summary(row)?, row.get::<_, Vec<u8>>(7)?));
-    let rows = if filter.subject.is_some() {
-        all(conn, &format!("{COLUMNS} {unrouted} AND e.subject = ?6 ORDER BY e.id DESC LIMIT ?5"), values, read)?
-    } else {
-        all(conn, &format!("{COLUMNS} {unrouted} AND ?6 IS NULL ORDER BY e.id DESC LIMIT ?5"), values, read)?
-    };
-    rows.into_iter()
-        .map(|(mut summary, runs)| {
-            for run in ids(&runs) {
-                let sql = "SELECT ended_at IS NULL FROM run WHERE tenant = ?1 AND id = ?2";
-                let pending: Option<bool> =
-                    first(conn, sql, params![tenant.as_bytes(), run.as_bytes()], |row| row.get(0))?;
-                summary.runs += 1;
-                summary.pending += u32::from(pending == Some(true));
-            }
-            Ok(summary)
-        })
-        .collect()
-}
-
-fn summary(row: &Row<'_>) -> rusqlite::Result<EventSummary> {
-    Ok(EventSummary {
-        id: id(row, 0)?,
-        request: id(row, 1)?,
-        source: id(row, 2)?,
-        kind: row.get(3)?,
-        provider_id: row.get(4)?,
-        subject: row.get(5)?,
-        received_at: time(row, 6)?,
-        runs: 0,
-        pending: 0,
-    })
 }
 
 fn ids(packed: &[u8]) -> Vec<RunId> {
@@ -156,12 +112,17 @@ pub(super) fn run_list(conn: &Connection, tenant: TenantId, filter: &RunFilter) 
 const DELIVERY: &str = "SELECT id, event, run, number, destination, key, method, path, state, reason, attempts, due_at,
     created_at, ended_at, on_result FROM delivery";
 
-fn delivery_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
-    let state = match row.get::<_, i64>(8)? {
+/// Where a delivery stands, from its column.
+pub(super) fn delivery_state(column: i64) -> DeliveryState {
+    match column {
         0 => DeliveryState::Pending,
         1 => DeliveryState::Delivered,
         _ => DeliveryState::Dead,
-    };
+    }
+}
+
+fn delivery_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
+    let state = delivery_state(row.get(8)?);
     Ok(DeliveryRow {
         id: id(row, 0)?,
         event: id(row, 1)?,
@@ -244,12 +205,13 @@ pub(super) fn refusal_list(conn: &Connection, tenant: TenantId, asked: u32) -> S
 pub(super) const PENDING: &str = "SELECT coalesce(sum(pending), 0) FROM ring WHERE kind = ?1";
 
 /// Counts: one row per tenant and kind of work is read, never the work.
-pub(super) fn stats(conn: &Connection) -> Sql<Stats> {
+pub(super) fn stats(conn: &Connection, now: Timestamp) -> Sql<Stats> {
     let pending = |kind: i64| -> Sql<u64> { Ok(first(conn, PENDING, [kind], |row| count(row, 0))?.unwrap_or(0)) };
     let pragma = |sql: &str| -> Sql<u64> { Ok(first(conn, sql, [], |row| count(row, 0))?.unwrap_or(0)) };
     Ok(Stats {
         runs_pending: pending(0)?,
         deliveries_pending: pending(1)?,
+        tenants_in_debt: first(conn, shares::IN_DEBT, [now.as_millis()], |row| count(row, 0))?.unwrap_or(0),
         bytes: pragma("PRAGMA page_count")? * pragma("PRAGMA page_size")?,
     })
 }

@@ -14,15 +14,15 @@ use crate::planted::{self, Bug};
 use crate::sqlite::erasing;
 use crate::sqlite::lanes::{self, Room, Work};
 use crate::sqlite::runs::{self, Again};
-use crate::sqlite::statement::{Fault, Sql, exec, first, id, time_opt};
+use crate::sqlite::statement::{Fault, Sql, exec, first, id, time, time_opt};
 use crate::sqlite::transaction::Tx;
 
 /// Times that one delivery may be brought back: its row remembers each.
 const REPLAYS_MAX: u32 = 100;
 
 const DEAD: &str =
-    "SELECT seq, state = 2, destination, order_key, expires_at, key, json_array_length(coalesce(past, '[]')), event
-        FROM delivery WHERE tenant = ?1 AND id = ?2";
+    "SELECT seq, state = 2, destination, order_key, expires_at, key, json_array_length(coalesce(past, '[]')), event,
+        CASE WHEN on_result IS NULL THEN 0 ELSE coalesce(ended_at, 0) END FROM delivery WHERE tenant = ?1 AND id = ?2";
 
 /// An older one of an order key that waits.
 const OLDER: &str =
@@ -55,6 +55,8 @@ struct Dead {
     expires_at: Option<Timestamp>,
     key: String,
     replays: u32,
+    /// When it ended, if that may have been reported.
+    reported_at: Timestamp,
 }
 
 /// Brings dead deliveries back, in this order.
@@ -101,12 +103,14 @@ fn one_delivery(tx: &mut Tx<'_>, tenant: TenantId, delivery: DeliveryId, keys: K
         Keys::Same => dead.key,
         Keys::New => renewed_key(&dead.key, now),
     };
-    let due_at = (!blocked).then_some(now.as_millis());
-    exec(tx.conn, BACK, params![dead.seq, lane, due_at, now.as_millis(), key])?;
+    // Each end that is reported has a time of its own: that is what reports are known by.
+    let start_at = now.max(dead.reported_at.plus_ms(1));
+    let due_at = (!blocked).then_some(start_at.as_millis());
+    exec(tx.conn, BACK, params![dead.seq, lane, due_at, start_at.as_millis(), key])?;
     lanes::pending(tx, tenant, Work::Deliveries, 1, None)?;
     lanes::waiting(tx, lane, 1)?;
     if !blocked {
-        lanes::touch(tx, lane, tenant, Work::Deliveries, now)?;
+        lanes::touch(tx, lane, tenant, Work::Deliveries, start_at)?;
     }
     Ok(Replay::Queued)
 }
@@ -122,6 +126,7 @@ fn dead(conn: &Connection, tenant: TenantId, delivery: DeliveryId) -> Sql<Option
             key: row.get(5)?,
             replays: row.get(6)?,
             event: id(row, 7)?,
+            reported_at: time(row, 8)?,
         })
     })
 }

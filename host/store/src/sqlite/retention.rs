@@ -21,6 +21,7 @@ use crate::sqlite::dedup::Key;
 use crate::sqlite::holdings::{self, Holdings};
 use crate::sqlite::notices;
 use crate::sqlite::passes::{Kind, Walk};
+use crate::sqlite::records;
 use crate::sqlite::request;
 use crate::sqlite::statement::{Sql, all, exec, first, id, json};
 use crate::sqlite::transaction::Tx;
@@ -59,7 +60,8 @@ pub(super) fn step(tx: &mut Tx<'_>, now: Timestamp) -> Sql<bool> {
 fn begin(tx: &Tx<'_>, now: Timestamp) -> Sql<VecDeque<Walk>> {
     let own = tx.memory.retention.days;
     let limits = |row: &rusqlite::Row<'_>| Ok((id(row, 0)?, json::<TenantLimits>(row, 1)?));
-    let tenants: Vec<(TenantId, _)> = all(tx.conn, "SELECT id, limits FROM tenant", [], limits)?;
+    let tenants: Vec<(TenantId, _)> =
+        all(tx.conn, "SELECT id, limits FROM tenant WHERE removed_at IS NULL", [], limits)?;
     let mut walks = VecDeque::with_capacity(2 * tenants.len());
     for (tenant, limits) in tenants {
         // The operator's days are a ceiling, also where they came down after a tenant was given more.
@@ -155,7 +157,8 @@ fn look(tx: &mut Tx<'_>, walk: &Walk, events: &[EventId], share: &mut Share, now
 
 /// Removes an event's bodies or all of its records; says whether it could.
 fn remove(tx: &mut Tx<'_>, walk: &Walk, holdings: &Holdings, share: &mut Share, now: Timestamp) -> Sql<bool> {
-    if holdings.pending.is_some() && !planted::is(Bug::PendingPruned) {
+    let bug = if walk.kind == Kind::Bodies { Bug::PendingPruned } else { Bug::RecordsPruned };
+    if holdings.pending.is_some() && !planted::is(bug) {
         return Ok(false);
     }
     if walk.kind == Kind::Bodies && !is_free(tx, walk.tenant, holdings, share)? {
@@ -163,7 +166,7 @@ fn remove(tx: &mut Tx<'_>, walk: &Walk, holdings: &Holdings, share: &mut Share, 
     }
     share.rows += holdings.rows();
     match walk.kind {
-        Kind::Bodies => remove_bodies(tx, holdings, share)?,
+        Kind::Bodies => remove_bodies(tx, walk.tenant, holdings, share)?,
         Kind::Records => remove_records(tx, walk.tenant, holdings, share, now)?,
     }
     Ok(true)
@@ -189,8 +192,11 @@ fn is_free(tx: &Tx<'_>, tenant: TenantId, holdings: &Holdings, share: &mut Share
     Ok(free)
 }
 
-fn remove_bodies(tx: &Tx<'_>, holdings: &Holdings, share: &mut Share) -> Sql<()> {
+fn remove_bodies(tx: &Tx<'_>, tenant: TenantId, holdings: &Holdings, share: &mut Share) -> Sql<()> {
     remove_body(tx, holdings.request, share)?;
+    for run in &holdings.runs {
+        share.bytes += records::remove(tx.conn, tenant, *run)?;
+    }
     for held in &holdings.deliveries {
         exec(tx.conn, "UPDATE call SET body = NULL WHERE seq = ?1 AND body IS NOT NULL", [held.seq])?;
         let sql = "UPDATE attempt SET attempt = json_set(attempt, '$.response_head', '')
@@ -228,6 +234,7 @@ fn remove_records(
         let key = params![tenant.as_bytes(), run.as_bytes()];
         exec(tx.conn, "DELETE FROM run_log WHERE tenant = ?1 AND run = ?2", key)?;
         exec(tx.conn, "DELETE FROM run WHERE tenant = ?1 AND id = ?2", key)?;
+        share.bytes += records::remove(tx.conn, tenant, *run)?;
     }
     let key = params![tenant.as_bytes(), holdings.event.as_bytes()];
     for sql in [

@@ -6,6 +6,8 @@
 //!
 //! Two ends are decided here instead of by a worker, both while claiming: a run that lost [`CLAIMS_MAX`] claims, and
 //! a reply run whose sender has been answered.
+//!
+//! Runs that may be what ended the process before are claimed first, and alone (`suspects`).
 
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{EventId, PluginId, RouteId, RunId, TenantId};
@@ -14,13 +16,15 @@ use creel_webhook::route::Mode;
 use creel_webhook::run::{CLAIMS_MAX, RunNext, Verdict};
 use rusqlite::{Connection, Row, params};
 
-use crate::contract::{ClaimToken, RunCommit, RunCommitted, RunTicket, StoreError, StoredAnswer};
+use crate::contract::{ClaimToken, RunCommit, RunCommitted, RunTicket, StoreError, StoredAnswer, Used};
 use crate::planted::{self, Bug};
 use crate::sqlite::calls::Origin;
-use crate::sqlite::lanes::{self, Lane, Work};
+use crate::sqlite::lanes::{self, Lane, Wanted, Work};
+use crate::sqlite::reply::Reply;
 use crate::sqlite::statement::{Sql, all, exec, first, id, int, time_opt, to_json};
 use crate::sqlite::transaction::Tx;
-use crate::sqlite::{deliveries, erasing, events, notices, reply};
+use crate::sqlite::usage;
+use crate::sqlite::{deliveries, erasing, events, notices, records, reply, shares, state};
 
 /// The columns that moving a run on needs.
 struct Live {
@@ -57,6 +61,12 @@ const BY_ID: &str =
     "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline, seq,
         skip_at FROM run WHERE tenant = ?1 AND id = ?2";
 
+/// The same if it could be claimed now.
+const BY_ID_DUE: &str =
+    "SELECT r.tenant, r.id, r.lane, r.event, r.route, r.plugin, r.mode, r.order_key, r.claims, r.attempts, r.failures,
+        r.deadline, r.seq, r.skip_at FROM run r JOIN lane l ON l.id = r.lane
+        WHERE r.tenant = ?1 AND r.id = ?2 AND r.claimed = 0 AND r.due_at <= ?3 AND l.paused = 0";
+
 /// Lets the one behind go then, or sooner than it was let; one that was tried has a time of its own.
 const PROMOTE: &str = "UPDATE run SET due_at = ?4
         WHERE attempts = 0 AND claimed = 0 AND (due_at IS NULL OR due_at > ?4) AND (tenant, id) =
@@ -65,7 +75,7 @@ const PROMOTE: &str = "UPDATE run SET due_at = ?4
 
 /// What claims and commits ask, for the test of their plans.
 #[cfg(test)]
-pub(super) const PLANS: &[&str] = &[DUE, BY_CLAIM, BY_ID, PROMOTE];
+pub(super) const PLANS: &[&str] = &[DUE, BY_CLAIM, BY_ID, BY_ID_DUE, PROMOTE];
 
 fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
     Ok(Live {
@@ -88,10 +98,13 @@ fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
 
 /// Claims due runs. Their events are read elsewhere, after the commit: bodies are large and this thread is the only
 /// one that writes.
-pub(super) fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, max: u32) -> Sql<Vec<RunTicket>> {
+pub(super) fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, wanted: Wanted) -> Sql<Vec<RunTicket>> {
     let now = tx.now(now);
     let mut claims = Vec::new();
-    lanes::visit(tx, Work::Runs, now, max, |tx, lane, may| {
+    if wanted.max == 0 || is_held_by_suspect(tx, now, lease_ms, &mut claims)? {
+        return Ok(claims);
+    }
+    lanes::visit(tx, Work::Runs, now, wanted, |tx, lane, may| {
         let before = claims.len();
         for claimed in if planted::is(Bug::LeaseForever) { [0, 0] } else { [1, 0] } {
             let want = may - (claims.len() - before) as u32;
@@ -115,18 +128,57 @@ fn claim_lane(
 ) -> Sql<()> {
     let due = all(tx.conn, DUE, params![lane.id, claimed, now.as_millis(), want], live)?;
     for run in due {
-        if run.claims.saturating_sub(run.attempts) >= CLAIMS_MAX {
-            let reason = format!("{CLAIMS_MAX} claims were lost without a decision");
-            end_undecided(tx, &run, Verdict::Host, &reason, now)?;
-        } else if run.mode == Mode::Reply && is_answered(tx, &run, now)? {
-            end_undecided(tx, &run, Verdict::Unanswered, "it was not run before its deadline", now)?;
-        } else if events::exists(tx.conn, run.tenant, run.event)? {
-            claims.push(claim_one(tx, &run, now, lease_ms)?);
-        } else {
-            end_undecided(tx, &run, Verdict::Host, "its event is gone", now)?;
-        }
+        claims.extend(claim_or_end(tx, &run, now, lease_ms)?);
     }
     Ok(())
+}
+
+/// Claims a run that is due, unless it has to end instead.
+fn claim_or_end(tx: &mut Tx<'_>, run: &Live, now: Timestamp, lease_ms: u64) -> Sql<Option<RunTicket>> {
+    if run.claims.saturating_sub(run.attempts) >= CLAIMS_MAX {
+        let reason = format!("{CLAIMS_MAX} claims were lost without a decision");
+        end_undecided(tx, run, Verdict::Host, &reason, now)?;
+    } else if run.mode == Mode::Reply && is_answered(tx, run, now)? {
+        end_undecided(tx, run, Verdict::Unanswered, "it was not run before its deadline", now)?;
+    } else if events::exists(tx.conn, run.tenant, run.event)? {
+        return claim_one(tx, run, now, lease_ms).map(Some);
+    } else {
+        end_undecided(tx, run, Verdict::Host, "its event is gone", now)?;
+    }
+    Ok(None)
+}
+
+/// Claims the next suspect, if it is due; says whether one has the host to itself, this one or one before.
+fn is_held_by_suspect(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, claims: &mut Vec<RunTicket>) -> Sql<bool> {
+    let mut held_until = suspect_holds_until(tx, now)?;
+    while let Some((tenant, run)) = tx.memory.suspects.next().filter(|_| held_until.is_none()) {
+        let is_there = tx.standing(tenant, now)?.is_there();
+        let due = first(tx.conn, BY_ID_DUE, params![tenant.as_bytes(), run.as_bytes(), now.as_millis()], live)?;
+        // A tenant that is being removed has no turn that it could miss.
+        let Some(run) = due.filter(|_| is_there) else {
+            tx.memory.suspects.drop_next();
+            continue;
+        };
+        if let Some(ticket) = claim_or_end(tx, &run, now, lease_ms)? {
+            tx.memory.suspects.claimed(&ticket);
+            held_until = Some(ticket.lease_until);
+            claims.push(ticket);
+        }
+    }
+    tx.shared.hold_runs(held_until);
+    Ok(held_until.is_some())
+}
+
+/// Until when the one that was claimed alone may hold all others; `None` when it does not any more.
+fn suspect_holds_until(tx: &mut Tx<'_>, now: Timestamp) -> Sql<Option<Timestamp>> {
+    let Some((run, claim)) = tx.memory.suspects.alone() else { return Ok(None) };
+    let sql = "SELECT due_at FROM run WHERE claim = ?1 AND id = ?2 AND due_at > ?3";
+    let values = params![int(claim.0), run.as_bytes(), now.as_millis()];
+    let holds_until = first(tx.conn, sql, values, |row| time_opt(row, 0))?.flatten();
+    if holds_until.is_none() {
+        tx.memory.suspects.nobody_is_alone();
+    }
+    Ok(holds_until)
 }
 
 fn is_answered(tx: &Tx<'_>, run: &Live, now: Timestamp) -> Sql<bool> {
@@ -227,24 +279,34 @@ pub(super) fn end_unanswered(tx: &mut Tx<'_>, tenant: TenantId, run: RunId, now:
     }
 }
 
-/// Stores how a run ended and what follows.
-pub(super) fn commit(tx: &mut Tx<'_>, commit: &RunCommit) -> Sql<RunCommitted> {
+/// Stores how a run ended and what follows; its record comes packed.
+pub(super) fn commit(tx: &mut Tx<'_>, commit: &RunCommit, record: Option<&[u8]>) -> Sql<RunCommitted> {
     let now = tx.now(commit.now);
     let by_claim = if planted::is(Bug::TokenUnchecked) { BY_ANY_CLAIM } else { BY_CLAIM };
     let found = first(tx.conn, by_claim, params![int(commit.claim.0), commit.run.as_bytes()], live)?;
     let Some(run) = found else { return Ok(RunCommitted::Stale) };
-    let over = commit.next == RunNext::End;
-    let (verdict, answer) =
-        if over && run.mode == Mode::Reply { decide_reply(tx, &run, commit, now)? } else { (commit.verdict, None) };
-    let keeps_calls = over && (verdict != Verdict::Late || commit.keep_late || planted::is(Bug::LateKept));
-    let calls = if keeps_calls { commit.calls.as_slice() } else { &[] };
+    let standing = standing(tx, &run, commit)?;
+    let in_time = standing.as_ref().is_none_or(|reply| reply.answer.is_none() && now <= reply.deadline);
+    let keeps = commit.next == RunNext::End && (in_time || commit.keep_late || planted::is(Bug::LateKept));
+    if is_overtaken(tx, &run, commit, keeps)? {
+        return Ok(RunCommitted::Conflict);
+    }
+    let (verdict, answer) = match standing {
+        Some(_) => decide_reply(tx, &run, commit, in_time, now)?,
+        None => (commit.verdict, None),
+    };
+    let (calls, writes): (&[_], &[_]) = if keeps { (&commit.calls, &commit.state.writes) } else { (&[], &[]) };
+    state::write(tx, run.tenant, run.plugin, writes)?;
     let origin = Origin { tenant: run.tenant, run: run.id, event: run.event };
     let numbers = deliveries::insert(tx, origin, calls, now)?;
     tx.split(Bug::HalfDecision)?;
+    tx.effects.runs |= tx.memory.suspects.is_alone(run.id);
     let late = verdict != commit.verdict;
     let reason = if late { Some(LATE) } else { commit.reason.as_deref() };
     update(tx, &run, commit, Judged { verdict, reason }, &numbers, now)?;
     put_log(tx, &run, commit)?;
+    records::put(tx.conn, run.tenant, run.id, record, run.attempts)?;
+    let share = shares::charge(tx, run.tenant, run.mode, commit.usage.fuel, now)?;
     match commit.next {
         RunNext::End => {
             tell_dead(tx, &run, verdict, now)?;
@@ -255,6 +317,10 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &RunCommit) -> Sql<RunCommitted> {
             failed(tx, &run, now)?;
         }
     }
+    lanes::settle_share(tx, run.tenant, &share, now)?;
+    let bytes_out = calls.iter().map(|one| one.call.body.as_ref().map_or(0, |body| body.len() as u64)).sum();
+    let used = Used { runs: 1, fuel: commit.usage.fuel, bytes_out, ..Used::default() };
+    usage::add(tx, run.tenant, now, used);
     Ok(RunCommitted::Stored { verdict, answer })
 }
 
@@ -269,15 +335,36 @@ struct Judged<'a> {
     reason: Option<&'a str>,
 }
 
+/// How the reply stands that a run which is over may decide.
+fn standing(tx: &Tx<'_>, run: &Live, commit: &RunCommit) -> Sql<Option<Reply>> {
+    match (commit.next, run.mode) {
+        (RunNext::End, Mode::Reply) => reply::load(tx.conn, run.tenant, run.event),
+        _ => Ok(None),
+    }
+}
+
+/// Whether what a run decides rests on what is no longer so. Who neither read nor wrote state pays nothing for it; what is
+/// tried again anyway, and what is late and not kept, decides nothing.
+fn is_overtaken(tx: &Tx<'_>, run: &Live, commit: &RunCommit, keeps: bool) -> Sql<bool> {
+    let decides = keeps || matches!(commit.next, RunNext::Again(_));
+    if commit.verdict.is_host_failure() || !decides {
+        return Ok(false);
+    }
+    if state::is_overtaken(tx.conn, run.tenant, run.plugin, &commit.record)? {
+        return Ok(true);
+    }
+    let writes = keeps && !commit.state.writes.is_empty();
+    Ok(writes && !state::has_room(tx.conn, run.tenant, run.plugin, &commit.state)?)
+}
+
 /// Decides the reply of a run that is over. An outcome after the sender was answered is late.
 fn decide_reply(
     tx: &mut Tx<'_>,
     run: &Live,
     commit: &RunCommit,
+    in_time: bool,
     now: Timestamp,
 ) -> Sql<(Verdict, Option<StoredAnswer>)> {
-    let Some(standing) = reply::load(tx.conn, run.tenant, run.event)? else { return Ok((commit.verdict, None)) };
-    let in_time = standing.answer.is_none() && now <= standing.deadline;
     let reply = commit.reply.as_ref().filter(|_| in_time);
     let answer = reply::decide(tx, run.tenant, run.event, reply, now)?;
     let verdict = match commit.verdict {
@@ -338,6 +425,7 @@ pub(super) fn release(tx: &mut Tx<'_>, run: RunId, claim: ClaimToken) -> Sql<boo
         WHERE tenant = ?1 AND id = ?2";
     exec(tx.conn, sql, params![run.tenant.as_bytes(), run.id.as_bytes(), now.as_millis()])?;
     lanes::touch(tx, run.lane, run.tenant, Work::Runs, now)?;
+    lanes::settle_turn(tx, run.tenant, Work::Runs, now)?;
     Ok(true)
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::contract::{StoreError, StoreResult};
 use crate::planted::{self, Bug};
 
-/// Proof that a batch is on disk.
+/// Proof that everything that a batch has written or seen is on disk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Committed(());
 
@@ -53,6 +53,12 @@ impl Safety {
             *safe = batch.max(*safe);
             is_news
         });
+    }
+
+    /// Proof for a batch that has written nothing, if everything before it is safe: there is nothing to sync.
+    pub(super) fn covers(&self, batch: u64) -> Option<Committed> {
+        let before = *self.safe.borrow();
+        (before + 1 == batch && self.why_broken().is_none()).then_some(Committed(()))
     }
 
     /// Waits until everything that was read before is safe.

@@ -34,6 +34,14 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0010_notices.sql"),
     include_str!("../migrations/0011_bodies.sql"),
     include_str!("../migrations/0012_generations.sql"),
+    include_str!("../migrations/0013_records.sql"),
+    include_str!("../migrations/0014_state.sql"),
+    include_str!("../migrations/0015_shares.sql"),
+    include_str!("../migrations/0016_roles.sql"),
+    include_str!("../migrations/0017_audit.sql"),
+    include_str!("../migrations/0018_previous_tokens.sql"),
+    include_str!("../migrations/0019_usage.sql"),
+    include_str!("../migrations/0020_removal.sql"),
 ];
 
 /// Statements that each connection keeps prepared.

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::Damaged;
+use crate::codec::packing::Damaged;
 use crate::contract::StoreError;
 
 /// Why a verb's transaction is rolled back.

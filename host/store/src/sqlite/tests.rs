@@ -1,8 +1,11 @@
 //! What is SQLite's own: the file, its settings, its plans. What every store promises is in the conformance suite.
 
+mod crowds;
 mod flushing;
 mod leaving;
+mod removing;
 mod steps;
+mod suspecting;
 mod young;
 
 use std::sync::Arc;
@@ -13,9 +16,12 @@ use creel_webhook::run::{CLAIMS_MAX, Verdict};
 use rusqlite::{Connection, StatementStatus, params};
 
 use crate::conformance::{self, World};
-use crate::contract::{Accepted, RunFilter, Store, StoreError};
+use crate::contract::{Accepted, NewComponent, RunFilter, Store, StoreError, Tenancy as _};
 use crate::sqlite::statement::first;
-use crate::sqlite::{Options, SqliteStore, deliveries, lanes, letters, notices, reading, replaying, runs};
+use crate::sqlite::{
+    Options, SqliteStore, deliveries, lanes, letters, listing, notices, rations, reading, replaying, runs, shares,
+    state, waiting,
+};
 
 fn open(dir: &tempfile::TempDir) -> SqliteStore {
     SqliteStore::open(dir.path().join("creel.db"), Options::default()).expect("the store opens")
@@ -42,8 +48,8 @@ async fn reopening_releases_the_claims_of_the_boot_before() {
     world.store.close().await.unwrap();
     assert!(matches!(world.store.ping().await, Err(StoreError::Closed)));
     let again = open(&dir);
-    let claims = again.run_claim(conformance::START, 1_000, 10).await.unwrap();
-    assert_eq!((claims.len(), claims[0].ticket.run, claims[0].ticket.claims), (1, run, 2));
+    let claims = again.run_claim(conformance::START, 1_000, 10, 10).await.unwrap();
+    assert_eq!((claims.len(), claims[0].ticket.run, claims[0].ticket.claims), (1, run, 1));
     assert_ne!(claims[0].ticket.claim, first.claim);
     assert_eq!(again.stats().await.unwrap().runs_pending, 1);
 }
@@ -138,7 +144,8 @@ async fn a_full_store_refuses_and_takes_again() {
     assert!((5..12).contains(&stored), "{stored}");
     let put = |bytes: &'static [u8]| {
         let digest = Digest::from_bytes([1; 32]);
-        world.store.component_put(world.home.tenant, digest, bytes.into(), conformance::START)
+        let (tenant, now) = (world.home.tenant, conformance::START);
+        world.store.component_put(NewComponent { tenant, digest, bytes: bytes.into(), room_bytes: u64::MAX, now })
     };
     let refused = put(&[0; 100_000]).await;
     assert!(matches!(refused, Err(StoreError::Full { .. })), "a component is no exception: {refused:?}");
@@ -156,9 +163,15 @@ fn claims_do_not_scan() {
     statements.extend(runs::PLANS);
     statements.extend(deliveries::PLANS);
     statements.extend(notices::PLANS);
+    statements.extend(state::PLANS);
+    statements.extend(shares::PLANS);
+    statements.extend(rations::PLANS);
+    statements.push(shares::IN_DEBT);
     // Asked twice a second.
     statements.push(reading::PENDING);
     statements.extend(replaying::PLANS);
+    statements.extend(listing::PLANS);
+    statements.extend(waiting::PLANS);
     let windows = letters::plans();
     statements.extend(windows.iter().map(String::as_str));
     for sql in statements {

@@ -4,18 +4,22 @@
 //! no state (the clock that never goes back, the next claim token), and the effects that are raised once the batch
 //! has been committed. Effects of an item that failed are dropped with it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use creel_webhook::clock::Timestamp;
+use creel_webhook::id::TenantId;
 use rusqlite::Connection;
 
-use crate::contract::Wakeups;
+use crate::contract::{Used, Wakeups};
 use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Arrivals;
 use crate::sqlite::dedup::Dedup;
 use crate::sqlite::passes::{Days, Retention};
+use crate::sqlite::quotas::{Standing, Standings};
 use crate::sqlite::safety::Safety;
-use crate::sqlite::statement::{Sql, first};
+use crate::sqlite::statement::{Sql, first, must_exist};
+use crate::sqlite::suspects::Suspects;
 
 /// What is to be raised after the commit.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,6 +57,8 @@ pub(super) struct Shared {
     pub(super) wakeups: Wakeups,
     /// Which commits are safe.
     pub(super) safety: Safety,
+    /// Until when one run holds all others; 0 when none does.
+    runs_held_until: AtomicI64,
 }
 
 impl Shared {
@@ -63,6 +69,7 @@ impl Shared {
             control: AtomicU64::new(1),
             wakeups: Wakeups::default(),
             safety: Safety::new(),
+            runs_held_until: AtomicI64::new(0),
         }
     }
 
@@ -75,6 +82,16 @@ impl Shared {
     /// The latest time seen.
     pub(super) fn latest(&self) -> Timestamp {
         Timestamp::from_millis(self.clock.load(Ordering::SeqCst))
+    }
+
+    /// Until when one run holds all others, if one does.
+    pub(super) fn runs_held_until(&self) -> Option<Timestamp> {
+        Some(self.runs_held_until.load(Ordering::SeqCst)).filter(|at| *at > 0).map(Timestamp::from_millis)
+    }
+
+    /// Notes until when one run holds all others.
+    pub(super) fn hold_runs(&self, until: Option<Timestamp>) {
+        self.runs_held_until.store(until.map_or(0, Timestamp::as_millis), Ordering::SeqCst);
     }
 
     /// The version of what people configured.
@@ -106,6 +123,25 @@ impl Shared {
     }
 }
 
+/// Free pages that one step gives back to the file system.
+const STEP_PAGES: i64 = 256;
+
+/// What tenants may take that have no limits of their own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shares {
+    /// Runs in the background at the same time.
+    pub(super) concurrent_runs_max: u32,
+    /// Fuel per second.
+    pub(super) fuel_per_second: u64,
+}
+
+impl Default for Shares {
+    /// No limit until one is set.
+    fn default() -> Self {
+        Shares { concurrent_runs_max: u32::MAX, fuel_per_second: u64::MAX }
+    }
+}
+
 /// The writer's own memory; none of it needs to outlive the process.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -117,18 +153,30 @@ pub(super) struct Memory {
     pub(super) bytes_max: u64,
     /// How many calls may wait for one destination, unless that says less; no limit until one is set.
     pub(super) waiting_max: u64,
+    /// What tenants may take that have no limits of their own.
+    pub(super) shares: Shares,
+    /// Days for which the audit trail is kept; all of it until they are set.
+    pub(super) audit_days: u64,
     /// Set by the last item.
     pub(super) stopping: bool,
     /// Whether this batch has changed what people configure.
     pub(super) reconfigured: bool,
+    /// Whether this batch has given pages back, which changes the file and no row.
+    pub(super) shrunk: bool,
     /// The last request's number; it grows even if the newest requests are removed.
     pub(super) last_request: i64,
     /// What accepts added in this batch and what is not in the tables yet.
     pub(super) arrivals: Arrivals,
+    /// What this batch has counted of tenants' use, by days since 1970.
+    pub(super) used_by: BTreeMap<(TenantId, i64), Used>,
+    /// What tenants have used of their daily quotas.
+    pub(super) quotas: Standings,
     /// The youngest dedup keys.
     pub(super) dedup: Dedup,
     /// Where the removal of what is too old stands.
     pub(super) retention: Retention,
+    /// Runs that may be what ended the process before.
+    pub(super) suspects: Suspects,
 }
 
 impl Memory {
@@ -146,12 +194,18 @@ impl Memory {
             used: None,
             bytes_max,
             waiting_max: u64::MAX,
+            shares: Shares::default(),
+            audit_days: u64::MAX,
             stopping: false,
             reconfigured: false,
+            shrunk: false,
             last_request: first(conn, sql, [], |row| row.get(0))?.unwrap_or(0),
             arrivals: Arrivals::default(),
+            used_by: BTreeMap::new(),
+            quotas: Standings::default(),
             dedup: Dedup::load(conn, young_max)?,
             retention: Retention::new(days),
+            suspects: Suspects::default(),
         })
     }
 
@@ -160,9 +214,16 @@ impl Memory {
         self.dedup.committed(self.last_request);
     }
 
+    /// What was counted of tenants' use has not happened.
+    pub(super) fn forget_use(&mut self) {
+        self.used_by.clear();
+        self.quotas.forget_all();
+    }
+
     /// The batch was rolled back.
     pub(super) fn rolled_back(&mut self) {
         self.arrivals = Arrivals::default();
+        self.forget_use();
         self.dedup.rolled_back();
     }
 }
@@ -185,6 +246,17 @@ impl Tx<'_> {
         self.shared.clamp(told)
     }
 
+    /// What a tenant has used today, and what it may.
+    pub(super) fn standing(&self, tenant: TenantId, now: Timestamp) -> Sql<Standing> {
+        let counted = |day| self.memory.used_by.get(&(tenant, day)).copied().unwrap_or_default();
+        self.memory.quotas.of(self.conn, tenant, counted, now)
+    }
+
+    /// Refuses what concerns a tenant that is not there or is being removed.
+    pub(super) fn tenant_is_there(&self, tenant: TenantId, now: Timestamp) -> Sql<()> {
+        must_exist(self.standing(tenant, now)?.is_there().into(), || format!("there is no tenant `{tenant}`"))
+    }
+
     /// A token that was never given before.
     pub(super) fn claim_token(&mut self) -> i64 {
         let token = self.memory.next_claim;
@@ -204,6 +276,15 @@ impl Tx<'_> {
     pub(super) fn next_request(&mut self) -> i64 {
         self.memory.last_request += 1;
         self.memory.last_request
+    }
+
+    /// Gives [`STEP_PAGES`] free pages back to the file system, or what there is.
+    pub(super) fn give_back_pages(&mut self) -> rusqlite::Result<()> {
+        let mut statement = self.conn.prepare(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
+        self.memory.shrunk = true;
+        Ok(())
     }
 
     /// Bytes in use: pages of the file without the free ones.

@@ -4,9 +4,9 @@
 //! A step is bounded, so that it never holds the writer for long; the caller asks again while there is more.
 
 use creel_webhook::clock::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
-use crate::planted::{self, Bug};
+use crate::sqlite::audit;
 use crate::sqlite::reply;
 use crate::sqlite::retention;
 use crate::sqlite::runs;
@@ -16,24 +16,17 @@ use crate::sqlite::transaction::Tx;
 /// Rows that one step removes or ends, per kind.
 const STEP_ROWS: i64 = 500;
 
-/// Free pages that one step gives back to the file system.
-const STEP_PAGES: i64 = 256;
-
-const RELEASE_RUNS: &str = "UPDATE run INDEXED BY run_claim SET claimed = 0, claim = NULL, due_at = created_at
-    WHERE claim IS NOT NULL";
-
-const RELEASE_DELIVERIES: &str = "UPDATE delivery INDEXED BY delivery_claim
-    SET claimed = 0, claim = NULL, due_at = start_at WHERE claim IS NOT NULL";
-
 /// One step. Says whether there is more.
 pub(super) fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Sql<bool> {
     let now = tx.now(now);
     let keys = tx.memory.dedup.sweep(tx.conn, now)?;
     let sql = "UPDATE secret SET previous = NULL, previous_until = NULL WHERE previous_until <= ?1";
     let secrets = exec(tx.conn, sql, [now.as_millis()])?;
-    tx.effects.control |= secrets > 0;
+    let sql = "UPDATE source SET previous_token = NULL, previous_token_until = NULL WHERE previous_token_until <= ?1";
+    let tokens = exec(tx.conn, sql, [now.as_millis()])?;
+    tx.effects.control |= secrets + tokens > 0;
     let replies = overdue_replies(tx, now)?;
-    let aged = retention::step(tx, now)?;
+    let aged = retention::step(tx, now)? | audit::prune(tx, now)?;
     Ok(keys || aged || replies as i64 == STEP_ROWS)
 }
 
@@ -51,31 +44,7 @@ fn overdue_replies(tx: &mut Tx<'_>, now: Timestamp) -> Sql<usize> {
 
 /// Gives some free pages back.
 pub(super) fn shrink(tx: &mut Tx<'_>) -> Sql<()> {
-    let mut statement = tx.conn.prepare(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
-    let mut rows = statement.query([])?;
-    while rows.next()?.is_some() {}
-    Ok(())
-}
-
-/// Begins a boot: releases every claim of the one before; gives this boot's first claim token.
-pub(super) fn boot(conn: &mut Connection) -> Sql<i64> {
-    let transaction = conn.transaction()?;
-    let boot: i64 = transaction.query_row("UPDATE host SET boot = boot + 1 RETURNING boot", [], |row| row.get(0))?;
-    // The lease counts as lost: should the work have killed the process, five such boots end it. Due since the epoch
-    // would be unfair to the rest of the lane; due since its creation is the place it had.
-    for sql in [
-        RELEASE_RUNS,
-        RELEASE_DELIVERIES,
-        "UPDATE lane SET ready_at = 0 WHERE paused = 0 AND ready_at IS NOT NULL",
-        "UPDATE ring SET ready_at = 0 WHERE ready_at IS NOT NULL",
-    ] {
-        if planted::is(Bug::BootKeepsClaims) && sql.contains("claimed = 0") {
-            continue;
-        }
-        transaction.execute(sql, [])?;
-    }
-    transaction.commit()?;
-    Ok(boot << 40)
+    Ok(tx.give_back_pages()?)
 }
 
 /// Writes something, so that the batch's commit has to reach the disk. There and back: SQLite writes no page for a row

@@ -34,6 +34,7 @@ use crate::sqlite::lanes;
 use crate::sqlite::safety::Committed;
 use crate::sqlite::statement::{Sql, exec};
 use crate::sqlite::transaction::{Effects, Memory, Shared, Tx};
+use crate::sqlite::usage;
 use crate::sqlite::verb::{Item, Stop, Verb};
 
 /// Items in one transaction: beyond it one fsync more costs less than making the first wait.
@@ -173,6 +174,8 @@ impl Thread {
         }
         self.memory.used = None;
         self.memory.reconfigured = false;
+        self.memory.shrunk = false;
+        let changes = self.conn.total_changes();
         let number = self.shared.safety.appears();
         let (items, effects) = match self.transaction(items) {
             Ok(effects) => {
@@ -189,7 +192,8 @@ impl Thread {
                 (Vec::new(), Effects::default())
             }
         };
-        self.flusher.take(Batch { number, items, effects }, behind.is_empty());
+        let wrote = self.memory.shrunk || self.conn.total_changes() != changes;
+        self.flusher.take(Batch { number, wrote, items, effects }, behind.is_empty());
     }
 
     fn transaction(&mut self, batch: &mut Vec<Box<dyn Item>>) -> Sql<Effects> {
@@ -202,7 +206,7 @@ impl Thread {
                 self.apart(batch)?
             }
         };
-        let effects = effects.and(self.write_arrivals()?);
+        let effects = effects.and(self.write_arrivals()?).and(self.write_use()?);
         self.memory.dedup.merge(&self.conn, self.shared.latest())?;
         if let Some(lie) = Committed::claimed_falsely() {
             batch.drain(..).for_each(|item| item.finish(Ok(lie)));
@@ -237,10 +241,11 @@ impl Thread {
             let mark = self.memory.dedup.mark();
             let (good, raised) = self.run_item(item.as_mut())?;
             if good {
-                effects = effects.and(raised).and(self.write_arrivals()?);
+                effects = effects.and(raised).and(self.write_arrivals()?).and(self.write_use()?);
             } else {
                 self.memory.dedup.undo_to(mark);
                 self.memory.arrivals = Arrivals::default();
+                self.memory.forget_use();
                 exec(&self.conn, "ROLLBACK TO item", [])?;
             }
             exec(&self.conn, "RELEASE item", [])?;
@@ -265,6 +270,12 @@ impl Thread {
     fn write_arrivals(&mut self) -> Sql<Effects> {
         let mut tx = self.tx();
         lanes::write_arrivals(&mut tx)?;
+        Ok(tx.effects)
+    }
+
+    fn write_use(&mut self) -> Sql<Effects> {
+        let mut tx = self.tx();
+        usage::write(&mut tx)?;
         Ok(tx.effects)
     }
 

@@ -69,6 +69,29 @@ async fn what_is_not_safe_is_told_to_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_writes_nothing_waits_for_no_disk_but_for_what_is_not_safe_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, lever) = open(&dir.path().join("creel.db"));
+    let world = Arc::new(World::new(store.clone()).await);
+
+    pull(&lever, Disk::Slow);
+    assert!(world.claim_ids(START, 10).await.is_empty(), "nothing is there, and nobody waits to hear so");
+
+    let (writer, accept) = (store.clone(), world.accept(world.home, "x"));
+    let mut stored = tokio::spawn(async move { writer.accept(accept).await });
+    let soon = Duration::from_millis(50);
+    assert!(tokio::time::timeout(soon, &mut stored).await.is_err(), "what is written is not safe");
+    let behind = world.clone();
+    let mut looked = tokio::spawn(async move { behind.claim_ids(START, 10).await });
+    assert!(tokio::time::timeout(soon, &mut looked).await.is_err(), "so who might have seen it waits too");
+
+    pull(&lever, Disk::Well);
+    assert!(matches!(stored.await.unwrap(), Ok(Accepted::Stored { .. })));
+    looked.await.unwrap();
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_cannot_be_synced_ends_the_store_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("creel.db");

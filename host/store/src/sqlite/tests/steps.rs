@@ -10,6 +10,7 @@ use rusqlite::{Connection, ffi};
 use super::open;
 use crate::conformance::{START, World};
 use crate::contract::RunCommit;
+use crate::sqlite::lanes::Wanted;
 use crate::sqlite::passes::Days;
 use crate::sqlite::transaction::{Effects, Memory, Shared, Tx};
 use crate::sqlite::{deliveries, runs, schema};
@@ -46,7 +47,7 @@ fn in_transaction<T>(conn: &Connection, work: impl FnOnce(&mut Tx<'_>) -> T) -> 
 /// A claim of runs and one of deliveries, undone: how many they gave, and the steps that they took.
 fn claim(conn: &Connection, now: Timestamp) -> [(usize, i64); 2] {
     in_transaction(conn, |tx| {
-        let given = runs::claim(tx, now, 1_000, 10).unwrap().len();
+        let given = runs::claim(tx, now, 1_000, Wanted { max: 10, free: 20 }).unwrap().len();
         let of_runs = (given, taken(conn));
         let given = deliveries::claim(tx, now, 1_000, 10).unwrap().len();
         [of_runs, (given, taken(conn))]
@@ -127,6 +128,21 @@ async fn a_claim_costs_the_same_whatever_waits_in_a_paused_lane() {
     cost_of(&pause("delivery"), &rows(DELIVERIES, "NULL", "start_at")).await;
 }
 
+#[tokio::test]
+async fn a_claim_costs_the_same_whatever_waits_behind_a_tenants_limits() {
+    let tenant = "(SELECT tenant FROM run WHERE order_key = 'held' LIMIT 1)";
+    let due = rows(RUNS, "NULL", "created_at");
+    let debt = (START.as_millis() + 5_000) * 1_000;
+    cost_of(&format!("UPDATE ring SET paid_at_us = {debt} WHERE kind = 0 AND tenant = {tenant}"), &due).await;
+    // It holds one, and that is all it may.
+    let full = format!(
+        "UPDATE ring SET concurrency_max = 1 WHERE kind = 0 AND tenant = {tenant};
+         UPDATE run SET claimed = 1, claim = 1, due_at = {} WHERE order_key = 'free' AND ended_at IS NULL",
+        START.plus_ms(60_000).as_millis()
+    );
+    cost_of(&full, &due).await;
+}
+
 /// Steps of a commit that makes room for one call behind `waiting` others of one key.
 async fn cost_of_room(waiting: u32) -> i64 {
     let dir = tempfile::tempdir().unwrap();
@@ -149,7 +165,7 @@ async fn cost_of_room(waiting: u32) -> i64 {
     // The first time prepares the statements.
     for _ in 0..2 {
         steps = in_transaction(&conn, |tx| {
-            runs::commit(tx, &commit).unwrap();
+            runs::commit(tx, &commit, None).unwrap();
             taken(tx.conn)
         });
     }

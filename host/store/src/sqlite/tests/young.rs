@@ -18,10 +18,17 @@ fn key(number: u32) -> [u8; 32] {
     key
 }
 
+/// So long a key counts.
+const HOUR_MS: u64 = 3_600_000;
+
 async fn accept(world: &World, number: u32) -> Accepted {
+    accept_for(world, number, HOUR_MS).await
+}
+
+async fn accept_for(world: &World, number: u32, ms: u64) -> Accepted {
     let mut accept = world.accept(world.home, "x");
     accept.events[0].dedup_keys = vec![key(number)];
-    accept.events[0].dedup_until = START.plus_ms(3_600_000);
+    accept.events[0].dedup_until = START.plus_ms(ms);
     world.store.accept(accept).await.unwrap()
 }
 
@@ -84,4 +91,21 @@ async fn an_expired_key_is_new_again_wherever_it_stands_and_a_sweep_removes_it()
     }
     while world.store.prune(late).await.unwrap() {}
     assert_eq!(rows(), 0, "all that was merged has expired");
+}
+
+#[tokio::test]
+async fn a_key_is_known_whichever_sweep_it_came_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(open(&dir.path().join("creel.db"))).await;
+    for number in 0..4 * YOUNG as u32 {
+        assert!(matches!(accept_for(&world, number, 24 * HOUR_MS).await, Accepted::Stored { .. }), "{number}");
+        if number % 41 == 0 {
+            // Another sweep is due after an hour; what it did not see and nobody noted since would be new again.
+            while world.store.prune(START.plus_ms(u64::from(number / 41) * HOUR_MS)).await.unwrap() {}
+        }
+        for known in [number, 0, number / 2, number - number % 41] {
+            let again = accept_for(&world, known, 24 * HOUR_MS).await;
+            assert!(matches!(again, Accepted::Duplicate(_)), "{known} after {number}");
+        }
+    }
 }
