@@ -32,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let runtime = Runtime::new(&EngineOptions::default())?;
     let directory = tempfile::tempdir()?;
-    let cache = Cache::open(directory.path(), runtime.sandbox(), SecretBytes::new(vec![1; 32]))?;
+    let cache = Cache::open(directory.path(), runtime.sandbox(), SecretBytes::new(vec![1; 32]), u64::MAX)?;
     let command = Some((std::env::current_exe()?, vec!["compile-component".into()]));
     let compiler = Compiler::new(CompilerOptions { command, ..CompilerOptions::default() });
     let registry = Registry::new(runtime.sandbox(), cache, compiler, Limits::default(), u64::MAX);

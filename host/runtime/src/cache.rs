@@ -11,23 +11,35 @@
 //! can make the host compile again, no more: bytes that do not authenticate are treated as absent and replaced. A file
 //! is written beside its place and renamed into it, so a crash leaves the old file or the new one.
 //!
-//! This is the only place where machine code is loaded.
+//! **Bounded.** Files take at most `bytes_max`; the child module `room` says which leave first. Nothing is lost with a
+//! file: its component is compiled again when it is needed.
+//!
+//! **Upgrades.** What another engine left is kept until whoever opened the cache has made anew what it needs and says so
+//! ([`Cache::forget_other_engines`]), so that going back to the program of before finds its code.
+//!
+//! This is the only place where machine code is loaded. A file is read as a whole, checked and loaded from memory, not
+//! mapped: what lies in a mapped file can be changed after the check.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use creel_webhook::plugin::Digest;
 use creel_webhook::secret::SecretBytes;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Precompiled};
 
-use crate::engine::{Sandbox, fingerprint};
+use crate::engine::{Both, Sandbox, fingerprint};
 use crate::gate::compiled::{Compiled, Loaded};
+
+use self::room::Room;
+
+mod room;
 
 const MAGIC: &[u8; 8] = b"creelao2";
 const TAG_BYTES: usize = 32;
@@ -55,33 +67,74 @@ pub enum CacheError {
     Foreign(&'static str),
 }
 
-/// Compiled components on disk, for one engine and one key.
+/// Compiled components on disk, for one sandbox and one key.
 #[derive(Debug)]
 pub struct Cache {
-    directory: PathBuf,
-    engine: Engine,
+    room: Room,
+    engines: Both<(Engine, [u8; 32])>,
+    /// Of both engines.
     fingerprint: [u8; 32],
     key: SecretBytes,
     writes: AtomicU64,
 }
 
 impl Cache {
-    /// Opens the cache under `root`, which belongs to it alone, and removes what earlier engines left there.
+    /// Opens the cache under `root`, which belongs to it alone and may take `bytes_max` bytes.
     ///
     /// # Errors
     /// [`CacheError::Io`] when the directory can't be made.
-    pub fn open(root: &Path, sandbox: &Sandbox, key: SecretBytes) -> Result<Self, CacheError> {
-        let engine = sandbox.engine().clone();
-        let fingerprint = fingerprint(&engine);
+    pub fn open(root: &Path, sandbox: &Sandbox, key: SecretBytes, bytes_max: u64) -> Result<Self, CacheError> {
+        let engines = sandbox.engines().map(|engine| (engine.clone(), fingerprint(engine)));
+        let mut both = Sha256::new();
+        for (_, (_, own)) in engines.each() {
+            both.update(own);
+        }
+        let fingerprint: [u8; 32] = both.finalize().into();
         let directory = root.join(format!("engine-{}", hex::encode(&fingerprint[..16])));
         fs::create_dir_all(&directory).map_err(|source| CacheError::Io { path: directory.clone(), source })?;
-        remove_other_engines(root, &directory);
-        Ok(Cache { directory, engine, fingerprint, key, writes: AtomicU64::new(0) })
+        remove_unfinished(&directory);
+        let room = Room::of(root, &directory, bytes_max);
+        Ok(Cache { room, engines, fingerprint, key, writes: AtomicU64::new(0) })
     }
 
     /// Where a component's file is.
     pub fn path(&self, digest: &Digest) -> PathBuf {
-        self.directory.join(format!("{}.aot", hex::encode(digest.as_bytes())))
+        self.room.path(digest)
+    }
+
+    /// Whether there is a file of this component; whether it is sound shows when it is loaded.
+    pub fn holds(&self, digest: &Digest) -> bool {
+        self.room.holds(digest)
+    }
+
+    /// Whether what is kept from now on soon drives out the rest.
+    pub fn is_full(&self) -> bool {
+        self.room.is_full()
+    }
+
+    /// How many other engines' code lies here.
+    pub fn other_engines(&self) -> usize {
+        self.room.others()
+    }
+
+    /// Removes other engines' code: everything that is needed was made anew. Blocks on the disk.
+    pub fn forget_other_engines(&self) {
+        self.room.remove_others();
+    }
+
+    /// Removes the code of a component that nobody has any more, other engines' too. Blocks on the disk.
+    pub(crate) fn forget(&self, digest: &Digest) {
+        self.room.remove_everywhere(digest);
+    }
+
+    /// All components whose code is here.
+    pub fn digests(&self) -> Vec<Digest> {
+        self.room.digests()
+    }
+
+    /// Somebody lets go of a component: from now on it is the one that was used last.
+    pub(crate) fn used(&self, digest: &Digest) {
+        self.room.used(digest);
     }
 
     /// Loads a component; none when there is no file that authenticates and loads. Blocks on the disk.
@@ -101,7 +154,11 @@ impl Cache {
         };
         let Some(compiled) = Compiled::read(bytes.slice_ref(artifact)) else { return Ok(None) };
         match self.deserialize(&compiled) {
-            Ok(loaded) => Ok(Some(loaded)),
+            Ok(loaded) => {
+                self.room.used(digest);
+                remember_use(&path);
+                Ok(Some(loaded))
+            }
             Err(error) => {
                 tracing::warn!(%digest, %error, "a compiled component does not load and is compiled again");
                 Ok(None)
@@ -109,25 +166,26 @@ impl Cache {
         }
     }
 
-    /// Keeps what loaded right from the compiler. Blocks on the disk.
+    /// Keeps what loaded right from the compiler, if there is place without what is `held`. Blocks on the disk.
     ///
     /// # Errors
     /// [`CacheError::Io`].
-    pub(crate) fn keep(&self, digest: &Digest, compiled: &Compiled) -> Result<(), CacheError> {
-        let path = self.path(digest);
-        self.write(&path, digest, compiled.bytes()).map_err(|source| CacheError::Io { path, source })
-    }
-
-    /// Forgets a component that no deployment uses any more. Blocks on the disk.
-    ///
-    /// # Errors
-    /// [`CacheError::Io`].
-    pub fn remove(&self, digest: &Digest) -> Result<(), CacheError> {
-        let path = self.path(digest);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(CacheError::Io { path, source }),
-            _ => Ok(()),
+    pub(crate) fn keep(
+        &self,
+        digest: &Digest,
+        compiled: &Compiled,
+        held: &dyn Fn(&Digest) -> bool,
+    ) -> Result<(), CacheError> {
+        let bytes = (MAGIC.len() + TAG_BYTES + compiled.bytes().len()) as u64;
+        if !self.room.make(*digest, bytes, held) {
+            tracing::warn!(%digest, "the cache has no place for a compiled component beside what is in use; raise `runtime.cache_bytes_max`");
+            return Ok(());
         }
+        let path = self.path(digest);
+        self.write(&path, digest, compiled.bytes()).map_err(|source| {
+            self.room.remove(digest);
+            CacheError::Io { path, source }
+        })
     }
 
     fn write(&self, path: &Path, digest: &Digest, artifact: &[u8]) -> io::Result<()> {
@@ -168,31 +226,32 @@ impl Cache {
     #[allow(unsafe_code)]
     pub(crate) fn deserialize(&self, compiled: &Compiled) -> Result<Loaded, CacheError> {
         let code = compiled.code();
-        if !compiled.is_for(&self.fingerprint) {
+        let own = self.engines.each().into_iter().find(|(_, (_, fingerprint))| compiled.is_for(fingerprint));
+        let Some((data, (engine, _))) = own else {
             return Err(CacheError::Foreign("it was made for another one"));
-        }
+        };
         if Engine::detect_precompiled(code) != Some(Precompiled::Component) {
             return Err(CacheError::Foreign("it is no machine code"));
         }
         // SAFETY: `Component::deserialize` must only be given what `Engine::precompile_component` made. These bytes
         // come from our own compiler a moment ago, or from a file whose HMAC under a key that only this host holds says
         // that they did (`load`). They are in memory: nobody changes them after the check.
-        let component = unsafe { Component::deserialize(&self.engine, code) }
-            .map_err(|error| CacheError::Load(format!("{error:#}")))?;
+        let component =
+            unsafe { Component::deserialize(engine, code) }.map_err(|error| CacheError::Load(format!("{error:#}")))?;
         let (bytes, imports) = (compiled.bytes().len() as u64, compiled.imports().to_vec());
-        Ok(Loaded { component, bytes, imports })
+        Ok(Loaded { component, data, bytes, imports })
     }
 }
 
-/// Removes directories of other engines and files of unfinished writes. It is housekeeping: what fails is left.
-fn remove_other_engines(root: &Path, own: &Path) {
-    let entries = |directory| fs::read_dir(directory).into_iter().flatten().flatten();
-    for entry in entries(root) {
-        if entry.path() != own && entry.file_name().to_string_lossy().starts_with("engine-") {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-    for entry in entries(own) {
+/// The order of uses survives a restart this far; where it can't be written, a component leaves earlier than it should.
+#[allow(clippy::disallowed_methods, reason = "the order of files on a disk, which no decision depends on")]
+fn remember_use(path: &Path) {
+    let _ = fs::File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
+}
+
+/// Removes files of unfinished writes. It is housekeeping: what fails is left.
+fn remove_unfinished(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.path().extension().is_some_and(|extension| extension == "tmp") {
             let _ = fs::remove_file(entry.path());
         }

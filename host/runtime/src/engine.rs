@@ -1,9 +1,15 @@
-//! The engine: one configuration, two allocators, a ticker and an admission.
+//! The engines: one configuration, two ways to begin a memory, two allocators, a ticker and an admission.
 //!
-//! Two engines exist. The **sandbox** runs guests out of a pool of memories, tables and stacks that is reserved at
-//! start, so that a fresh instance costs microseconds. The **compiling** engine allocates on demand and runs nothing:
-//! the pool's reservations would break a child process's memory limit. Both answer the same to everything that shapes
-//! code, which their common fingerprint shows, so that what one compiles the other loads.
+//! The **sandbox** runs guests out of pools of memories, tables and stacks that are reserved at start, so that a fresh
+//! instance costs microseconds. What **compiles** allocates on demand and runs nothing: the pools' reservations would
+//! break a child process's memory limit. Both answer the same to everything that shapes code, which their common
+//! fingerprint shows, so that what one compiles the other loads.
+//!
+//! A component's data comes into a fresh memory in one of two ways (`Data`), and wasmtime has one for a whole engine;
+//! so there are two of each. Much data, as Python brings, is mapped: nothing is copied, but a slot of the pool belongs to
+//! the component that it was mapped for, and to map another's costs more than a small plugin's whole run. Little data is
+//! copied: any slot serves any component, the one that was used a moment ago first, so that a thousand components in turn
+//! run nearly as fast as one.
 //!
 //! What repeats must repeat exactly: NaNs are canonical, relaxed SIMD is deterministic, threads and shared memory do
 //! not exist. What the host does not need is off: 64-bit memories, garbage collection, exceptions.
@@ -19,7 +25,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig};
 
 use crate::limits::{EngineOptions, INSTANCES_PER_RUN_MAX, MEMORIES_PER_RUN_MAX, TABLES_PER_RUN_MAX};
 
@@ -31,6 +37,62 @@ const AWAKE: Duration = Duration::from_secs(1);
 
 /// How often it ticks while nothing runs.
 const ASLEEP: Duration = Duration::from_millis(100);
+
+/// Most data that is copied, bytes: a Rust plugin has 10 to 50 KiB, JavaScript and Python megabytes. To copy it takes a
+/// few microseconds and is charged as fuel like any other copy.
+const COPIED_BYTES_MAX: u64 = 64 << 10;
+
+/// Free slots that are kept for who used them last, where data is copied: every slot is as good as another, and what the
+/// next run gets is to be the one whose memory is still in the processor's cache.
+const WARM_SLOTS_COPIED: u32 = 1;
+
+/// How a component's data comes into a fresh memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Data {
+    /// Its pages are mapped and copied when they are written to.
+    Mapped,
+    /// It is copied before the component's own code runs.
+    Copied,
+}
+
+impl Data {
+    /// The way for so many bytes.
+    pub(crate) fn of(bytes: u64) -> Data {
+        if bytes > COPIED_BYTES_MAX { Data::Mapped } else { Data::Copied }
+    }
+}
+
+/// One thing for each way.
+#[derive(Debug, Clone)]
+pub(crate) struct Both<T> {
+    mapped: T,
+    copied: T,
+}
+
+impl<T> Both<T> {
+    /// Makes one for each.
+    pub(crate) fn make<E>(make: impl Fn(Data) -> Result<T, E>) -> Result<Both<T>, E> {
+        Ok(Both { mapped: make(Data::Mapped)?, copied: make(Data::Copied)? })
+    }
+
+    /// The one for this way.
+    pub(crate) fn of(&self, data: Data) -> &T {
+        match data {
+            Data::Mapped => &self.mapped,
+            Data::Copied => &self.copied,
+        }
+    }
+
+    /// What comes of each.
+    pub(crate) fn map<U>(&self, of: impl Fn(&T) -> U) -> Both<U> {
+        Both { mapped: of(&self.mapped), copied: of(&self.copied) }
+    }
+
+    /// Each with its way.
+    pub(crate) fn each(&self) -> [(Data, &T); 2] {
+        [(Data::Mapped, &self.mapped), (Data::Copied, &self.copied)]
+    }
+}
 
 /// Why an engine could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -45,34 +107,32 @@ pub enum EngineError {
     Thread(#[from] std::io::Error),
 }
 
-/// The engine that runs guests, with its ticker and its admission.
+/// The engines that run guests, with their ticker and their admission.
 #[derive(Debug)]
 pub struct Sandbox {
-    engine: Engine,
+    engines: Both<Engine>,
     options: EngineOptions,
     admission: Arc<Semaphore>,
     ticker: Ticker,
 }
 
 impl Sandbox {
-    /// Reserves the pool and starts the ticker.
+    /// Reserves the pools and starts the ticker.
     ///
     /// # Errors
     /// [`EngineError`].
     pub fn new(options: &EngineOptions) -> Result<Self, EngineError> {
-        let mut config = config();
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
-        let engine = Engine::new(&config).map_err(|error| EngineError::Reserve(format!("{error:#}")))?;
+        let engines = Both::make(|data| engine(data, InstanceAllocationStrategy::Pooling(pool(options, data))))?;
         let runs_max = options.runs_max as usize;
         let admission = Arc::new(Semaphore::new(runs_max));
         let room = admission.clone();
-        let ticker = Ticker::start(engine.clone(), move || room.available_permits() < runs_max, AWAKE)?;
-        Ok(Sandbox { engine, options: options.clone(), admission, ticker })
+        let ticker = Ticker::start(engines.clone(), move || room.available_permits() < runs_max, AWAKE)?;
+        Ok(Sandbox { engines, options: options.clone(), admission, ticker })
     }
 
-    /// Wasmtime's engine.
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
+    /// Wasmtime's engines.
+    pub(crate) fn engines(&self) -> &Both<Engine> {
+        &self.engines
     }
 
     /// What it was made with.
@@ -97,9 +157,13 @@ impl Sandbox {
 ///
 /// # Errors
 /// [`EngineError::Reserve`] when wasmtime does not support this machine.
-pub(crate) fn for_compiling() -> Result<Engine, EngineError> {
-    let mut config = config();
-    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+pub(crate) fn for_compiling(data: Data) -> Result<Engine, EngineError> {
+    engine(data, InstanceAllocationStrategy::OnDemand)
+}
+
+fn engine(data: Data, allocation: InstanceAllocationStrategy) -> Result<Engine, EngineError> {
+    let mut config = config(data);
+    config.allocation_strategy(allocation);
     Engine::new(&config).map_err(|error| EngineError::Reserve(format!("{error:#}")))
 }
 
@@ -122,9 +186,10 @@ impl Hasher for Fingerprint {
     }
 }
 
-fn config() -> Config {
+fn config(data: Data) -> Config {
     let mut config = Config::new();
     config
+        .memory_init_cow(data == Data::Mapped)
         .consume_fuel(true)
         .operator_cost(cost())
         .epoch_interruption(true)
@@ -158,7 +223,7 @@ fn cost() -> OperatorCost {
     }
 }
 
-fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
+fn pool(options: &EngineOptions, data: Data) -> PoolingAllocationConfig {
     let runs = options.runs_max;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(runs)
@@ -175,7 +240,12 @@ fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
         .table_elements(options.table_elements_ceiling as usize)
         .linear_memory_keep_resident(options.memory_keep_resident_bytes)
         .table_keep_resident(options.table_keep_resident_bytes)
-        .async_stack_keep_resident(options.stack_keep_resident_bytes);
+        .async_stack_keep_resident(options.stack_keep_resident_bytes)
+        // Where the system can tell which pages a run has written, only those are cleared.
+        .pagemap_scan(Enabled::Auto);
+    if data == Data::Copied {
+        pool.max_unused_warm_slots(WARM_SLOTS_COPIED);
+    }
     pool
 }
 
@@ -194,7 +264,11 @@ struct TickerState {
 
 impl Ticker {
     /// Begins; `busy` says whether anything runs, `awake` how long it goes on when nothing does.
-    fn start(engine: Engine, busy: impl Fn() -> bool + Send + 'static, awake: Duration) -> std::io::Result<Self> {
+    fn start(
+        engines: Both<Engine>,
+        busy: impl Fn() -> bool + Send + 'static,
+        awake: Duration,
+    ) -> std::io::Result<Self> {
         let state = Arc::new(TickerState::default());
         let own = state.clone();
         let thread = std::thread::Builder::new().name("creel-epoch".into()).spawn(move || {
@@ -212,7 +286,7 @@ impl Ticker {
                     }
                     own.asleep.store(false, Ordering::SeqCst);
                 }
-                engine.increment_epoch();
+                engines.each().iter().for_each(|(_, engine)| engine.increment_epoch());
             }
         })?;
         Ok(Ticker { state, thread: Some(thread) })
@@ -252,8 +326,8 @@ mod tests {
     fn the_ticker_sleeps_while_nothing_runs_and_wakes_for_a_run() {
         let busy = Arc::new(AtomicBool::new(true));
         let own = busy.clone();
-        let ticker =
-            Ticker::start(for_compiling().unwrap(), move || own.load(Ordering::SeqCst), Duration::ZERO).unwrap();
+        let engines = Both::make(for_compiling).unwrap();
+        let ticker = Ticker::start(engines, move || own.load(Ordering::SeqCst), Duration::ZERO).unwrap();
         let bound = std::time::Instant::now() + Duration::from_secs(10);
         let until = |asleep: bool| {
             while ticker.state.asleep.load(Ordering::SeqCst) != asleep {
@@ -276,9 +350,12 @@ mod tests {
     }
 
     #[test]
-    fn both_engines_have_one_fingerprint() {
+    fn what_compiles_and_what_runs_have_one_fingerprint_and_the_ways_have_two() {
         let options = EngineOptions { runs_max: 2, ..EngineOptions::default() };
         let sandbox = Sandbox::new(&options).unwrap();
-        assert_eq!(fingerprint(sandbox.engine()), fingerprint(&for_compiling().unwrap()));
+        for (data, engine) in sandbox.engines().each() {
+            assert_eq!(fingerprint(engine), fingerprint(&for_compiling(data).unwrap()));
+        }
+        assert_ne!(fingerprint(sandbox.engines().of(Data::Mapped)), fingerprint(sandbox.engines().of(Data::Copied)));
     }
 }

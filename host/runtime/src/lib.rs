@@ -21,9 +21,11 @@
 //! | `bindings` | the generated side of `wit/plugin.wit`, translated to the host's types |
 //! | [`capability`] | what a guest may reach, one file each |
 //! | [`engine`] | configuration, pool, ticker, admission |
+//! | [`descriptors`] | how many components may hold one |
 //! | [`gate`] | inspection, refusals, wrapping, the compile child, linking |
 //! | [`cache`] | compiled components on disk, authenticated |
 //! | [`registry`] | digest to prepared component, in memory |
+//! | [`slices`] | how threads that compute make way |
 //! | [`run`] | one run and its report |
 //!
 //! # Invariants
@@ -35,11 +37,13 @@
 
 pub mod cache;
 pub mod capability;
+pub mod descriptors;
 pub mod engine;
 pub mod gate;
 pub mod limits;
 pub mod registry;
 pub mod run;
+pub mod slices;
 
 mod bindings;
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Every limit of the sandbox: its name, its default and why it is that.
 //!
 //! [`Limits`] bounds one run and one upload and may differ per tenant; [`EngineOptions`] sizes what all runs share and
-//! is fixed at start. No value of [`Limits`] may exceed what the engine reserved: [`Limits::within`] takes the smaller
-//! of the two. [`LIMITS`] is the table from which help and documentation are made.
+//! is fixed at start, by the operator's ceilings. What a tenant may have otherwise is in the rules' own table
+//! ([`creel_webhook::tenant::TENANT_LIMITS`]); [`LIMITS`] is that of all limits of a run.
 //!
 //! Fuel, memory, log, output and component limits are deterministic: the same event breaks them again. Only
 //! `timeout_ms` depends on the machine.
 
+use creel_webhook::tenant::Allowance;
 use serde::{Deserialize, Serialize};
 
 /// What one run may use, and what an upload may be.
@@ -62,23 +63,21 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    /// The same limits, lowered to the operator's ceilings where they exceed them.
-    #[must_use]
-    pub fn within(&self, ceiling: &Limits) -> Limits {
+impl From<&Allowance> for Limits {
+    /// What holds for a tenant; what no tenant has otherwise is the default.
+    fn from(holds: &Allowance) -> Self {
+        let small = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
         Limits {
-            fuel_max: self.fuel_max.min(ceiling.fuel_max),
-            memory_bytes_max: self.memory_bytes_max.min(ceiling.memory_bytes_max),
-            timeout_ms: self.timeout_ms.min(ceiling.timeout_ms),
-            log_bytes_max: self.log_bytes_max.min(ceiling.log_bytes_max),
-            log_lines_max: self.log_lines_max.min(ceiling.log_lines_max),
-            calls_max: self.calls_max.min(ceiling.calls_max),
-            call_bytes_max: self.call_bytes_max.min(ceiling.call_bytes_max),
-            outcome_bytes_max: self.outcome_bytes_max.min(ceiling.outcome_bytes_max),
-            reply_bytes_max: self.reply_bytes_max.min(ceiling.reply_bytes_max),
-            component_bytes_max: self.component_bytes_max.min(ceiling.component_bytes_max),
-            table_elements_max: self.table_elements_max.min(ceiling.table_elements_max),
-            handles_max: self.handles_max.min(ceiling.handles_max),
+            fuel_max: holds.fuel_max,
+            memory_bytes_max: holds.memory_bytes_max,
+            timeout_ms: holds.run_timeout_ms,
+            log_bytes_max: holds.log_bytes_max,
+            log_lines_max: small(holds.log_lines_max),
+            calls_max: small(holds.calls_max),
+            call_bytes_max: holds.call_bytes_max,
+            outcome_bytes_max: holds.outcome_bytes_max,
+            reply_bytes_max: holds.reply_bytes_max,
+            ..Limits::default()
         }
     }
 }
@@ -172,12 +171,5 @@ mod tests {
         for limit in &LIMITS {
             assert_eq!(fields[limit.name], (limit.get)(&Limits::default()), "{}", limit.name);
         }
-    }
-
-    #[test]
-    fn a_ceiling_only_lowers() {
-        let ceiling = Limits { fuel_max: 5, ..Limits::default() };
-        let wish = Limits { fuel_max: 9, calls_max: 1, ..Limits::default() };
-        assert_eq!(wish.within(&ceiling), Limits { fuel_max: 5, calls_max: 1, ..Limits::default() });
     }
 }

@@ -19,16 +19,18 @@ pub mod threads;
 
 mod ended;
 mod output;
+mod turns;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use creel_webhook::outcome::{GuestEvent, Outcome};
 use creel_webhook::run::{LogLine, Usage, Verdict};
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{Engine, Store, UpdateDeadline};
 
 use crate::bindings;
 use crate::bindings::creel::plugin::types;
@@ -95,18 +97,18 @@ impl Runtime {
     pub async fn run(&self, prepared: Arc<Prepared>, input: RunInput) -> RunReport {
         let _room = self.sandbox.admit().await;
         let limits = self.effective(&input.limits);
-        let event = input.event;
-        let guest = Guest::new(&limits, event.received_at, input.seed, input.capabilities);
-        let mut store = match self.store(guest, &limits) {
+        let (event, mut capabilities) = (input.event, input.capabilities);
+        capabilities.begin(limits.timeout_ms);
+        let guest = Guest::new(&limits, event.received_at, input.seed, capabilities);
+        let clock = Arc::new(RunClock::start(limits.timeout_ms));
+        let mut store = match store(prepared.pre.engine(), guest, &limits, &clock) {
             Ok(store) => store,
             Err(error) => return report_without_store(&error),
         };
         let event = bindings::event(event);
-        let timeout = Duration::from_millis(limits.timeout_ms);
         let mut cpu = Duration::ZERO;
-        // The epoch callback sees the deadline while the guest computes, the timeout while it waits in a host call.
-        let call = Metered { work: Box::pin(call(&prepared, &mut store, &event)), cpu: &mut cpu };
-        let result = tokio::time::timeout(timeout, call).await.unwrap_or_else(|_| Err(DeadlinePassed.into()));
+        let call = Metered::new(Box::pin(call(&prepared, &mut store, &event)), clock, &mut cpu);
+        let result = call.await;
         report(store, result, &limits, cpu)
     }
 
@@ -119,23 +121,24 @@ impl Runtime {
             ..limits.clone()
         }
     }
+}
 
-    fn store(&self, guest: Guest, limits: &Limits) -> wasmtime::Result<Store<Guest>> {
-        let mut store = Store::try_new(self.sandbox.engine(), guest)?;
-        store.limiter(|guest| guest.limiter());
-        store.set_fuel(limits.fuel_max)?;
-        store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
-        store.set_max_component_handles(limits.handles_max as usize);
-        store.set_epoch_deadline(1);
-        let deadline = Instant::now() + Duration::from_millis(limits.timeout_ms);
-        store.epoch_deadline_callback(move |_| {
-            if Instant::now() >= deadline {
-                return Err(DeadlinePassed.into());
-            }
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
-        });
-        Ok(store)
-    }
+fn store(engine: &Engine, guest: Guest, limits: &Limits, clock: &Arc<RunClock>) -> wasmtime::Result<Store<Guest>> {
+    let mut store = Store::try_new(engine, guest)?;
+    store.limiter(|guest| guest.limiter());
+    store.set_fuel(limits.fuel_max)?;
+    store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
+    store.set_max_component_handles(limits.handles_max as usize);
+    store.set_epoch_deadline(1);
+    let clock = clock.clone();
+    store.epoch_deadline_callback(move |_| {
+        if Instant::now() >= clock.deadline() {
+            return Err(DeadlinePassed.into());
+        }
+        clock.yields();
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    });
+    Ok(store)
 }
 
 type Answer = Result<types::Outcome, types::Failure>;
@@ -146,20 +149,68 @@ async fn call(prepared: &Prepared, store: &mut Store<Guest>, event: &types::Even
     plugin.creel_plugin_handler().call_handle(store, event).await
 }
 
-/// Adds up the time that a future spends being polled.
+/// A run's time: all of it but what it stands in line for a thread, which others make long.
+struct RunClock {
+    began: Instant,
+    timeout: Duration,
+    in_line_ns: AtomicU64,
+    yielded: AtomicBool,
+}
+
+impl RunClock {
+    fn start(timeout_ms: u64) -> Self {
+        let (in_line_ns, yielded) = (AtomicU64::new(0), AtomicBool::new(false));
+        RunClock { began: Instant::now(), timeout: Duration::from_millis(timeout_ms), in_line_ns, yielded }
+    }
+
+    fn deadline(&self) -> Instant {
+        self.began + self.timeout + Duration::from_nanos(self.in_line_ns.load(Ordering::Relaxed))
+    }
+
+    /// The guest could go on and lets others.
+    fn yields(&self) {
+        self.yielded.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Polls a run, adds up how long, and ends it when its time is over: the epoch callback sees to that while the guest
+/// computes, a timer while it waits in a host call.
 struct Metered<'a, F> {
     work: Pin<Box<F>>,
+    clock: Arc<RunClock>,
+    timer: Pin<Box<tokio::time::Sleep>>,
+    left_at: Instant,
     cpu: &'a mut Duration,
 }
 
-impl<F: Future> Future for Metered<'_, F> {
-    type Output = F::Output;
+impl<'a, F> Metered<'a, F> {
+    fn new(work: Pin<Box<F>>, clock: Arc<RunClock>, cpu: &'a mut Duration) -> Self {
+        let timer = Box::pin(tokio::time::sleep_until(clock.deadline().into()));
+        Metered { work, timer, left_at: clock.began, clock, cpu }
+    }
+}
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Metered<'_, F> {
+    type Output = wasmtime::Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let start = Instant::now();
+        if self.clock.yielded.swap(false, Ordering::Relaxed) {
+            let in_line = u64::try_from((start - self.left_at).as_nanos()).unwrap_or(u64::MAX);
+            self.clock.in_line_ns.fetch_add(in_line, Ordering::Relaxed);
+        }
         let polled = self.work.as_mut().poll(context);
-        *self.cpu += start.elapsed();
-        polled
+        self.left_at = Instant::now();
+        let took = self.left_at - start;
+        *self.cpu += took;
+        if polled.is_ready() || self.clock.yielded.load(Ordering::Relaxed) {
+            return polled;
+        }
+        let deadline = self.clock.deadline().into();
+        if self.timer.deadline() != deadline {
+            self.timer.as_mut().reset(deadline);
+        }
+        self.timer.as_mut().poll(context).map(|()| Err(DeadlinePassed.into()))
     }
 }
 
@@ -167,8 +218,10 @@ impl<F: Future> Future for Metered<'_, F> {
 fn report(store: Store<Guest>, result: wasmtime::Result<Answer>, limits: &Limits, cpu: Duration) -> RunReport {
     let guest = store.data();
     let burnt = limits.fuel_max.saturating_sub(store.get_fuel().unwrap_or(0));
+    let used = burnt.saturating_add(guest.host_fuel());
     let usage = Usage {
-        fuel: burnt.saturating_add(guest.host_fuel()),
+        // What it asked for beyond that was not done: it is refused before, and nobody pays for it.
+        fuel: used.min(limits.fuel_max),
         memory_bytes: guest.memory_peak(),
         cpu_us: micros(cpu),
         wait_us: micros(guest.waited()),
@@ -176,7 +229,7 @@ fn report(store: Store<Guest>, result: wasmtime::Result<Answer>, limits: &Limits
     guest.finish_output();
     let mut book = guest.book().lock().unwrap_or_else(PoisonError::into_inner);
     let end = match result {
-        Ok(_) if usage.fuel > limits.fuel_max => ended::out_of_fuel(limits),
+        Ok(_) if used > limits.fuel_max => ended::out_of_fuel(limits),
         Ok(Ok(outcome)) => output::check(bindings::outcome(outcome), limits),
         Ok(Err(failure)) => ended::failed(bindings::failure(failure)),
         Err(error) => {

@@ -98,7 +98,12 @@ impl Bench {
 
 /// A registry over a cache in this directory.
 pub(crate) fn registry(runtime: &Runtime, directory: &Path, bytes_max: u64) -> Registry {
-    let cache = Cache::open(directory, runtime.sandbox(), SecretBytes::new(vec![7; 32])).unwrap();
+    let cache = Cache::open(directory, runtime.sandbox(), SecretBytes::new(vec![7; 32]), u64::MAX).unwrap();
+    registry_over(runtime, cache, bytes_max)
+}
+
+/// A registry over this cache.
+pub(crate) fn registry_over(runtime: &Runtime, cache: Cache, bytes_max: u64) -> Registry {
     Registry::new(runtime.sandbox(), cache, Compiler::in_process(), Limits::default(), bytes_max)
 }
 

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use creel_webhook::outcome::Pair;
+use creel_webhook::record::{FetchFailure, FetchRequest, FetchResponse};
+use creel_webhook::state::denied;
 
-use super::seam::{Capabilities, FetchError, FetchRequest, FetchResponse, StateError};
+use super::seam::{Capabilities, FetchError, StateError};
 
 /// Settings and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,9 +21,7 @@ pub struct Granted {
 
 impl Granted {
     fn state_denied(operation: &str, key: &str) -> StateError {
-        StateError::Denied(format!(
-            "state.{operation}({key:?}): this deployment has no store of its own; deploy with the grant `state = true`"
-        ))
+        StateError::Denied(denied(operation, key))
     }
 }
 
@@ -49,9 +49,10 @@ impl Capabilities for Granted {
 
     async fn fetch(&mut self, request: FetchRequest) -> Result<FetchResponse, FetchError> {
         let FetchRequest { destination, method, .. } = request;
-        Err(FetchError::Denied(format!(
+        let denied = FetchFailure::Denied(format!(
             "fetch {method} at {destination:?}: this deployment may look nothing up there; deploy with the grant \
              `fetch.{destination} = [\"{method}\"]`"
-        )))
+        ));
+        Err(denied.into())
     }
 }

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use creel_webhook::outcome::Pair;
+use creel_webhook::record::{FetchFailure, FetchRequest};
 
 use super::meter::Meter;
-use super::seam::{Capabilities, FetchError, FetchRequest, StateError};
+use super::seam::{Capabilities, FetchError, StateError};
 use crate::bindings::creel::plugin::{config, fetch, state};
 use crate::bindings::{body_in, body_out};
 
@@ -91,6 +93,21 @@ impl state::Host for Lookup {
     }
 }
 
+/// A failure in the guest's words.
+fn told(failure: FetchFailure) -> fetch::Error {
+    match failure {
+        FetchFailure::Denied(reason) => fetch::Error::Denied(reason),
+        FetchFailure::Invalid(reason) => fetch::Error::Invalid(reason),
+        FetchFailure::Timeout => fetch::Error::Timeout,
+        FetchFailure::Unreachable(reason) => fetch::Error::Unreachable(reason),
+        FetchFailure::TooLarge(reason) => fetch::Error::TooLarge(reason),
+    }
+}
+
+fn bytes_of(pairs: &[Pair]) -> usize {
+    pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
+
 impl fetch::Host for Lookup {
     async fn send(&mut self, request: fetch::Request) -> wasmtime::Result<Result<fetch::Response, fetch::Error>> {
         let request = FetchRequest {
@@ -101,18 +118,15 @@ impl fetch::Host for Lookup {
             body: request.body.map(body_out),
             timeout_ms: request.timeout_ms,
         };
-        self.meter.charge(request.path.len() + request.body.as_ref().map_or(0, Bytes::len))?;
+        let body_bytes = request.body.as_ref().map_or(0, Bytes::len);
+        self.meter.charge(request.path.len() + bytes_of(&request.headers) + body_bytes)?;
         let answer = match timed(&mut self.waited, self.capabilities.fetch(request)).await {
             Ok(response) => {
-                self.meter.charge(response.body.len())?;
+                self.meter.charge(bytes_of(&response.headers) + response.body.len())?;
                 let body = body_in(response.body);
                 Ok(fetch::Response { status: response.status, headers: response.headers, body })
             }
-            Err(FetchError::Denied(reason)) => Err(fetch::Error::Denied(reason)),
-            Err(FetchError::Invalid(reason)) => Err(fetch::Error::Invalid(reason)),
-            Err(FetchError::Timeout) => Err(fetch::Error::Timeout),
-            Err(FetchError::Unreachable(reason)) => Err(fetch::Error::Unreachable(reason)),
-            Err(FetchError::TooLarge(reason)) => Err(fetch::Error::TooLarge(reason)),
+            Err(FetchError::Failed(failure)) => Err(told(failure)),
             Err(FetchError::Broken(reason)) => return Err(HostFailed(reason).into()),
         };
         Ok(answer)

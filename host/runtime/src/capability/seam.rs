@@ -10,10 +10,14 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use creel_webhook::outcome::Pair;
+use creel_webhook::record::{FetchFailure, FetchRequest, FetchResponse};
 
 /// What one run may reach. Methods take `&mut self`: an implementation belongs to one run and records as it goes.
 #[async_trait]
 pub trait Capabilities: Send + 'static {
+    /// The run begins and may take so many milliseconds; what it waits for should end before.
+    fn begin(&mut self, _run_ms: u64) {}
+
     /// The value of a setting.
     fn config_get(&mut self, key: &str) -> Option<String>;
 
@@ -47,52 +51,12 @@ pub enum StateError {
     Broken(String),
 }
 
-/// What a guest wants to look up, not yet checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FetchRequest {
-    /// Name of a destination.
-    pub destination: String,
-    /// HTTP method.
-    pub method: String,
-    /// Path and query under the destination's base path.
-    pub path: String,
-    /// Headers to add.
-    pub headers: Vec<Pair>,
-    /// What to send.
-    pub body: Option<Bytes>,
-    /// Give up after this many milliseconds.
-    pub timeout_ms: Option<u64>,
-}
-
-/// What came back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FetchResponse {
-    /// HTTP status.
-    pub status: u16,
-    /// Headers, names in lower case.
-    pub headers: Vec<Pair>,
-    /// The body, within the host's limit.
-    pub body: Bytes,
-}
-
 /// Why a look-up gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    /// The deployment is not granted it; the text says what to grant.
-    #[error("denied: {0}")]
-    Denied(String),
-    /// The request is not valid.
-    #[error("invalid: {0}")]
-    Invalid(String),
-    /// No answer in time.
-    #[error("timed out")]
-    Timeout,
-    /// The destination could not be reached.
-    #[error("unreachable: {0}")]
-    Unreachable(String),
-    /// The response is over its limit.
-    #[error("too large: {0}")]
-    TooLarge(String),
+    /// What the guest is told.
+    #[error("{0}")]
+    Failed(#[from] FetchFailure),
     /// The host failed; ends the run.
     #[error("the host failed: {0}")]
     Broken(String),

@@ -1,7 +1,7 @@
 //! Inspects an upload and turns it into machine code, in a process of its own.
 //!
 //! These are the steps whose cost an upload decides, so they happen in a child that limits its own memory and
-//! CPU time, allocates on demand, and is killed at a deadline; one child at a time. The child is a command of the
+//! CPU time, steps back behind everything else, allocates on demand, and is killed at a deadline; one child at a time. The child is a command of the
 //! caller's choice that calls [`child_main`]: the server passes its own binary with a hidden argument, a test passes
 //! nothing and compiles in its own process.
 //!
@@ -27,8 +27,9 @@ use tokio::sync::Mutex;
 use super::compiled::Compiled;
 use super::inspection::inspect;
 use super::refusal::Refusal;
-use crate::engine::{EngineError, fingerprint, for_compiling};
+use crate::engine::{Data, EngineError, fingerprint, for_compiling};
 use crate::limits::Limits;
+use crate::slices;
 
 /// Environment variable of the child: bytes of address space.
 const MEMORY_BYTES_VAR: &str = "CREEL_COMPILE_MEMORY_BYTES";
@@ -38,6 +39,9 @@ const CPU_SECONDS_VAR: &str = "CREEL_COMPILE_CPU_SECONDS";
 
 /// Threads of the child: compiling must leave room for serving.
 const THREADS_MAX: usize = 4;
+
+/// How far the child steps back behind the host, as `nice` counts: it gets what nobody else wants.
+const NICE: i32 = 19;
 
 /// Longest reason that a child may give, bytes.
 const REASON_BYTES_MAX: u64 = 8 << 10;
@@ -221,7 +225,7 @@ impl Compiler {
 /// Inspects and compiles in this process. The size was looked at by whoever has the limits.
 fn compile(upload: &Bytes) -> Result<Compiled, CompileError> {
     let inspected = inspect(upload, &Limits { component_bytes_max: u64::MAX, ..Limits::default() })?;
-    let engine = for_compiling()?;
+    let engine = for_compiling(Data::of(inspected.data_bytes))?;
     let code = engine.precompile_component(&inspected.component);
     let code = code.map_err(|error| CompileError::Refused(format!("{error:#}")))?;
     Ok(Compiled::of(&fingerprint(&engine), inspected.imports, &code))
@@ -250,6 +254,9 @@ fn child() -> Result<(), CompileError> {
     limit(Resource::As, MEMORY_BYTES_VAR)?;
     limit(Resource::Cpu, CPU_SECONDS_VAR)?;
     limit_to(Resource::Core, 0)?;
+    // It is a wish: where it is not granted uploads are compiled all the same.
+    let _ = rustix::process::setpriority_process(None, NICE);
+    slices::make_way();
     let mut upload = Vec::new();
     std::io::stdin().lock().read_to_end(&mut upload)?;
     let compiled = compile(&upload.into())?;

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
 
+use crate::engine::Data;
+
 /// What is said about machine code beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +72,8 @@ impl Compiled {
 pub(crate) struct Loaded {
     /// The code.
     pub(crate) component: Component,
+    /// How its data comes into a memory, which says whose code it is.
+    pub(crate) data: Data,
     /// Its size on disk, bytes.
     pub(crate) bytes: u64,
     /// Interfaces that it imports.

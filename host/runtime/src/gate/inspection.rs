@@ -34,6 +34,8 @@ pub struct Inspected {
     pub wrapped: bool,
     /// Interfaces that it imports, in its own order.
     pub imports: Vec<String>,
+    /// What its modules put into their memories before any code runs, bytes.
+    pub data_bytes: u64,
 }
 
 /// Checks an upload. A hostile one may overflow the stack or take minutes: the host asks [`super::compile::Compiler`], which
@@ -49,7 +51,8 @@ pub fn inspect(bytes: &Bytes, limits: &Limits) -> Result<Inspected, Refusal> {
     };
     let surface = parse::surface(&component)?;
     parse::check(&surface)?;
-    Ok(Inspected { digest: Digest::of(bytes), component, wrapped, imports: surface.imports })
+    let (imports, data_bytes) = (surface.imports, surface.data_bytes);
+    Ok(Inspected { digest: Digest::of(bytes), component, wrapped, imports, data_bytes })
 }
 
 /// Reads the header only.

@@ -3,7 +3,7 @@
 //! The allow-list is data. An import fits by package and interface name and by a compatible version, as the linker
 //! sees it: the same `0.x` line. Whether the types fit as well is found out by linking.
 
-use wasmparser::{ComponentExternalKind, ComponentTypeRef, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{ComponentExternalKind, ComponentTypeRef, DataKind, Parser, Payload, Validator, WasmFeatures};
 
 use super::refusal::{Refusal, RefusedImport};
 
@@ -41,6 +41,8 @@ pub(super) struct Surface {
     bare: Vec<String>,
     /// Names of exported interfaces and functions.
     pub(super) exports: Vec<String>,
+    /// Bytes that its modules, however deep, put into memories when they are instantiated.
+    pub(super) data_bytes: u64,
 }
 
 /// Validates a component and reads its surface.
@@ -68,6 +70,14 @@ pub(super) fn surface(component: &[u8]) -> Result<Surface, Refusal> {
                     let export = export.map_err(invalid)?;
                     if matches!(export.kind, ComponentExternalKind::Instance | ComponentExternalKind::Func) {
                         surface.exports.push(export.name.name.to_owned());
+                    }
+                }
+            }
+            Payload::DataSection(section) => {
+                for data in section {
+                    let data = data.map_err(invalid)?;
+                    if matches!(data.kind, DataKind::Active { .. }) {
+                        surface.data_bytes += data.data.len() as u64;
                     }
                 }
             }

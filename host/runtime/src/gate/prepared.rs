@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use crate::bindings::PluginPre;
 use crate::bindings::creel::plugin::types;
 use crate::capability::{self, Guest};
-use crate::engine::Sandbox;
+use crate::engine::{Both, Sandbox};
 
 /// The interface that a plugin exports.
 const HANDLER: &str = "creel:plugin/handler@0.1.0";
@@ -34,9 +34,9 @@ impl fmt::Debug for Prepared {
     }
 }
 
-/// Links components against the capabilities; made once per engine.
+/// Links components against the capabilities; made once per sandbox.
 pub struct Linking {
-    linker: Linker<Guest>,
+    linkers: Both<Linker<Guest>>,
 }
 
 impl fmt::Debug for Linking {
@@ -48,8 +48,8 @@ impl fmt::Debug for Linking {
 impl Linking {
     /// Links for this sandbox.
     pub fn new(sandbox: &Sandbox) -> Self {
-        let linker = capability::linker(sandbox.engine());
-        Linking { linker: linker.expect("each capability is linked under a name of its own") }
+        let linkers = Both::make(|data| capability::linker(sandbox.engines().of(data)));
+        Linking { linkers: linkers.expect("each capability is linked under a name of its own") }
     }
 
     /// Links a loaded component. Nothing of it runs.
@@ -57,9 +57,9 @@ impl Linking {
     /// # Errors
     /// [`Refusal::Link`] when its types do not fit.
     pub(crate) fn link(&self, digest: Digest, loaded: Loaded) -> Result<Prepared, Refusal> {
-        let Loaded { component, bytes: artifact_bytes, imports } = loaded;
+        let Loaded { component, data, bytes: artifact_bytes, imports } = loaded;
         let link = |error: wasmtime::Error| Refusal::Link(format!("{error:#}"));
-        let pre = self.linker.instantiate_pre(&component).map_err(link)?;
+        let pre = self.linkers.of(data).instantiate_pre(&component).map_err(link)?;
         check_handler(&component).map_err(link)?;
         let pre = PluginPre::new(pre).map_err(link)?;
         Ok(Prepared { digest, artifact_bytes, imports, pre })

@@ -63,12 +63,19 @@ pub(super) fn failed(failure: Failure) -> End {
     }
 }
 
+/// How a tenant gets more of a limit: whom to ask, and what he does.
+pub(super) fn ask_for(limit: &str) -> String {
+    let flag = limit.replace('_', "-");
+    format!("ask the operator to raise {limit} for this tenant (`creel tenant NAME --{flag} N`)")
+}
+
 /// The fuel is used up.
 pub(super) fn out_of_fuel(limits: &Limits) -> End {
     let reason = format!(
-        "the plugin used up its fuel: fuel_max is {}; if the work is meant to take that much, raise fuel_max for this \
-         tenant, otherwise look for a loop that does not end",
-        limits.fuel_max
+        "the plugin used up its fuel: fuel_max is {}; if the work is meant to take that much, {}, otherwise look for a \
+         loop that does not end",
+        limits.fuel_max,
+        ask_for("fuel_max")
     );
     End::because(Verdict::Fuel, reason)
 }
@@ -112,8 +119,9 @@ fn out_of_memory(error: &wasmtime::Error, seen: &Seen<'_>, asked: u64, limits: &
     let then = if aborted { String::new() } else { format!("; then {}", words(error, seen)) };
     format!(
         "the plugin needed more memory than it may have: it asked for {asked} bytes, memory_bytes_max is {}{then}; \
-         raise memory_bytes_max for this tenant or handle less at once",
-        limits.memory_bytes_max
+         handle less at once, or {}",
+        limits.memory_bytes_max,
+        ask_for("memory_bytes_max")
     )
 }
 
@@ -140,9 +148,9 @@ fn out_of_handles(error: &wasmtime::Error, limits: &Limits) -> Option<String> {
 
 fn timed_out(limits: &Limits) -> End {
     let reason = format!(
-        "the plugin took longer than timeout_ms = {}, waiting for look-ups included; raise timeout_ms for this tenant \
-         or look less up",
-        limits.timeout_ms
+        "the plugin took longer than run_timeout_ms = {}, waiting for look-ups included; look less up, or {}",
+        limits.timeout_ms,
+        ask_for("run_timeout_ms")
     );
     End::because(Verdict::Timeout, reason)
 }

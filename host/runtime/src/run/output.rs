@@ -4,7 +4,7 @@ use bytes::Bytes;
 use creel_webhook::outcome::{Call, Outcome, Pair, Reply};
 use creel_webhook::run::Verdict;
 
-use super::ended::End;
+use super::ended::{End, ask_for};
 use crate::limits::Limits;
 
 /// Takes an outcome that is within its limits.
@@ -19,33 +19,36 @@ fn excess(outcome: &Outcome, limits: &Limits) -> Option<String> {
     let count = outcome.calls.len();
     if count > limits.calls_max as usize {
         return Some(format!(
-            "the outcome has {count} calls, calls_max is {}; nothing of it was stored. Raise calls_max for this tenant \
-             or send several items in one call",
-            limits.calls_max
+            "the outcome has {count} calls, calls_max is {}; nothing of it was stored: send several items in one call, or {}",
+            limits.calls_max,
+            ask_for("calls_max")
         ));
     }
     let calls: Vec<u64> = outcome.calls.iter().map(call_bytes).collect();
     if let Some(index) = calls.iter().position(|bytes| *bytes > limits.call_bytes_max) {
         return Some(format!(
-            "call {index} to {:?} has {} bytes, call_bytes_max is {}; nothing of the outcome was stored. Raise \
-             call_bytes_max for this tenant or send less",
-            outcome.calls[index].destination, calls[index], limits.call_bytes_max
+            "call {index} to {:?} has {} bytes, call_bytes_max is {}; nothing of the outcome was stored: send less, \
+             or {}",
+            outcome.calls[index].destination,
+            calls[index],
+            limits.call_bytes_max,
+            ask_for("call_bytes_max")
         ));
     }
     let reply = outcome.reply.as_ref().map_or(0, reply_bytes);
     if reply > limits.reply_bytes_max {
         return Some(format!(
-            "the reply has {reply} bytes, reply_bytes_max is {}; nothing of the outcome was stored. Raise \
-             reply_bytes_max for this tenant or answer less",
-            limits.reply_bytes_max
+            "the reply has {reply} bytes, reply_bytes_max is {}; nothing of the outcome was stored: answer less, or {}",
+            limits.reply_bytes_max,
+            ask_for("reply_bytes_max")
         ));
     }
     let total = calls.iter().sum::<u64>() + reply;
     (total > limits.outcome_bytes_max).then(|| {
         format!(
-            "the outcome has {total} bytes, outcome_bytes_max is {}; nothing of it was stored. Raise \
-             outcome_bytes_max for this tenant or send less",
-            limits.outcome_bytes_max
+            "the outcome has {total} bytes, outcome_bytes_max is {}; nothing of it was stored: send less, or {}",
+            limits.outcome_bytes_max,
+            ask_for("outcome_bytes_max")
         )
     })
 }

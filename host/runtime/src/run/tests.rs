@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use creel_webhook::outcome::Pair;
+use creel_webhook::record::{FetchRequest, FetchResponse};
 use creel_webhook::run::{LogLevel, LogLine};
 
 use super::threads::GuestThreads;
 use super::*;
-use crate::capability::seam::{FetchError, FetchRequest, FetchResponse, StateError};
+use crate::capability::seam::{FetchError, StateError};
 use crate::testing::{Bench, EMPTY, LOG, REPLY_2048, event, guest, input};
 
 fn limits() -> Limits {
@@ -42,6 +43,36 @@ async fn a_handler_may_reject_or_ask_for_a_retry() {
     assert_eq!((report.verdict, reason(&report)), (Verdict::Rejected, "no order id"));
     let report = bench.run(guest("", &failure(1)), limits()).await;
     assert_eq!((report.verdict, report.retry_after_ms), (Verdict::Retry, Some(1_500)));
+}
+
+#[tokio::test]
+async fn a_run_finds_its_data_as_it_was_uploaded_whether_it_is_mapped_or_copied() {
+    let bench = Bench::new();
+    // It shows the first and the last byte of its data, then overwrites them.
+    let shows = format!(
+        "(i32.store8 (i32.const 2048) (i32.load8_u (i32.const 4096)))
+         (i32.store8 (i32.const 2049) (i32.load8_u (i32.const 64000)))
+         (i32.store8 (i32.const 4096) (i32.const 33)) (i32.store8 (i32.const 64000) (i32.const 33))
+         (local.set $b (i32.const 2)) {REPLY_2048}"
+    );
+    let fuel_of = |data: usize| {
+        let text = "a".repeat(data);
+        let segments = format!(r#"(data (i32.const 4096) "{text}") (data (i32.const 64000) "z")"#);
+        let (bench, upload) = (&bench, guest(&segments, &shows));
+        async move {
+            let mut fuel = 0;
+            for _ in 0..3 {
+                let report = bench.run(upload.clone(), limits()).await;
+                let reply = report.outcome.and_then(|outcome| outcome.reply).expect("it replies");
+                assert_eq!(reply.body.as_deref(), Some(&b"az"[..]), "{data} bytes");
+                fuel = report.usage.fuel;
+            }
+            fuel
+        }
+    };
+    let (little, more, much) = (fuel_of(1_000).await, fuel_of(50_000).await, fuel_of(80_000).await);
+    assert_eq!(more - little, 49_000, "what is copied is paid for");
+    assert!(much < little, "what is mapped is not: {much}");
 }
 
 #[tokio::test]
@@ -87,6 +118,30 @@ async fn an_endless_loop_with_fuel_ends_by_the_clock_and_yields_meanwhile() {
     assert_eq!(report.verdict, Verdict::Timeout);
     assert!(reason(&report).contains("timeout_ms = 300"));
     assert!(turns > 1, "{turns}");
+}
+
+#[tokio::test]
+async fn time_in_line_for_a_thread_is_not_the_runs() {
+    let bench = Bench::new();
+    let prepared = bench.prepare(guest("", "(loop $l (br $l)) unreachable")).await;
+    let limits = Limits { fuel_max: 100_000_000, timeout_ms: 200, ..Limits::default() };
+    // One thread, which the other future holds for a hundred milliseconds between any two slices.
+    let ended = std::cell::Cell::new(false);
+    let run = async {
+        let report = bench.runtime.run(prepared, input(limits)).await;
+        ended.set(true);
+        report
+    };
+    let began = Instant::now();
+    let (report, ()) = tokio::join!(run, async {
+        while !ended.get() && began.elapsed() < Duration::from_secs(20) {
+            let until = Instant::now() + Duration::from_millis(100);
+            while Instant::now() < until {}
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(report.verdict, Verdict::Fuel, "{report:?} after {:?}", began.elapsed());
+    assert!(began.elapsed() > Duration::from_millis(200), "it stood in line for longer than it may run");
 }
 
 #[tokio::test]
@@ -223,7 +278,9 @@ async fn same_input_same_report_however_busy_the_machine_is() {
     for _ in 0..12 {
         for prepared in [&busy, &curious] {
             let (bench, prepared) = (bench.clone(), prepared.clone());
-            runs.push(threads.spawn(async move { bench.runtime.run(prepared, input(limits())).await }));
+            runs.push(threads.spawn(creel_webhook::id::TenantId::from_bytes([7; 16]), async move {
+                bench.runtime.run(prepared, input(limits())).await
+            }));
         }
     }
     for (index, run) in runs.into_iter().enumerate() {
@@ -298,10 +355,7 @@ async fn what_is_not_granted_is_told_to_the_guest() {
     );
     let report = Bench::new().run(guest(STATE_GET, &body), limits()).await;
     let told = String::from_utf8(reply_of(&report).to_vec()).unwrap();
-    assert_eq!(
-        told,
-        "state.get(\"hello\"): this deployment has no store of its own; deploy with the grant `state = true`"
-    );
+    assert_eq!(told, creel_webhook::state::denied("get", "hello"));
 }
 
 #[tokio::test]
