@@ -4,6 +4,10 @@
 //! Use it for what the decision needs now, such as the caller's record for a live call. What only has to be *done* is a
 //! [`Call`](crate::Call): it is retried, and costs the run no time.
 //!
+//! A look-up is tried once and answered soon, one way or the other: within its [`timeout`](Request::timeout), the host's own
+//! bound (3 s unless the operator set another) and a little before the run must end. So decide what holds without the
+//! answer: `?` on [`send`](Request::send) asks for another run later, which is too late for a caller who waits.
+//!
 //! ```
 //! use creel_guest::prelude::*;
 //! fn caller_name(phone: &str) -> Result<String, Failure> {
@@ -214,13 +218,13 @@ impl Response {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// The deployment is not granted this; the text says what to grant.
+    /// The deployment is not granted this, or the run made as many look-ups as it may; the text says what to grant.
     Denied(String),
     /// The request itself is not valid; the text says why.
     Invalid(String),
     /// No answer in time.
     Timeout,
-    /// The destination could not be reached; the text says why.
+    /// The destination could not be reached, is paused or failed too often just now; the text says why.
     Unreachable(String),
     /// The response is over its limit.
     TooLarge(String),

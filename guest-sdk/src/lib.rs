@@ -79,6 +79,20 @@ pub mod bindings;
 pub mod export;
 
 pub use call::{Call, Report};
+/// # Examples
+///
+/// ```
+/// use creel_guest::prelude::*;
+///
+/// #[creel_guest::plugin]
+/// fn answer(event: Event) -> Result<Outcome, Failure> {
+///     Ok(Outcome::new().reply(Reply::json(&json!({ "kind": event.kind() }))?))
+/// }
+///
+/// # use creel_guest::testing::EventBuilder;
+/// // Off the sandbox it is an ordinary function.
+/// assert!(answer(EventBuilder::new("ping").build()).unwrap().reply.is_some());
+/// ```
 pub use creel_guest_macros::plugin;
 pub use event::Event;
 pub use failure::{Failure, Malformed};

@@ -1,7 +1,15 @@
 //! A small key-value store that belongs to the plugin.
 //!
-//! Reads see what was committed before this run; writes are committed together with the outcome, or not at all. So a
-//! value that was set is not seen by a later read *of the same run*.
+//! Reads see what was committed before this run; writes are committed together with the outcome, or not at all: a run that
+//! rejects, asks for a retry, panics or is too late writes nothing. So a value that was set is not seen by a later read
+//! *of the same run*, and a key reads the same as often as it is read.
+//!
+//! Runs may run side by side, and nobody has to think of that: if a key that was read has been written meanwhile, the host
+//! keeps nothing of the run and runs it again. Two hundred events at once that each count one up count two hundred.
+//!
+//! The deployment must be granted it: `grants = { state = true }` in the plugin's table of the tenant's file. Keys have at
+//! most 512 bytes and values 64 KiB, one run reads and writes 256 keys, and a plugin holds 64 MiB, unless the host's
+//! operator says otherwise.
 //!
 //! ```
 //! use creel_guest::prelude::*;

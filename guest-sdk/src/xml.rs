@@ -1,4 +1,10 @@
 //! XML as Twilio and Plivo want it, written and never read. Text and attribute values are escaped.
+//!
+//! ```
+//! use creel_guest::xml::Element;
+//! let answer = Element::new("Response").child(Element::new("Say").text("5 < 7"));
+//! assert_eq!(answer.to_string(), "<Response><Say>5 &lt; 7</Say></Response>");
+//! ```
 
 use crate::Reply;
 use std::fmt;

@@ -13,7 +13,7 @@ use proc_macro::{TokenStream, TokenTree};
 
 /// Makes a function the plugin's handler: `fn handle(event: Event) -> Result<Outcome, Failure>`.
 ///
-/// The function may have any name. A crate has exactly one. See the documentation of `creel_guest` for examples.
+/// The function may have any name. A crate has exactly one.
 #[proc_macro_attribute]
 pub fn plugin(arguments: TokenStream, item: TokenStream) -> TokenStream {
     if !arguments.is_empty() {

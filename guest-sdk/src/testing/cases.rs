@@ -4,6 +4,19 @@
 //! sandbox by `creel test`. The format is described in `plugins/README.md`; [`Case`] is its definition: a misspelt key
 //! is an error, what a case does not mention is not compared, except that the number of calls always is and that a
 //! reply must be mentioned.
+//!
+//! ```
+//! use creel_guest::prelude::*;
+//! use creel_guest::testing::cases::Case;
+//!
+//! fn handle(event: Event) -> Result<Outcome, Failure> {
+//!     Ok(Outcome::new().call(Call::to("crm").path(format!("/{}", event.kind()))))
+//! }
+//!
+//! let case = r#"{ "event": { "kind": "ping" }, "expect": { "calls": [{ "destination": "crm", "path": "/pong" }] } }"#;
+//! let differences = Case::parse(case).unwrap().differences(handle);
+//! assert!(differences[0].contains("/pong"), "{differences:?}");
+//! ```
 
 mod compare;
 mod file;
@@ -29,7 +42,7 @@ use std::path::{Path, PathBuf};
 /// ```
 pub fn check(directory: impl AsRef<Path>, handle: impl Fn(Event) -> Result<Outcome, Failure>) {
     let directory = directory.as_ref();
-    let files = case_files(directory);
+    let files = case_files(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     assert!(!files.is_empty(), "{} holds no case", directory.display());
     let mut complaints = Vec::new();
     for path in files {
@@ -44,10 +57,26 @@ pub fn check(directory: impl AsRef<Path>, handle: impl Fn(Event) -> Result<Outco
 }
 
 /// The directory's case files, sorted so that the report does not depend on the file system.
-fn case_files(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
-    let paths = entries.map(|entry| entry.expect("a directory's entry can be read").path());
-    let mut files: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+///
+/// # Errors
+/// When the directory can't be read.
+///
+/// ```
+/// # let directory = std::env::temp_dir().join(format!("creel-guest-files-{}", std::process::id()));
+/// # std::fs::create_dir_all(&directory).unwrap();
+/// # std::fs::write(directory.join("ping.json"), "{}").unwrap();
+/// # std::fs::write(directory.join("notes.txt"), "").unwrap();
+/// assert_eq!(creel_guest::testing::cases::case_files(&directory).unwrap(), [directory.join("ping.json")]);
+/// # std::fs::remove_dir_all(&directory).unwrap();
+/// ```
+pub fn case_files(directory: impl AsRef<Path>) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "json") {
+            files.push(path);
+        }
+    }
     files.sort();
-    files
+    Ok(files)
 }

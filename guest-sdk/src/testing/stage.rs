@@ -1,7 +1,8 @@
 //! The played host. One stands on each thread; `Host::run` puts a prepared one there, runs the work and takes it back.
 //!
 //! It keeps the rules of the real one that an author can notice: reads of `state` see what was there before the run,
-//! writes show up afterwards, a look-up that nobody prepared is denied.
+//! writes show up afterwards, a look-up that nobody prepared is denied. Those rules are methods of [`Host`], so that who
+//! runs a plugin elsewhere than on this thread (`creel test`, in the sandbox) plays the same host.
 
 use crate::{fetch, log, state};
 use std::cell::RefCell;
@@ -122,15 +123,84 @@ impl Host {
         self.playing = true;
         let before = STAGE.replace(self);
         let result = work();
-        let host = STAGE.replace(before);
-        let mut state = host.state;
-        for (key, value) in host.writes {
+        STAGE.replace(before).ended(result)
+    }
+
+    /// All settings, by key: what `config` tells.
+    ///
+    /// ```
+    /// use creel_guest::testing::Host;
+    /// assert_eq!(Host::new().config("a", "1").settings()["a"], "1");
+    /// ```
+    pub fn settings(&self) -> &BTreeMap<String, String> {
+        &self.config
+    }
+
+    /// What `state` reads: the value from before the run.
+    ///
+    /// ```
+    /// use creel_guest::testing::Host;
+    /// let mut host = Host::new().state("a", "1");
+    /// host.write("a", Some(b"2"));
+    /// assert_eq!(host.read("a"), Some(&b"1"[..]));
+    /// ```
+    pub fn read(&self, key: &str) -> Option<&[u8]> {
+        self.state.get(key).map(Vec::as_slice)
+    }
+
+    /// What `state` does with a write, or with a removal (`None`): it shows when the run has ended.
+    ///
+    /// ```
+    /// use creel_guest::testing::Host;
+    /// let mut host = Host::new();
+    /// host.write("a", Some(b"2"));
+    /// assert_eq!(host.ended(()).state["a"], b"2");
+    /// ```
+    pub fn write(&mut self, key: &str, value: Option<&[u8]>) {
+        self.writes.insert(key.to_owned(), value.map(<[u8]>::to_vec));
+    }
+
+    /// What `fetch` answers.
+    ///
+    /// ```
+    /// use creel_guest::{fetch, testing::Host};
+    /// let mut host = Host::new().answer("crm", "/1", fetch::Response::new(200, "hi"));
+    /// assert!(host.look_up(fetch::Request::get("crm", "/1")).is_ok());
+    /// assert!(matches!(host.look_up(fetch::Request::get("crm", "/2")), Err(fetch::Error::Denied(_))));
+    /// ```
+    pub fn look_up(&mut self, request: fetch::Request) -> Result<fetch::Response, fetch::Error> {
+        let answer = self.answer_to(&request);
+        self.asked.push(request);
+        answer
+    }
+
+    /// Keeps a log line.
+    ///
+    /// ```
+    /// use creel_guest::{log::Level, testing::Host};
+    /// let mut host = Host::new();
+    /// host.note(Level::Info, "done");
+    /// assert_eq!(host.ended(()).log.len(), 1);
+    /// ```
+    pub fn note(&mut self, level: log::Level, message: &str) {
+        self.log.push((level, message.to_owned()));
+    }
+
+    /// The run has ended with this: what it left behind.
+    ///
+    /// ```
+    /// use creel_guest::testing::Host;
+    /// assert_eq!(Host::new().state("a", "1").ended(7).state["a"], b"1");
+    /// ```
+    pub fn ended<R>(self, result: R) -> Run<R> {
+        let mut state = self.state;
+        for (key, value) in self.writes {
             match value {
                 Some(value) => state.insert(key, value),
                 None => state.remove(&key),
             };
         }
-        Run { result, log: host.log, state, fetched: host.asked }
+        Run { result, log: self.log, state, fetched: self.asked }
     }
 
     fn answer_to(&self, request: &fetch::Request) -> Result<fetch::Response, fetch::Error> {
@@ -148,7 +218,7 @@ impl Host {
 /// Outside of `Host::run` a line goes to stderr, so that a debugged test shows it.
 pub(crate) fn log_write(level: log::Level, message: &str) {
     STAGE.with_borrow_mut(|host| match host.playing {
-        true => host.log.push((level, message.to_owned())),
+        true => host.note(level, message),
         false => eprintln!("{level}: {message}"),
     });
 }
@@ -162,23 +232,19 @@ pub(crate) fn config_all() -> Vec<(String, String)> {
 }
 
 pub(crate) fn state_get(key: &str) -> Result<Option<Vec<u8>>, state::Error> {
-    Ok(STAGE.with_borrow(|host| host.state.get(key).cloned()))
+    Ok(STAGE.with_borrow(|host| host.read(key).map(<[u8]>::to_vec)))
 }
 
 pub(crate) fn state_set(key: &str, value: &[u8]) -> Result<(), state::Error> {
-    STAGE.with_borrow_mut(|host| host.writes.insert(key.to_owned(), Some(value.to_vec())));
+    STAGE.with_borrow_mut(|host| host.write(key, Some(value)));
     Ok(())
 }
 
 pub(crate) fn state_delete(key: &str) -> Result<(), state::Error> {
-    STAGE.with_borrow_mut(|host| host.writes.insert(key.to_owned(), None));
+    STAGE.with_borrow_mut(|host| host.write(key, None));
     Ok(())
 }
 
 pub(crate) fn fetch_send(request: fetch::Request) -> Result<fetch::Response, fetch::Error> {
-    STAGE.with_borrow_mut(|host| {
-        let answer = host.answer_to(&request);
-        host.asked.push(request);
-        answer
-    })
+    STAGE.with_borrow_mut(|host| host.look_up(request))
 }

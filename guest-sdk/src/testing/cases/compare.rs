@@ -1,8 +1,9 @@
 //! Compares what a run left behind with what a case expects, and says each difference in a sentence.
 
-use super::file::{Expected, ExpectedCall, ExpectedContent, ExpectedReply};
+use super::file::{Expected, ExpectedCall, ExpectedContent, ExpectedFetch, ExpectedReply};
 use crate::testing::Run;
-use crate::{Body, Call, Failure, Outcome, Reply};
+use crate::{Body, Call, Failure, Outcome, Reply, fetch};
+use serde_json::Value;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ pub(super) fn differences(expected: &Expected, run: &Run<Result<Outcome, Failure
         if !lines.any(|(_, line)| line.contains(part.as_str())) {
             found.0.push(format!("no log line with {part:?} (in this order) among {:?}", run.log));
         }
+    }
+    if let Some(expected) = &expected.fetch {
+        found.fetched(&run.fetched, expected);
     }
     for (key, value) in &expected.state {
         let stored = run.state.get(key).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
@@ -68,6 +72,16 @@ impl Differences {
         self.content(name, &call.headers, call.body.as_ref(), &expected.content);
     }
 
+    fn fetched(&mut self, asked: &[fetch::Request], expected: &[ExpectedFetch]) {
+        let shown = |method: &str, destination: &str, path: &str| format!("{method} {destination} {path}");
+        let got: Vec<_> = asked.iter().map(|one| shown(&one.method, &one.destination, &one.path)).collect();
+        let wanted: Vec<_> = expected.iter().map(|one| shown(&one.method, &one.destination, &one.path)).collect();
+        self.equal("the list of look-ups", &got, &wanted);
+        for (index, (request, expected)) in asked.iter().zip(expected).enumerate() {
+            self.content(&format!("look-up {index}"), &request.headers, request.body.as_ref(), &expected.content);
+        }
+    }
+
     fn reply(&mut self, reply: &Reply, expected: &ExpectedReply) {
         self.equal("the reply's status", &reply.status, &expected.status);
         self.content("the reply", &reply.headers, reply.body.as_ref(), &expected.content);
@@ -80,8 +94,8 @@ impl Differences {
         }
         let body = body.map(Body::as_bytes).unwrap_or_default();
         if let Some(json) = &expected.json {
-            match serde_json::from_slice::<serde_json::Value>(body) {
-                Ok(got) => self.equal(&format!("{name}: json"), &got, json),
+            match serde_json::from_slice::<Value>(body) {
+                Ok(got) => self.json(&format!("{name}: json "), &got, json),
                 Err(error) => self.0.push(format!("{name}: the body is not JSON: {error}")),
             }
         }
@@ -91,6 +105,41 @@ impl Differences {
         }
         if let Some(text) = &expected.text {
             self.equal(&format!("{name}: text"), &String::from_utf8_lossy(body).as_ref(), &text.as_str());
+        }
+    }
+
+    /// JSON is compared value by value, so that what differs is named by its pointer and nothing else is shown.
+    fn json(&mut self, name: &str, got: &Value, wanted: &Value) {
+        match (got, wanted) {
+            (Value::Object(got), Value::Object(wanted)) => {
+                for (key, wanted) in wanted {
+                    self.member(&format!("{name}/{key}"), got.get(key), Some(wanted));
+                }
+                for (key, got) in got.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
+                    self.member(&format!("{name}/{key}"), Some(got), None);
+                }
+            }
+            (Value::Array(got), Value::Array(wanted)) => {
+                for index in 0..got.len().max(wanted.len()) {
+                    self.member(&format!("{name}/{index}"), got.get(index), wanted.get(index));
+                }
+            }
+            _ => self.member(name, Some(got), Some(wanted)),
+        }
+    }
+
+    fn member(&mut self, name: &str, got: Option<&Value>, wanted: Option<&Value>) {
+        match (got, wanted) {
+            (Some(got @ (Value::Object(_) | Value::Array(_))), Some(wanted))
+                if std::mem::discriminant(got) == std::mem::discriminant(wanted) =>
+            {
+                self.json(name, got, wanted);
+            }
+            (got, wanted) if got != wanted => {
+                let shown = |value: Option<&Value>| value.map_or("not there".to_owned(), Value::to_string);
+                self.0.push(format!("{}\n  is       {}\n  expected {}", name.trim_end(), shown(got), shown(wanted)));
+            }
+            _ => {}
         }
     }
 
@@ -156,6 +205,47 @@ mod tests {
         ] {
             assert_eq!(differences(other.clone(), Ok(outcome.clone())).len(), 1, "{other}");
         }
+    }
+
+    #[test]
+    fn json_that_differs_is_named_by_its_pointers() {
+        let call = Call::to("crm").json(&json!({ "a": { "b": [1, 2], "c": 3 }, "same": true })).unwrap();
+        let wanted =
+            json!({ "calls": [{ "destination": "crm", "json": { "a": { "b": [1, 5], "d": 4 }, "same": true } }] });
+        let said = differences(wanted, Ok(Outcome::new().call(call)));
+        assert_eq!(
+            said,
+            [
+                "call 0 to crm: json /a/b/1\n  is       2\n  expected 5",
+                "call 0 to crm: json /a/d\n  is       not there\n  expected 4",
+                "call 0 to crm: json /a/c\n  is       3\n  expected not there",
+            ]
+        );
+    }
+
+    #[test]
+    fn look_ups_are_prepared_and_compared() {
+        let case = |expect: Value| {
+            let case = json!({
+                "fetch": [
+                    { "destination": "crm", "path": "/1", "status": 200, "headers": { "ETag": "x" }, "text": "hi" },
+                    { "destination": "crm", "path": "/2", "error": "unreachable", "text": "refused" },
+                    { "destination": "crm", "path": "/3" },
+                ],
+                "event": {},
+                "expect": { "fetch": expect },
+            });
+            Case::parse(&case.to_string()).unwrap().differences(|_| {
+                let get = |path: &str| fetch::Request::get("crm", path).send();
+                assert_eq!(get("/1").unwrap().header("etag"), Some("x"));
+                assert_eq!(get("/2"), Err(fetch::Error::Unreachable("refused".to_owned())));
+                assert_eq!(get("/3"), Err(fetch::Error::Timeout));
+                Ok(Outcome::new())
+            })
+        };
+        let asked = |path: &str| json!({ "destination": "crm", "path": path });
+        assert_eq!(case(json!([asked("/1"), asked("/2"), asked("/3")])), Vec::<String>::new());
+        assert_eq!(case(json!([asked("/1")])).len(), 1);
     }
 
     #[test]

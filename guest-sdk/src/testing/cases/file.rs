@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 pub struct Case {
     /// What the case shows, in a sentence.
     #[serde(default)]
-    #[allow(dead_code)]
     about: String,
     /// The deployment's settings.
     #[serde(default)]
@@ -39,10 +38,42 @@ pub struct Case {
 struct FetchAnswer {
     destination: String,
     path: String,
-    /// Without a status the look-up times out.
+    /// Without a status the look-up fails.
     status: Option<u16>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
     json: Option<Value>,
     text: Option<String>,
+    /// How it fails, with `text` as the reason; it times out unless this says otherwise.
+    error: Option<FetchError>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum FetchError {
+    Denied,
+    Invalid,
+    Timeout,
+    Unreachable,
+    TooLarge,
+}
+
+impl FetchAnswer {
+    fn answer(&self) -> Result<fetch::Response, fetch::Error> {
+        let text = self.text.clone().unwrap_or_default();
+        match (self.status, self.error) {
+            (Some(status), _) => {
+                let body = self.json.as_ref().map_or(text, Value::to_string);
+                let headers = self.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
+                Ok(fetch::Response { headers: headers.collect(), ..fetch::Response::new(status, body) })
+            }
+            (None, Some(FetchError::Denied)) => Err(fetch::Error::Denied(text)),
+            (None, Some(FetchError::Invalid)) => Err(fetch::Error::Invalid(text)),
+            (None, Some(FetchError::Unreachable)) => Err(fetch::Error::Unreachable(text)),
+            (None, Some(FetchError::TooLarge)) => Err(fetch::Error::TooLarge(text)),
+            (None, Some(FetchError::Timeout) | None) => Err(fetch::Error::Timeout),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -98,6 +129,24 @@ pub(super) struct Expected {
     pub(super) log: Vec<String>,
     /// Stored values after the run; null for a key that must be gone.
     pub(super) state: BTreeMap<String, Option<String>>,
+    /// The look-ups that are asked for, all of them, in order.
+    pub(super) fetch: Option<Vec<ExpectedFetch>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExpectedFetch {
+    pub(super) destination: String,
+    #[serde(default = "get")]
+    pub(super) method: String,
+    #[serde(default)]
+    pub(super) path: String,
+    #[serde(flatten)]
+    pub(super) content: ExpectedContent,
+}
+
+fn get() -> String {
+    "GET".to_owned()
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -173,11 +222,38 @@ impl Case {
     /// ```
     pub fn differences(&self, handle: impl Fn(Event) -> Result<Outcome, Failure>) -> Vec<String> {
         let event = self.event();
-        let run: Run<_> = self.host().run(|| handle(event));
-        super::compare::differences(&self.expect, &run)
+        self.compare(&self.host().run(|| handle(event)))
     }
 
-    fn event(&self) -> Event {
+    /// Says what differs between a run and what is expected.
+    ///
+    /// ```
+    /// use creel_guest::{Failure, Outcome, testing::cases::Case};
+    /// let case = Case::parse(r#"{"event": {}, "expect": {"reject": "closed"}}"#).unwrap();
+    /// let run = case.host().run(|| Err(Failure::reject("the shop is closed")));
+    /// assert!(case.compare(&run).is_empty());
+    /// ```
+    pub fn compare(&self, run: &Run<Result<Outcome, Failure>>) -> Vec<String> {
+        super::compare::differences(&self.expect, run)
+    }
+
+    /// What the case shows, in a sentence; may be empty.
+    ///
+    /// ```
+    /// use creel_guest::testing::cases::Case;
+    /// assert_eq!(Case::parse(r#"{"about": "A ping.", "event": {}, "expect": {}}"#).unwrap().about(), "A ping.");
+    /// ```
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
+    /// The event that it gives to the plugin.
+    ///
+    /// ```
+    /// use creel_guest::testing::cases::Case;
+    /// assert_eq!(Case::parse(r#"{"event": {"kind": "ping"}, "expect": {}}"#).unwrap().event().kind(), "ping");
+    /// ```
+    pub fn event(&self) -> Event {
         let from = self.event.clone();
         let mut event = EventBuilder::new(from.kind)
             .id(from.id)
@@ -195,14 +271,21 @@ impl Case {
         from.text.into_iter().fold(event, EventBuilder::text).build()
     }
 
-    fn host(&self) -> Host {
+    /// The host that it plays: settings, stored values, answers to look-ups.
+    ///
+    /// ```
+    /// use creel_guest::testing::cases::Case;
+    /// let case = Case::parse(r#"{"config": {"a": "1"}, "event": {}, "expect": {}}"#).unwrap();
+    /// assert_eq!(case.host().settings()["a"], "1");
+    /// ```
+    pub fn host(&self) -> Host {
         let mut host = self.config.iter().fold(Host::new(), |host, (key, value)| host.config(key, value));
         host = self.state.iter().fold(host, |host, (key, value)| host.state(key, value));
-        for FetchAnswer { destination, path, status, json, text } in &self.fetch {
-            let body = json.as_ref().map(Value::to_string).or(text.clone()).unwrap_or_default();
-            host = match status {
-                Some(status) => host.answer(destination, path, fetch::Response::new(*status, body)),
-                None => host.fail(destination, path, fetch::Error::Timeout),
+        for prepared in &self.fetch {
+            let (to, path) = (&prepared.destination, &prepared.path);
+            host = match prepared.answer() {
+                Ok(response) => host.answer(to, path, response),
+                Err(error) => host.fail(to, path, error),
             };
         }
         host
