@@ -3,12 +3,16 @@
 //! Things are called by their names, as in the API's addresses; a thing that has been removed since is shown by its id.
 //! Moments are RFC 3339 texts in UTC. No shape has a field for a secret's value, so none can be shown.
 
+pub mod answered;
+pub mod probed;
+pub mod rehearsed;
+pub mod remembered;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
-use creel_store::contract::DeliveryState;
+use creel_store::contract::{DeliveryState, EventState};
 use creel_webhook::clock::Timestamp;
-use creel_webhook::comparison::{CallChange, Difference};
 use creel_webhook::delivery::Answer;
 use creel_webhook::destination::DestinationSpec;
 use creel_webhook::id::{
@@ -16,12 +20,16 @@ use creel_webhook::id::{
 };
 use creel_webhook::outcome::{OnResult, Pair};
 use creel_webhook::plugin::{Digest, Grants};
+use creel_webhook::quota::Quota;
 use creel_webhook::route::Mode;
 use creel_webhook::run::{LogLine, Usage, Verdict};
 use creel_webhook::source::SourceSpec;
 use creel_webhook::tenant::{Role, TenantLimits};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use self::answered::AnswerView;
+use self::remembered::StateReadView;
 use crate::spec::fields::Mistake;
 use crate::spec::route::RouteSpec;
 
@@ -49,8 +57,22 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
+impl JsonSchema for Moment {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time" })
+    }
+}
+
 /// A refusal, as RFC 9457 wants it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// `urn:creel:problem:` and a stable word.
     #[serde(rename = "type")]
@@ -67,7 +89,7 @@ pub struct Problem {
 }
 
 /// What a PUT did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// It was not there before.
@@ -79,7 +101,8 @@ pub enum Change {
 }
 
 /// The answer to a PUT.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Put{T}")]
 pub struct Put<T> {
     /// What it did.
     pub result: Change,
@@ -88,7 +111,8 @@ pub struct Put<T> {
 }
 
 /// A list, newest first or by name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ListOf{T}")]
 pub struct List<T> {
     /// Its items.
     pub items: Vec<T>,
@@ -98,18 +122,20 @@ pub struct List<T> {
 }
 
 /// Who the key belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhoAmI {
     /// The key's id.
     pub key: KeyId,
     /// What it may do.
     pub role: Role,
+    /// Whether it may read payloads.
+    pub payload_read: bool,
     /// Name of its tenant; absent for operators.
     pub tenant: Option<String>,
 }
 
 /// A tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TenantView {
     /// Its id.
     pub id: TenantId,
@@ -119,10 +145,13 @@ pub struct TenantView {
     pub created_at: Moment,
     /// Its own limits.
     pub limits: TenantLimits,
+    /// Since when it is being removed; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_at: Option<Moment>,
 }
 
 /// A key, without what proves it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyView {
     /// Its id.
     pub id: KeyId,
@@ -130,14 +159,18 @@ pub struct KeyView {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// Whether it may read payloads: bodies and headers of events, calls and answers.
+    pub payload_read: bool,
     /// When it was made.
     pub created_at: Moment,
     /// When it stops working.
     pub expires_at: Option<Moment>,
+    /// When it was last used, by the hour.
+    pub last_used_at: Option<Moment>,
 }
 
 /// A key at the one moment when it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NewKeyView {
     /// What goes behind `Authorization: Bearer`; never shown again.
     pub key: String,
@@ -146,8 +179,74 @@ pub struct NewKeyView {
     pub about: KeyView,
 }
 
+/// What a tenant used on one day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UsageView {
+    /// The day, UTC.
+    pub day: String,
+    /// Events that were stored; repetitions are none.
+    pub events: u64,
+    /// Tries of runs.
+    pub runs: u64,
+    /// Fuel that they burnt.
+    pub fuel: u64,
+    /// Bytes of the bodies of stored requests.
+    pub bytes_in: u64,
+    /// Bytes of the bodies of decided calls, each once.
+    pub bytes_out: u64,
+    /// Calls that arrived.
+    pub deliveries: u64,
+}
+
+/// A daily quota of a tenant, and what is used of it today.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuotaView {
+    /// Which.
+    pub quota: Quota,
+    /// How much of it is used since midnight UTC.
+    pub used: u64,
+    /// How much there is; `null` when there is no quota.
+    pub max: Option<u64>,
+    /// When it begins anew.
+    pub renewed_at: Moment,
+    /// What becomes of more.
+    pub beyond: String,
+}
+
+/// What a rotation of the master key did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rekeyed {
+    /// Secrets that were sealed again.
+    pub secrets: usize,
+}
+
+/// A line of the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditView {
+    /// Its place; the newest has the highest.
+    pub seq: u64,
+    /// When.
+    pub at: Moment,
+    /// Name of the tenant whose things it was about; absent for the host's.
+    pub tenant: Option<String>,
+    /// The key.
+    pub key: KeyId,
+    /// What people call it.
+    pub key_name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Method and address, with names in braces.
+    pub what: String,
+    /// The address that was called.
+    pub object: String,
+    /// Where it came from.
+    pub peer: String,
+    /// HTTP status of the answer; absent when the request was cut off or the host ended before.
+    pub status: Option<u16>,
+}
+
 /// A secret, without its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretView {
     /// Its id.
     pub id: SecretId,
@@ -162,7 +261,7 @@ pub struct SecretView {
 }
 
 /// A source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceView {
     /// Its id.
     pub id: SourceId,
@@ -170,6 +269,12 @@ pub struct SourceView {
     pub name: String,
     /// Path of its ingress URL.
     pub path: String,
+    /// Path of the URL before it, while that still leads here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_path: Option<String>,
+    /// Until when it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_until: Option<Moment>,
     /// What its provider is to be given: the first of its public URLs, or the host's own with the path.
     pub url: String,
     /// Whether its runs wait.
@@ -179,7 +284,7 @@ pub struct SourceView {
 }
 
 /// A destination.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DestinationView {
     /// Its id.
     pub id: DestinationId,
@@ -198,7 +303,7 @@ pub struct DestinationView {
 }
 
 /// A route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RouteView {
     /// Its id.
     pub id: RouteId,
@@ -211,7 +316,7 @@ pub struct RouteView {
 }
 
 /// A plugin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PluginView {
     /// Its id.
     pub id: PluginId,
@@ -222,7 +327,7 @@ pub struct PluginView {
 }
 
 /// An uploaded version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionView {
     /// SHA-256 of the upload.
     pub digest: Digest,
@@ -233,7 +338,7 @@ pub struct VersionView {
 }
 
 /// A deployment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeploymentView {
     /// Its number in its plugin.
     pub number: u32,
@@ -247,10 +352,13 @@ pub struct DeploymentView {
     pub created_at: Moment,
     /// Whether it is the one that runs.
     pub active: bool,
+    /// What its component reaches for and is not granted; told to whoever deploys it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A line in a list of events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventLine {
     /// Its id.
     pub id: EventId,
@@ -270,10 +378,12 @@ pub struct EventLine {
     pub runs: u32,
     /// Runs that are not decided yet.
     pub pending: u32,
+    /// What became of it so far.
+    pub state: EventState,
 }
 
 /// The whole story of an event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StoryView {
     /// The event with its request.
     pub event: EventView,
@@ -285,10 +395,13 @@ pub struct StoryView {
     pub runs: Vec<RunView>,
     /// The calls that they decided, in order.
     pub deliveries: Vec<DeliveryView>,
+    /// What is left out for want of which right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
 }
 
 /// An event with its request; the body has an address of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventView {
     /// Its id.
     pub id: EventId,
@@ -330,7 +443,7 @@ pub struct EventView {
 }
 
 /// The call whose end an event reports.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OriginView {
     /// The event whose run decided it.
     pub event: EventId,
@@ -340,19 +453,55 @@ pub struct OriginView {
     pub depth: u32,
 }
 
-/// What a sender was told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AnswerView {
-    /// HTTP status.
-    pub status: u16,
-    /// Headers.
-    pub headers: Vec<Pair>,
-    /// The body; what is not UTF-8 is shown by replacement characters.
-    pub body: String,
+/// One thing that a run or a call waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WaitView {
+    /// What kind of thing.
+    pub why: Why,
+    /// Until when, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Moment>,
+    /// The run or call that goes before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<String>,
+    /// In words, and what can be done about it.
+    pub detail: String,
+}
+
+/// What holds work back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// Nothing but the others that go first.
+    Turn,
+    /// Nothing: it is being done.
+    UnderWay,
+    /// Its time has not come.
+    NotBefore,
+    /// The one before it of the same order key is not over.
+    Behind,
+    /// Somebody paused it, or a refused credential did.
+    Paused,
+    /// The destination's breaker is open.
+    Breaker,
+    /// The destination asked to be left alone.
+    Asked,
+    /// The destination's rate.
+    Rate,
+    /// The places of its route or destination are taken.
+    Places,
+    /// The tenant's places are taken.
+    TenantPlaces,
+    /// The tenant's fuel per second is used up.
+    Fuel,
+    /// A daily quota of the tenant is used up.
+    Quota,
+    /// A run that may have ended the process before goes alone.
+    Alone,
 }
 
 /// A run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunView {
     /// Its id.
     pub id: RunId,
@@ -374,6 +523,12 @@ pub struct RunView {
     pub usage: Usage,
     /// What it logged.
     pub log: Vec<LogLine>,
+    /// What its latest try read of its plugin's state, in the story of its event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub state: Vec<StateReadView>,
+    /// What its latest try looked up, in the story of its event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fetches: Vec<FetchView>,
     /// Committed tries.
     pub attempts: u32,
     /// Claims.
@@ -382,27 +537,50 @@ pub struct RunView {
     pub created_at: Moment,
     /// When it ended.
     pub ended_at: Option<Moment>,
+    /// Why it is not over, in the story of its event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<WaitView>,
     /// The latest run that was made of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replayed: Option<RunId>,
 }
 
+/// A look-up of a run, without what was asked for and answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FetchView {
+    /// Name of its destination.
+    pub destination: String,
+    /// HTTP method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// What it was answered; absent when nothing was.
+    pub status: Option<u16>,
+    /// Why the plugin got no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Size of the answer's body.
+    pub response_bytes: u64,
+    /// How long it took, in ms.
+    pub duration_ms: u64,
+}
+
 /// A delivery that is in the queue again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplayedCall {
     /// Its id, the same as before.
     pub delivery: DeliveryId,
 }
 
 /// An event that is run once more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventReplayed {
     /// The new runs; none for routes on which one still waits.
     pub runs: Vec<RunId>,
 }
 
 /// One step through dead letters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplayStep {
     /// Dead letters that were looked at.
     pub looked_at: u32,
@@ -422,107 +600,14 @@ pub struct ReplayStep {
 }
 
 /// A run that was just queued.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Replayed {
     /// The new run's id.
     pub run: RunId,
 }
 
-/// What a replay would do, with nothing sent or stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rehearsed {
-    /// The event.
-    pub event: EventId,
-    /// Its runs, one for each that a replay would queue.
-    pub runs: Vec<RehearsalView>,
-}
-
-/// A run that was only shown, beside what was decided then.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RehearsalView {
-    /// Name of its route.
-    pub route: String,
-    /// Name of its plugin.
-    pub plugin: String,
-    /// Number of the deployment that ran; absent when there was none to run.
-    pub deployment: Option<u32>,
-    /// How it ended.
-    pub verdict: Verdict,
-    /// Why.
-    pub reason: Option<String>,
-    /// When the plugin wants to be run again, in ms.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after_ms: Option<u64>,
-    /// The answer, where a sender waits or waited.
-    pub reply: Option<AnswerView>,
-    /// The calls that would be made.
-    pub calls: Vec<RehearsedCall>,
-    /// What it logged.
-    pub log: Vec<LogLine>,
-    /// What it used.
-    pub usage: Usage,
-    /// What was decided then; absent when nothing was.
-    pub then: Option<DecidedThen>,
-    /// Whether the decision is the same; absent when there was none.
-    pub same: Option<bool>,
-    /// What differs besides the calls; the last ones, of log, fuel and memory, make no other decision.
-    pub differences: Vec<Difference>,
-    /// Calls of then and now, paired.
-    pub changes: Vec<RehearsedChange>,
-}
-
-/// A call that would be made, as its destination would see it without what only the sender adds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RehearsedCall {
-    /// Name of its destination.
-    pub destination: String,
-    /// HTTP method.
-    pub method: String,
-    /// Where it goes.
-    pub url: String,
-    /// Headers that the call adds.
-    pub headers: Vec<Pair>,
-    /// The head of its body; what is not UTF-8 is shown by replacement characters.
-    pub body: Option<String>,
-    /// Size of its body.
-    pub body_bytes: u64,
-    /// `webhook-id` and idempotency key; absent when the replay makes a new one.
-    pub key: Option<String>,
-    /// What keeps it in line.
-    pub order_key: Option<String>,
-    /// Not before, in ms after the decision.
-    pub delay_ms: u64,
-    /// Not after, in ms after the decision.
-    pub expires_ms: Option<u64>,
-    /// Which of its ends are reported to the plugin, and under which tag.
-    pub on_result: Option<OnResult>,
-}
-
-/// What a run decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DecidedThen {
-    /// The run.
-    pub run: RunId,
-    /// Number of the deployment that ran.
-    pub deployment: Option<u32>,
-    /// How it ended.
-    pub verdict: Verdict,
-    /// What it used.
-    pub usage: Usage,
-}
-
-/// What became of a call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RehearsedChange {
-    /// The call in words: method, path, destination.
-    pub what: String,
-    /// Where it stands then and now, and what differs.
-    #[serde(flatten)]
-    pub call: CallChange,
-}
-
 /// An event whose payload was just erased.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Erased {
     /// The event.
     pub event: EventId,
@@ -531,7 +616,7 @@ pub struct Erased {
 }
 
 /// A delivery.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeliveryView {
     /// Its id.
     pub id: DeliveryId,
@@ -561,6 +646,9 @@ pub struct DeliveryView {
     pub created_at: Moment,
     /// When it ended.
     pub ended_at: Option<Moment>,
+    /// Why it is not over; empty in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<WaitView>,
     /// Which of its ends are reported to the plugin, and under which tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_result: Option<OnResult>,
@@ -572,7 +660,7 @@ pub struct DeliveryView {
 }
 
 /// A delivery with its history and what it sends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LetterView {
     /// The delivery.
     #[serde(flatten)]
@@ -587,10 +675,13 @@ pub struct LetterView {
     pub expires_at: Option<Moment>,
     /// Deaths from which it was brought back, oldest first.
     pub past: Vec<DeathView>,
+    /// What is left out for want of which right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
 }
 
 /// A death from which a delivery was brought back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeathView {
     /// When it died.
     pub ended_at: Moment,
@@ -603,7 +694,7 @@ pub struct DeathView {
 }
 
 /// An attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AttemptView {
     /// When it began.
     pub started_at: Moment,
@@ -618,7 +709,7 @@ pub struct AttemptView {
 }
 
 /// A request that was not believed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RefusalView {
     /// When.
     pub at: Moment,

@@ -20,6 +20,8 @@ use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 
+use crate::patience::within;
+
 /// Why there is no body. The words after the colon are the HTTP status that the ingress answers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
@@ -134,9 +136,9 @@ where
         return Err(budget.busy());
     }
     let timeout = Duration::from_millis(limits.timeout_ms);
-    tokio::time::timeout(timeout, read_frames(body, limits.bytes_max, budget))
+    within(timeout, read_frames(body, limits.bytes_max, budget))
         .await
-        .map_err(|_| BodyError::Timeout { timeout_ms: limits.timeout_ms })?
+        .ok_or(BodyError::Timeout { timeout_ms: limits.timeout_ms })?
 }
 
 async fn read_frames<B>(mut body: B, bytes_max: u64, budget: &BodyBudget) -> Result<HeldBody, BodyError>

@@ -1,30 +1,48 @@
 //! The command line: reads arguments, asks the host through [`mod@client`], prints.
 //!
 //! [`args`] says what can be typed, the other children do it and give values back, [`tell`] turns values into text. Only
-//! this module prints, asks and knows exit codes, so that the demo and tests use the rest as a library.
+//! this module, [`looking`] and [`acting`] print and ask, through [`console`], and only this one knows exit codes, so that
+//! the demo and tests use the rest as a library.
 //!
 //! # Exit codes
 //!
 //! 0 done · 1 failed · 2 the command line or a file is wrong · 3 no such thing · 4 the host refused · 5 no host answers ·
 //! 130 `creel serve` was told twice to stop and ended at once
 
+pub mod access;
+pub mod acting;
 pub mod apply;
 pub mod args;
 pub mod build;
+pub mod cases;
+pub mod check;
 pub mod client;
+pub mod console;
 pub mod deploy;
+pub mod dev;
+pub mod doctor;
+pub mod export;
+pub mod following;
+pub mod hints;
 pub mod init;
+pub mod keys;
+pub mod logs;
+pub mod looking;
 pub mod manifest;
 pub mod new;
 pub mod plain;
 pub mod preview;
 pub mod replay;
 pub mod serve;
+pub mod shell;
 pub mod tell;
+pub mod templates;
 pub mod trigger;
 pub mod verify;
+pub mod workbench;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -32,19 +50,26 @@ use anyhow::{Context as _, bail};
 use creel_webhook::catalogue;
 use creel_webhook::clock::{Clock as _, Timestamp};
 use creel_webhook::preset::{preset, presets};
-use serde::Serialize;
 
-use self::args::{Cli, Command, Globals, Switch, SwitchKind};
-use self::client::{Client, ClientError, TenantClient};
+use self::access::{client, key, own_tenant, tenant};
+use self::args::{Cli, Command, Globals, KeyAction};
+use self::client::{Client, ClientError, given};
+use self::console::{Usage, confirmed, counted, line, patiently, progress, say};
+use self::keys::People;
 use self::manifest::ManifestError;
-use crate::api::{DestinationView, RouteView, SourceView};
+use crate::api::Rekeyed;
 use crate::config::{self, ConfigError};
 use crate::demo;
 use crate::system::{Entropy, SystemClock};
 
 /// Runs the program that the command line asks for.
+#[allow(clippy::disallowed_methods, reason = "the program reads what it was started with")]
 pub fn main() -> ExitCode {
-    let cli = Cli::read();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::read(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return misread(&error, &arguments),
+    };
     if matches!(cli.command, Command::CompileComponent) {
         return compile_component();
     }
@@ -70,6 +95,19 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What `clap` has to say: a page, or what is wrong with the command line.
+fn misread(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let json = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
+    if !json || !error.use_stderr() {
+        error.exit();
+    }
+    let words = error.render().to_string();
+    let words =
+        words.strip_prefix("error: ").unwrap_or(&words).split("\n\nFor more information").next().unwrap_or_default();
+    eprintln!("{}", plain::json(&serde_json::json!({ "error": words }).to_string()));
+    ExitCode::from(2)
+}
+
 /// The exit code that belongs to an error.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<ManifestError>() || error.is::<apply::Unknown>() || error.is::<ConfigError>() || error.is::<Usage>() {
@@ -93,11 +131,6 @@ pub fn error_json(error: &anyhow::Error) -> serde_json::Value {
     object
 }
 
-/// Something about the command line that clap can't see.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(&'static str);
-
 fn compile_component() -> ExitCode {
     let code = creel_runtime::gate::compile::child_main();
     ExitCode::from(u8::try_from(code).unwrap_or(1))
@@ -112,28 +145,46 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Serve(file) => serve::serve(serve::configuration(file.config.as_deref())?).await,
+        Command::Doctor(wanted) => examine(&globals, wanted).await,
         Command::Init(file) => init(&globals, file.config.as_deref()).await,
-        Command::Apply(wanted) => apply(&globals, &wanted).await,
-        Command::Deploy(wanted) => deploy(&globals, &wanted).await,
-        Command::Build { dir, build_dir } => {
-            let built = build::build(&dir, build_dir.as_deref(), &mut progress)?;
-            say(&globals, &serde_json::json!({ "component": built }), || built.display().to_string())
+        Command::Apply(wanted) => acting::apply_file(&globals, &wanted).await,
+        Command::Deploy(wanted) => acting::deploy_one(&globals, &wanted).await,
+        Command::Build(wanted) => build_one(&globals, &wanted),
+        Command::Test(wanted) => test(&globals, &wanted).await,
+        Command::Dev(wanted) => develop(&globals, wanted).await,
+        Command::Check { file, config } => {
+            let config = serve::configuration(config.config.as_deref())?;
+            let checked = patiently("compiling", check::check(&file, &config)).await?;
+            say(&globals, &checked, || tell::checked(&checked))
         }
-        Command::New { name } => {
-            let made = new::create(Path::new("."), &name)?;
-            say(&globals, &serde_json::json!({ "directory": made }), || {
-                format!(
-                    "made {name}/\nnext: cd {name} && cargo test && creel build, then `creel apply` a file that routes events to it"
-                )
-            })
-        }
+        Command::New(wanted) => make(&globals, &wanted),
+        Command::Shell(wanted) => integrate(&globals, &wanted),
         Command::Presets { name: None } => list_presets(&globals),
         Command::Presets { name: Some(name) } => tell_preset(&globals, &name),
         Command::Verify(wanted) => verify(&globals, wanted),
         Command::Trigger(wanted) => trigger(&globals, &wanted).await,
         Command::Tenant(wanted) => set_tenant(&globals, &wanted).await,
-        other => ask(&globals, other).await,
+        Command::Keys(wanted) => keys(&globals, wanted).await,
+        Command::Rekey => {
+            let done = client(&globals)?.post::<Rekeyed>("/v1/master-key/rotate", &serde_json::json!({})).await?;
+            say(&globals, &done, || {
+                let (secrets, are) =
+                    (counted(done.secrets as u64, "secret"), if done.secrets == 1 { "is" } else { "are" });
+                format!("{secrets} {are} sealed with a new master key; copy its file to where you keep the old one")
+            })
+        }
+        Command::Usage { since, until } => usage(&globals, since, until).await,
+        Command::Audit { limit, before } => audit(&globals, limit, before).await,
+        other => looking::ask(&globals, other).await,
     }
+}
+
+async fn develop(globals: &Globals, wanted: args::dev::Dev) -> anyhow::Result<()> {
+    let other = match &wanted.from {
+        Some(url) => Some(tenant(&Globals { url: url.clone(), ..globals.clone() }).await?),
+        None => None,
+    };
+    crate::dev::run(dev::options(wanted, other, globals.json).await?).await
 }
 
 async fn play(globals: &Globals, wanted: args::Demo) -> anyhow::Result<()> {
@@ -141,153 +192,16 @@ async fn play(globals: &Globals, wanted: args::Demo) -> anyhow::Result<()> {
     if demo::run(options).await? { Ok(()) } else { bail!("the demo did not go as it should; see above") }
 }
 
-/// The commands that ask the host one question.
-async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
-    let tenant = tenant(globals).await?;
-    match command {
-        Command::Event { id, body: true } => {
-            let body = tenant.event_body(&id).await?;
-            let mut out = std::io::stdout();
-            // A pipe gets the bytes; a terminal would obey some of them.
-            let shown = if out.is_terminal() { plain::lines(&String::from_utf8_lossy(&body)).into() } else { body };
-            out.write_all(&shown).context("writing the body")
-        }
-        Command::Event { id, .. } => {
-            let story = tenant.story(&id).await?;
-            say(globals, &story, || tell::story(&story))
-        }
-        Command::Sources => {
-            let list = tenant.list::<SourceView>().await?;
-            say(globals, &list, || tell::sources(&list))
-        }
-        Command::Destinations => {
-            let list = tenant.list::<DestinationView>().await?;
-            say(globals, &list, || tell::destinations(&list))
-        }
-        Command::Events(wanted) => {
-            let filter = filter(&[
-                ("source", wanted.source),
-                ("kind", wanted.kind),
-                ("subject", wanted.subject),
-                ("unrouted", wanted.unrouted.then(|| "true".to_owned())),
-                ("before", wanted.before),
-                ("limit", Some(wanted.limit.to_string())),
-            ]);
-            let list = tenant.events(&filter).await?;
-            say(globals, &list, || tell::events(&list.items))
-        }
-        Command::Runs(wanted) => {
-            let filter = filter(&[
-                ("verdict", wanted.verdict),
-                ("plugin", wanted.plugin),
-                ("before", wanted.before),
-                ("limit", Some(wanted.limit.to_string())),
-            ]);
-            let list = tenant.runs(&filter).await?;
-            say(globals, &list, || tell::runs(&list.items))
-        }
-        Command::Deliveries(wanted) => {
-            let filter = filter(&[
-                ("state", wanted.state),
-                ("destination", wanted.destination),
-                ("before", wanted.before),
-                ("limit", Some(wanted.limit.to_string())),
-            ]);
-            let list = tenant.deliveries(&filter).await?;
-            say(globals, &list, || tell::deliveries(&list.items))
-        }
-        Command::Dead(wanted) => dead(globals, &tenant, &wanted).await,
-        Command::Delivery { id } => {
-            let letter = tenant.letter(&id).await?;
-            say(globals, &letter, || tell::letter(&letter))
-        }
-        Command::Refusals { limit } => {
-            let list = tenant.refusals(&[("limit", limit.to_string())]).await?;
-            say(globals, &list, || tell::refusals(&list.items))
-        }
-        other => act(globals, &tenant, other).await,
-    }
-}
-
-/// The commands that change one thing.
-async fn act(globals: &Globals, tenant: &TenantClient, command: Command) -> anyhow::Result<()> {
-    match command {
-        Command::Replay(wanted) => replay_one(globals, tenant, &wanted).await,
-        Command::Erase { event } => {
-            let erased = tenant.erase(&event).await?;
-            let reports = match erased.events {
-                1 => String::new(),
-                all => format!(" and of {} that report its calls' ends", all - 1),
-            };
-            say(globals, &erased, || format!("erased the payload of {}{reports}; its story stays", erased.event))
-        }
-        Command::Notices(wanted) => notices(globals, tenant, &wanted).await,
-        Command::Pause(what) => switch(globals, tenant, &what, true).await,
-        Command::Resume(what) => switch(globals, tenant, &what, false).await,
-        Command::Versions { plugin } => {
-            let all = tenant.deployments(&plugin).await?;
-            say(globals, &all, || tell::deployments(&all))
-        }
-        Command::Rollback { plugin, number } => {
-            let active = tenant.activate(&plugin, number).await?;
-            say(globals, &active, || format!("{plugin} runs deployment {}, {}", active.number, active.digest))
-        }
-        _ => bail!("this command is not one that asks a host"),
-    }
-}
-
-/// One thing once more. What would run is shown first; a dead call goes out as it is.
-async fn replay_one(globals: &Globals, tenant: &TenantClient, wanted: &args::Replay) -> anyhow::Result<()> {
-    let (id, kind) = (&wanted.id, replay::kind_of(&wanted.id));
-    if kind == "deliveries" && wanted.dry_run {
-        bail!(Usage("a call is sent again as it is, which `creel delivery` shows; --dry-run is for runs and events"));
-    }
-    if kind != "deliveries" && (wanted.dry_run || !globals.json) {
-        let rehearsed = tenant.rehearse(kind, id, wanted.new_keys, wanted.deployment).await?;
-        if wanted.dry_run {
-            return say(globals, &rehearsed, || preview::rehearsed(&rehearsed));
-        }
-        anstream::println!("{}", preview::rehearsed(&rehearsed));
-        if !wanted.yes && !confirmed("replay this?")? {
-            bail!("nothing was replayed, as you said; `creel replay` asks again");
-        }
-    } else if kind != "deliveries" && !wanted.yes {
-        bail!(Usage("with --json nobody is asked; say --yes, or --dry-run to see what it would do"));
-    }
-    let replayed = tenant.replay(kind, id, wanted.new_keys).await?;
-    say(globals, &replayed, || tell::replayed(&replayed))
-}
-
-/// Dead letters, listed or replayed.
-async fn dead(globals: &Globals, tenant: &TenantClient, wanted: &args::Dead) -> anyhow::Result<()> {
-    if wanted.replay {
-        let mut told = |step: &crate::api::ReplayStep| progress(&tell::replay_step(step));
-        let sum = replay::all(tenant, wanted, replay::Patience::default(), &mut told).await?;
-        if globals.json {
-            say(globals, &sum, String::new)?;
-        }
-        return match sum.held {
-            Some(why) => bail!("not all were replayed: {why}"),
-            None => Ok(()),
-        };
-    }
-    let mut filter = replay::filter(wanted);
-    match wanted.kind {
-        args::DeadKind::Deliveries => {
-            filter.push(("state", "dead".to_owned()));
-            let list = tenant.deliveries(&filter).await?;
-            say(globals, &list, || tell::deliveries(&list.items))
-        }
-        args::DeadKind::Runs => {
-            filter.push(("dead", "true".to_owned()));
-            let list = tenant.runs(&filter).await?;
-            say(globals, &list, || tell::runs(&list.items))
-        }
-    }
-}
-
-async fn set_tenant(globals: &Globals, wanted: &args::Tenant) -> anyhow::Result<()> {
+async fn set_tenant(globals: &Globals, wanted: &args::tenant::Tenant) -> anyhow::Result<()> {
     let client = client(globals)?;
+    if let Some(directory) = &wanted.export {
+        let work = export::export(&client, &wanted.name, directory, SystemClock::new().now());
+        let exported = patiently(&format!("writing what the host has of {}", wanted.name), work).await?;
+        return say(globals, &exported, || export::told(&exported));
+    }
+    if wanted.delete {
+        return remove_tenant(globals, &client, wanted).await;
+    }
     let before = match client.tenant(&wanted.name).about().await {
         Ok(tenant) => Some(tenant),
         Err(ClientError::Refused(problem)) if problem.status == 404 && wanted.names_limits() => None,
@@ -301,44 +215,65 @@ async fn set_tenant(globals: &Globals, wanted: &args::Tenant) -> anyhow::Result<
     say(globals, &now, || tell::tenant(&now))
 }
 
-/// Where notices go: shown, named or nowhere.
-async fn notices(globals: &Globals, tenant: &TenantClient, wanted: &args::Notices) -> anyhow::Result<()> {
-    if wanted.off {
-        tenant.notices_delete().await?;
-        return say(globals, &serde_json::json!({ "destination": null }), || "no notices are sent any more".to_owned());
-    }
-    let before = tenant.notices().await?;
-    let named = wanted.destination.clone().or_else(|| before.as_ref().map(|before| before.destination.clone()));
-    let Some(destination) = named else {
-        return say(globals, &serde_json::json!({ "destination": null }), || {
-            "no notices are sent; `creel notices DESTINATION` names where they go".to_owned()
-        });
-    };
-    let mut document = serde_json::json!({ "destination": destination });
-    for (field, asked, kept) in [
-        ("refusals_percent", wanted.refusals_percent, before.as_ref().map(|before| before.refusals_percent)),
-        ("refusals_min", wanted.refusals_min, before.as_ref().map(|before| before.refusals_min)),
-    ] {
-        if let Some(number) = asked.or(kept) {
-            document[field] = number.into();
+/// Removes a tenant and waits until the last of it is gone; whoever does not wait finds it gone later.
+async fn remove_tenant(globals: &Globals, client: &Client, wanted: &args::tenant::Tenant) -> anyhow::Result<()> {
+    let name = &wanted.name;
+    if !wanted.yes {
+        if globals.json {
+            bail!(Usage::new("with --json nobody is asked; say --yes to remove the tenant"));
+        }
+        if !confirmed(
+            &format!("remove `{name}` with all its events, plugins, secrets, keys and history, for good?"),
+            "--yes",
+        )? {
+            return Ok(());
         }
     }
-    let now = tenant.notices_put(&document).await?.resource;
-    say(globals, &now, || tell::notices(&now))
+    let mut leaving = client.tenant_delete(name).await?;
+    while leaving.removed_at.is_some() {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let all = client.tenants().await?;
+        match all.items.into_iter().find(|one| one.id == leaving.id) {
+            Some(one) => leaving = one,
+            None => break,
+        }
+    }
+    say(globals, &serde_json::json!({ "removed": name }), || format!("{name} is gone"))
 }
 
-async fn switch(globals: &Globals, tenant: &TenantClient, what: &Switch, pause: bool) -> anyhow::Result<()> {
-    let name = &what.name;
-    let now = match (what.kind, pause) {
-        (SwitchKind::Source, true) => serde_json::to_value(tenant.pause::<SourceView>(name).await?),
-        (SwitchKind::Source, false) => serde_json::to_value(tenant.resume::<SourceView>(name).await?),
-        (SwitchKind::Route, true) => serde_json::to_value(tenant.pause::<RouteView>(name).await?),
-        (SwitchKind::Route, false) => serde_json::to_value(tenant.resume::<RouteView>(name).await?),
-        (SwitchKind::Destination, true) => serde_json::to_value(tenant.pause::<DestinationView>(name).await?),
-        (SwitchKind::Destination, false) => serde_json::to_value(tenant.resume::<DestinationView>(name).await?),
-    };
-    let state = if pause { "is paused" } else { "goes on" };
-    say(globals, &now?, || format!("{name} {state}"))
+/// Keys: listed, made, ended.
+async fn keys(globals: &Globals, wanted: args::Keys) -> anyhow::Result<()> {
+    let client = client(globals)?;
+    let tenant = own_tenant(globals, &client).await?;
+    let people = People::of(&client, tenant.as_deref());
+    match wanted.action {
+        None => {
+            let keys = people.keys().await?;
+            say(globals, &keys, || tell::keys(&keys))
+        }
+        Some(KeyAction::Create(new)) => {
+            let made = people.create(&new).await?;
+            say(globals, &made, || tell::new_key(&made))
+        }
+        Some(KeyAction::Revoke { key }) => {
+            people.revoke(&key).await?;
+            say(globals, &serde_json::json!({ "revoked": key }), || format!("{key} is ended"))
+        }
+    }
+}
+
+async fn usage(globals: &Globals, since: Option<String>, until: Option<String>) -> anyhow::Result<()> {
+    let tenant = tenant(globals).await?;
+    let days = tenant.usage(&given(&[("since", since), ("until", until)])).await?.items;
+    let quotas = tenant.quotas().await?.items;
+    say(globals, &serde_json::json!({ "items": days, "quotas": quotas }), || tell::usage(&days, &quotas))
+}
+
+async fn audit(globals: &Globals, limit: u32, before: Option<u64>) -> anyhow::Result<()> {
+    let client = client(globals)?;
+    let tenant = own_tenant(globals, &client).await?;
+    let trail = People::of(&client, tenant.as_deref()).audit(limit, before).await?;
+    say(globals, &trail, || tell::audit(&trail.items))
 }
 
 async fn init(globals: &Globals, file: Option<&Path>) -> anyhow::Result<()> {
@@ -352,56 +287,82 @@ async fn init(globals: &Globals, file: Option<&Path>) -> anyhow::Result<()> {
     })
 }
 
-#[allow(clippy::disallowed_methods, reason = "a file may name variables of the environment for its secrets")]
-async fn apply(globals: &Globals, wanted: &args::Apply) -> anyhow::Result<()> {
-    if globals.json && !wanted.yes && !wanted.dry_run {
-        bail!(Usage("with --json nobody is asked; say --yes, or --dry-run to see what it would do"));
+/// What a shell is given: a script on standard output, or pages in a directory.
+fn integrate(globals: &Globals, wanted: &args::Shell) -> anyhow::Result<()> {
+    if let Some(shell) = wanted.completions {
+        return std::io::stdout().write_all(&shell::completions(shell)).context("writing the script");
     }
-    let manifest = manifest::load(&wanted.file, &|name| std::env::var(name).ok())?;
-    let client = client(globals)?;
-    let named = manifest.tenant.is_some();
-    let tenant = if named { String::new() } else { tenant_name(globals, &client).await? };
-    let options = apply::Options { tenant, dry_run: wanted.dry_run, prune: wanted.prune };
-    let plan = apply::plan(&client, manifest, &options).await?;
-    if !globals.json {
-        anstream::println!("{}", tell::plan(&plan));
-    }
-    if !wanted.dry_run && plan.changes() > 0 {
-        if !wanted.yes && !confirmed("apply this?")? {
-            bail!("nothing was changed, as you said; `creel apply` asks again");
-        }
-        apply::carry_out(&client, &plan, &mut |step| {
-            if !globals.json {
-                anstream::println!("done {}", tell::step(step));
-            }
-        })
-        .await?;
-    }
-    if !globals.json && !wanted.dry_run {
-        let sources = client.tenant(&plan.tenant).list::<SourceView>().await?;
-        anstream::println!("\n{}", tell::sources(&sources));
-    }
-    if globals.json { say(globals, &plan, String::new) } else { Ok(()) }
-}
-
-fn confirmed(question: &str) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        bail!(Usage("nobody is there to be asked; say --yes, or --dry-run to see what it would do"));
-    }
-    anstream::eprint!("{question} [y/N] ");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).context("reading the answer")?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-async fn deploy(globals: &Globals, wanted: &args::Deploy) -> anyhow::Result<()> {
-    let tenant = tenant(globals).await?;
-    let component = build::component_of(&wanted.path, wanted.build_dir.as_deref(), &mut progress)?;
-    let put = deploy::deploy(&tenant, &component, wanted).await?;
-    say(globals, &put, || {
-        let state = if put.resource.active { "runs" } else { "waits; `creel rollback` activates it" };
-        format!("{} deployment {} of {} {state}", wanted.name, put.resource.number, put.resource.digest)
+    let Some(directory) = &wanted.man else { return Ok(()) };
+    let pages = shell::man(directory)?;
+    say(globals, &pages, || {
+        format!("wrote {} pages into {}; `man creel` shows the first", pages.len(), directory.display())
     })
+}
+
+/// The path is what is printed, so that it can be used; the rest goes to the other stream.
+fn build_one(globals: &Globals, wanted: &args::Build) -> anyhow::Result<()> {
+    let built = build::build(&wanted.dir, wanted.build_dir.as_deref(), &mut progress);
+    let mut component = built.map_err(build::brief)?;
+    if let Some(output) = &wanted.output {
+        std::fs::copy(&component, output).with_context(|| format!("writing {}", output.display()))?;
+        component.clone_from(output);
+    }
+    let built = build::seen(component)?;
+    if !globals.json {
+        progress(&tell::built(&built));
+    }
+    say(globals, &built, || built.component.display().to_string())
+}
+
+/// A new plugin, or what can be made.
+fn make(globals: &Globals, wanted: &args::New) -> anyhow::Result<()> {
+    let Some(name) = &wanted.name else {
+        let all = templates::all();
+        return say(globals, &all, || tell::templates(&all));
+    };
+    let made = new::create(Path::new("."), name, &wanted.template)?;
+    say(globals, &made, || tell::made(&made))
+}
+
+async fn test(globals: &Globals, wanted: &args::Test) -> anyhow::Result<()> {
+    if wanted.bless && globals.json && !wanted.yes {
+        bail!(Usage::new("with --json nobody is asked; say --yes too"));
+    }
+    let config = serve::configuration(wanted.config.config.as_deref())?;
+    let component = match &wanted.component {
+        Some(file) => file.clone(),
+        None => build::build(&wanted.dir, wanted.build_dir.as_deref(), &mut progress).map_err(build::brief)?,
+    };
+    let directory = wanted.cases.clone().unwrap_or_else(|| wanted.dir.join("cases"));
+    let tested =
+        patiently("compiling and running cases", cases::test(&component, &directory, &wanted.only, &config)).await?;
+    say(globals, &tested, || tell::tested(&tested))?;
+    let mut failed = tested.failed();
+    for case in tested.cases.iter().filter(|case| wanted.bless && !case.differences.is_empty()) {
+        failed -= usize::from(bless(case, wanted.yes)?);
+    }
+    match failed {
+        0 => Ok(()),
+        failed if wanted.bless => {
+            bail!("still not as expected: {failed} of {}", counted(tested.cases.len() as u64, "case"))
+        }
+        failed => bail!("not as expected: {failed} of {}", counted(tested.cases.len() as u64, "case")),
+    }
+}
+
+/// Whether the case expects from now on what came of it.
+fn bless(case: &cases::Judged, yes: bool) -> anyhow::Result<bool> {
+    let blessing = case.run.as_ref().map(|run| cases::bless::blessing(&case.file, run)).transpose()?.flatten();
+    let Some(blessing) = blessing else {
+        progress(&format!("{} can't expect what came of it: a run has to end with an outcome or a failure", case.name));
+        return Ok(false);
+    };
+    progress(&plain::lines(&blessing.diff));
+    let blessed = yes || confirmed(&format!("shall {} expect this?", case.name), "--yes")?;
+    if blessed {
+        cases::bless::write(&case.file, &blessing)?;
+    }
+    Ok(blessed)
 }
 
 fn list_presets(globals: &Globals) -> anyhow::Result<()> {
@@ -410,7 +371,8 @@ fn list_presets(globals: &Globals) -> anyhow::Result<()> {
 }
 
 fn tell_preset(globals: &Globals, name: &str) -> anyhow::Result<()> {
-    let preset = preset(name).ok_or(Usage("there is no such preset; `creel presets` lists them"))?;
+    let preset =
+        preset(name).ok_or_else(|| Usage::new(format!("there is no preset `{name}`; `creel presets` lists them")))?;
     let facts = catalogue::facts(preset);
     say(globals, &facts, || tell::preset(&facts))
 }
@@ -440,58 +402,32 @@ async fn trigger(globals: &Globals, wanted: &args::Trigger) -> anyhow::Result<()
         let list = trigger::list(wanted.provider.as_deref())?;
         return say(globals, &list, || tell::samples(&list));
     }
-    let answered = trigger::send(wanted, SystemClock::default().now(), &Entropy::system()?).await?;
+    let answered =
+        trigger::send(wanted, globals.ca_file.as_deref(), SystemClock::default().now(), &Entropy::system()?).await?;
     say(globals, &answered, || tell::answered(&answered))?;
-    if (200..300).contains(&answered.status) { Ok(()) } else { bail!("the receiver did not take the event") }
+    match answered.status {
+        200..300 => Ok(()),
+        401 | 403 => bail!(
+            "the receiver did not believe the event: is this the source's secret? On a host, `creel refusals` says what was wrong"
+        ),
+        _ => bail!("the receiver did not take the event"),
+    }
 }
 
-fn line<T: Serialize>(value: &T) -> anyhow::Result<()> {
-    anstream::println!("{}", serde_json::to_string(value).context("writing JSON")?);
-    Ok(())
-}
-
-fn client(globals: &Globals) -> anyhow::Result<Client> {
-    let key = match (&globals.key, &globals.key_file) {
-        (Some(key), _) => key.clone(),
-        (None, Some(file)) => {
-            let text =
-                std::fs::read_to_string(file).with_context(|| format!("reading the key from {}", file.display()))?;
-            text.trim().to_owned()
-        }
-        (None, None) => bail!(Usage("no key: set CREEL_KEY, or give --key-file; `creel init` makes the first")),
+/// Looks at everything; fails if one thing does not do.
+async fn examine(globals: &Globals, wanted: args::Doctor) -> anyhow::Result<()> {
+    let patient = doctor::Patient {
+        config: wanted.config,
+        url: globals.url.clone(),
+        key: key(globals)?,
+        ca_file: globals.ca_file.clone(),
+        against: wanted.against,
     };
-    Ok(Client::new(&globals.url, &key)?)
-}
-
-async fn tenant(globals: &Globals) -> anyhow::Result<TenantClient> {
-    let client = client(globals)?;
-    let name = tenant_name(globals, &client).await?;
-    Ok(client.tenant(&name))
-}
-
-/// The tenant that is named, or else the key's own.
-async fn tenant_name(globals: &Globals, client: &Client) -> anyhow::Result<String> {
-    if let Some(name) = &globals.tenant {
-        return Ok(name.clone());
+    let found = doctor::examine(&patient).await;
+    say(globals, &found, || tell::findings(&found))?;
+    match found.iter().filter(|one| one.state == doctor::State::No).count() {
+        0 => Ok(()),
+        1 => bail!("one thing is not as a host needs it; see above"),
+        several => bail!("{several} things are not as a host needs them; see above"),
     }
-    let own = client.whoami().await?.tenant;
-    own.ok_or(Usage("this key is an operator's; name the tenant with --tenant or CREEL_TENANT").into())
-}
-
-fn filter(wanted: &[(&'static str, Option<String>)]) -> Vec<(&'static str, String)> {
-    wanted.iter().filter_map(|(name, value)| Some((*name, value.clone()?))).collect()
-}
-
-fn progress(line: &str) {
-    anstream::eprintln!("{line}");
-}
-
-fn say<T: Serialize>(globals: &Globals, value: &T, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-    if globals.json {
-        let json = serde_json::to_string(value).context("writing JSON")?;
-        anstream::println!("{}", plain::json(&json));
-    } else {
-        anstream::println!("{}", text());
-    }
-    Ok(())
 }

@@ -13,15 +13,22 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use creel_webhook::fetch::FetchLimits;
+use creel_webhook::quota;
 use creel_webhook::secret::MasterKey;
+use creel_webhook::state::StateLimits;
+use creel_webhook::tenant::Allowance;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use crate::datadir;
+use crate::forwarded::{ForwardedHeader, TrustedProxies};
 use crate::guard::AllowEntry;
+use crate::tls::TlsFiles;
 use settings::{Kind, SETTINGS, Setting};
 use values::Value;
 
+pub mod limits;
 pub mod settings;
 mod values;
 
@@ -29,12 +36,23 @@ mod values;
 pub const MASTER_KEY_ENV: &str = "CREEL_MASTER_KEY";
 
 /// Variables that are the command line's and no settings.
-const OTHER_ENV: &[&str] = &["CREEL_CONFIG", "CREEL_KEY", "CREEL_URL", "CREEL_TENANT"];
+const OTHER_ENV: &[&str] =
+    &["CREEL_CONFIG", "CREEL_KEY", "CREEL_URL", "CREEL_TENANT", "CREEL_CA_FILE", "CREEL_KEY_FILE", "CREEL_BUILD_DIR"];
 
 /// Beginnings of variables that are set for others: by Kubernetes for a service named `creel`, for the process that
 /// compiles, for tests.
-const FOREIGN_ENV: &[&str] =
-    &["CREEL_PORT", "CREEL_SERVICE_", "CREEL_COMPILE_", "CREEL_TEST_", "CREEL_BENCH_", "CREEL_GUEST_"];
+const FOREIGN_ENV: &[&str] = &[
+    "CREEL_PORT",
+    "CREEL_SERVICE_",
+    "CREEL_COMPILE_",
+    "CREEL_TEST_",
+    "CREEL_BENCH_",
+    "CREEL_GUEST_",
+    "CREEL_LONG",
+    "CREEL_SIM_",
+    "CREEL_FUZZ_",
+    "CREEL_CI_",
+];
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +79,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// `public_url`, without a slash at its end; `None` follows the address that ingress is bound to.
     pub public_url: Option<String>,
+    /// `public_url_aliases`, in the same form.
+    pub public_url_aliases: Vec<String>,
     /// `master_key.file` or `CREEL_MASTER_KEY`.
     pub master_key: MasterKeySource,
     /// `ingress.*`.
@@ -69,16 +89,22 @@ pub struct Config {
     pub admin: AdminConfig,
     /// `store.bytes_max`.
     pub store_bytes_max: u64,
-    /// `tenant.pending_runs_max`.
-    pub pending_runs_max: u64,
+    /// What tenants may use that have no limits of their own.
+    pub limits: Allowance,
+    /// What no tenant's own limit goes beyond; see [`Config::ceilings`].
+    pub ceilings: Allowance,
+    /// `tenant.components_bytes_max`.
+    pub components_bytes_max: u64,
     /// `destination.waiting_max`.
     pub waiting_max: u64,
-    /// `tenant.body_days`.
-    pub body_days: u64,
-    /// `tenant.record_days`.
-    pub record_days: u64,
+    /// `audit.days`.
+    pub audit_days: u64,
     /// `runtime.*`.
     pub runtime: RuntimeConfig,
+    /// `runtime.fetch…`.
+    pub fetch: FetchLimits,
+    /// `state.*`.
+    pub state: StateLimits,
     /// `egress.allow`.
     pub egress_allow: Vec<AllowEntry>,
     /// `egress.https_only`.
@@ -120,6 +146,10 @@ pub struct IngressConfig {
     pub refusals_burst: u32,
     /// `ingress.refusals_per_second`.
     pub refusals_per_second: u32,
+    /// `ingress.tls.*`.
+    pub tls: Option<TlsFiles>,
+    /// `ingress.trusted_proxies` and `ingress.forwarded_header`.
+    pub proxies: TrustedProxies,
 }
 
 /// `admin.*`.
@@ -127,17 +157,13 @@ pub struct IngressConfig {
 pub struct AdminConfig {
     /// `admin.listen`.
     pub listen: SocketAddr,
+    /// `admin.tls.*`.
+    pub tls: Option<TlsFiles>,
 }
 
 /// `runtime.*`.
 #[derive(Debug, Clone)]
 pub struct RuntimeConfig {
-    /// `runtime.fuel_max`.
-    pub fuel_max: u64,
-    /// `runtime.memory_bytes_max`.
-    pub memory_bytes_max: u64,
-    /// `runtime.run_timeout_ms`.
-    pub run_timeout_ms: u64,
     /// `runtime.concurrent_runs`.
     pub concurrent_runs: u32,
     /// `runtime.reply_slots`.
@@ -146,6 +172,12 @@ pub struct RuntimeConfig {
     pub guest_threads: usize,
     /// `runtime.component_bytes_max`.
     pub component_bytes_max: u64,
+    /// `runtime.in_flight_upload_bytes_max`.
+    pub in_flight_upload_bytes_max: u64,
+    /// `runtime.code_bytes_max`.
+    pub code_bytes_max: u64,
+    /// `runtime.cache_bytes_max`.
+    pub cache_bytes_max: u64,
     /// `runtime.compile_deadline_ms`.
     pub compile_deadline_ms: u64,
     /// `runtime.compile_memory_bytes_max`.
@@ -185,12 +217,12 @@ pub struct Mistake {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("could not read the configuration {}: {source}; name another with --config or CREEL_CONFIG", path.display())]
+    #[error("could not read the configuration {}: {reason}; name another with --config or CREEL_CONFIG", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
+        /// What the operating system said. It stands in the text, so it is no `source`: that would be told twice.
+        reason: std::io::Error,
     },
     /// All mistakes, in the order of the sources.
     #[error("the configuration has {} {}:{}", .0.len(), if .0.len() == 1 { "mistake" } else { "mistakes" }, list(.0))]
@@ -216,7 +248,7 @@ impl Sources {
     pub fn read(file: Option<&Path>, flags: Vec<(String, String)>) -> Result<Self, ConfigError> {
         let read = |path: &Path| match std::fs::read_to_string(path) {
             Ok(text) => Ok((path.to_owned(), text)),
-            Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+            Err(reason) => Err(ConfigError::Unreadable { path: path.to_owned(), reason }),
         };
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
@@ -246,9 +278,40 @@ impl Config {
         Config { data_dir: data_dir.to_owned(), ..Raw::default().build() }.with_master_key_in_data_dir()
     }
 
+    /// What tenants may use that have no limits of their own.
+    pub fn defaults(&self) -> Allowance {
+        let mut defaults = self.limits;
+        if defaults.concurrent_runs_max == 0 {
+            defaults.concurrent_runs_max = u64::from(self.runtime.concurrent_runs.div_ceil(2));
+        }
+        for (limit, settings) in limits::all() {
+            if settings.ceiling.is_none() && (limit.of)(&self.limits) == 0 {
+                (limit.set)(&mut defaults, quota::UNLIMITED);
+            }
+        }
+        defaults
+    }
+
+    /// What no tenant's own limit goes beyond: never less than the default.
+    pub fn ceilings(&self) -> Allowance {
+        let places = u64::from(self.runtime.concurrent_runs);
+        Allowance { concurrent_runs_max: places, ..self.ceilings }.or_more(&self.defaults())
+    }
+
     /// Base of the URLs that senders are given, without a slash at its end.
     pub fn base_url(&self) -> String {
-        self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.ingress.listen))
+        self.public_url.clone().unwrap_or_else(|| self.url_at(self.ingress.listen))
+    }
+
+    /// The URL of the ingress at this address.
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        let scheme = if self.ingress.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}")
+    }
+
+    /// Every base by which providers may know the host: that of the URLs that are given away, then its aliases.
+    pub fn known_bases(&self) -> Vec<String> {
+        std::iter::once(self.base_url()).chain(self.public_url_aliases.iter().cloned()).collect()
     }
 
     fn with_master_key_in_data_dir(mut self) -> Config {
@@ -375,7 +438,7 @@ impl Raw {
             return Some(value.clone());
         }
         let setting = settings::find(key).unwrap_or_else(|| panic!("`{key}` is not in the table of settings"));
-        if setting.default.is_empty() && setting.kind != Kind::Places {
+        if setting.default.is_empty() && !matches!(setting.kind, Kind::Places | Kind::Networks | Kind::Urls) {
             return None;
         }
         let default = values::from_text(setting.kind, setting.default);
@@ -419,15 +482,19 @@ impl Raw {
         let key_file = self.path("master_key.file").unwrap_or_else(|| datadir::default_master_key_file(&data_dir));
         Config {
             public_url: self.public_url(),
+            public_url_aliases: self.public_url_aliases(),
             master_key: self.master_key.take().map_or(MasterKeySource::File(key_file), MasterKeySource::Environment),
             ingress: self.ingress(),
-            admin: AdminConfig { listen: self.listen("admin.listen") },
+            admin: AdminConfig { listen: self.listen("admin.listen"), tls: self.tls("admin") },
             store_bytes_max: self.number("store.bytes_max"),
-            pending_runs_max: self.number("tenant.pending_runs_max"),
+            limits: self.allowance(|limit| Some(limit.default)),
+            ceilings: self.allowance(|limit| limit.ceiling),
+            components_bytes_max: self.number("tenant.components_bytes_max"),
             waiting_max: self.number("destination.waiting_max"),
-            body_days: self.number("tenant.body_days"),
-            record_days: self.number("tenant.record_days"),
+            audit_days: self.number("audit.days"),
             runtime: self.runtime(),
+            fetch: self.fetch(),
+            state: self.state(),
             egress_allow: match self.value("egress.allow") {
                 Some(Value::Places(places)) => places,
                 _ => Vec::new(),
@@ -442,11 +509,44 @@ impl Raw {
         }
     }
 
+    /// The values of one of the two settings of each limit; a quota has no ceiling.
+    fn allowance(&self, key: impl Fn(&limits::Settings) -> Option<&'static str>) -> Allowance {
+        let mut allowance = Allowance::default();
+        for (limit, settings) in limits::all() {
+            (limit.set)(&mut allowance, key(&settings).map_or(quota::UNLIMITED, |key| self.number(key)));
+        }
+        allowance
+    }
+
     fn public_url(&self) -> Option<String> {
         match self.value("public_url") {
-            Some(Value::Url(url)) => Some(Url::as_str(&url).trim_end_matches('/').to_owned()),
+            Some(Value::Url(url)) => Some(base_of(&url)),
             _ => None,
         }
+    }
+
+    fn public_url_aliases(&self) -> Vec<String> {
+        match self.value("public_url_aliases") {
+            Some(Value::Urls(urls)) => urls.iter().map(base_of).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn tls(&self, listener: &str) -> Option<TlsFiles> {
+        let path = |file: &str| self.path(&format!("{listener}.tls.{file}"));
+        path("certificate_file").zip(path("key_file")).map(|(certificate, key)| TlsFiles { certificate, key })
+    }
+
+    fn proxies(&self) -> TrustedProxies {
+        let networks = match self.value("ingress.trusted_proxies") {
+            Some(Value::Networks(networks)) => networks,
+            _ => Vec::new(),
+        };
+        let header = match self.text("ingress.forwarded_header").as_str() {
+            "forwarded" => ForwardedHeader::Forwarded,
+            _ => ForwardedHeader::XForwardedFor,
+        };
+        TrustedProxies::new(&networks, header)
     }
 
     fn ingress(&self) -> IngressConfig {
@@ -462,20 +562,41 @@ impl Raw {
             headers_max: self.number("ingress.headers_max"),
             refusals_burst: self.number("ingress.refusals_burst"),
             refusals_per_second: self.number("ingress.refusals_per_second"),
+            tls: self.tls("ingress"),
+            proxies: self.proxies(),
         }
     }
 
     fn runtime(&self) -> RuntimeConfig {
         RuntimeConfig {
-            fuel_max: self.number("runtime.fuel_max"),
-            memory_bytes_max: self.number("runtime.memory_bytes_max"),
-            run_timeout_ms: self.number("runtime.run_timeout_ms"),
             concurrent_runs: self.number("runtime.concurrent_runs"),
             reply_slots: self.number("runtime.reply_slots"),
             guest_threads: self.number("runtime.guest_threads"),
             component_bytes_max: self.number("runtime.component_bytes_max"),
+            in_flight_upload_bytes_max: self.number("runtime.in_flight_upload_bytes_max"),
+            code_bytes_max: self.number("runtime.code_bytes_max"),
+            cache_bytes_max: self.number("runtime.cache_bytes_max"),
             compile_deadline_ms: self.number("runtime.compile_deadline_ms"),
             compile_memory_bytes_max: self.number("runtime.compile_memory_bytes_max"),
+        }
+    }
+
+    fn fetch(&self) -> FetchLimits {
+        FetchLimits {
+            fetches_max: self.number("runtime.fetches_max"),
+            request_bytes_max: self.number("runtime.fetch_request_bytes_max"),
+            response_bytes_max: self.number("runtime.fetch_response_bytes_max"),
+            timeout_ms: self.number("runtime.fetch_timeout_ms"),
+        }
+    }
+
+    fn state(&self) -> StateLimits {
+        StateLimits {
+            key_bytes_max: self.number("state.key_bytes_max"),
+            value_bytes_max: self.number("state.value_bytes_max"),
+            keys_max: self.number("state.keys_max"),
+            bytes_max: self.number("state.bytes_max"),
+            keys_per_run_max: self.number("state.keys_per_run_max"),
         }
     }
 
@@ -488,12 +609,43 @@ impl Raw {
             );
             self.mistake("admin.listen", self.origin("admin.listen"), what);
         }
+        self.check_tls("ingress");
+        self.check_tls("admin");
+        if !admin.ip().is_loopback()
+            && self.flag("admin.allow_remote")
+            && self.tls("admin").is_none()
+            && !self.flag("admin.allow_plaintext")
+        {
+            let what = "lets keys and payloads pass unencrypted; set `admin.tls.certificate_file` and `admin.tls.key_file`, \
+                        or `admin.allow_plaintext = true` if something else on the way encrypts";
+            self.mistake("admin.allow_remote", self.origin("admin.allow_remote"), what);
+        }
         if admin.port() != 0 && admin == self.listen("ingress.listen") {
             let what = "is the same as `ingress.listen`; the two listeners need a port each";
             self.mistake("admin.listen", self.origin("admin.listen"), what);
         }
         self.check_order("ingress.connections_per_address_max", "ingress.connections_max");
         self.check_order("ingress.body_bytes_max", "ingress.in_flight_body_bytes_max");
+        // A ceiling that nobody set rises with its limit.
+        for (_, limits::Settings { default, ceiling }) in limits::all() {
+            if let Some(ceiling) = ceiling.filter(|ceiling| self.set.contains_key(ceiling)) {
+                self.check_order(default, ceiling);
+            }
+        }
+        self.check_order("runtime.code_bytes_max", "runtime.cache_bytes_max");
+        self.check_order("runtime.component_bytes_max", "tenant.components_bytes_max");
+        self.check_order("runtime.component_bytes_max", "runtime.in_flight_upload_bytes_max");
+    }
+
+    fn check_tls(&mut self, listener: &str) {
+        let (certificate, key) = (format!("{listener}.tls.certificate_file"), format!("{listener}.tls.key_file"));
+        let (alone, missing) = match (self.path(&certificate), self.path(&key)) {
+            (Some(_), None) => (certificate, key),
+            (None, Some(_)) => (key, certificate),
+            _ => return,
+        };
+        let origin = self.origin(&alone);
+        self.mistake(alone, origin, format!("is of no use alone; set `{missing}` too"));
     }
 
     fn check_order(&mut self, smaller: &'static str, larger: &'static str) {
@@ -505,6 +657,10 @@ impl Raw {
             self.mistake(set, self.origin(set), what);
         }
     }
+}
+
+fn base_of(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
 }
 
 impl fmt::Display for Mistake {

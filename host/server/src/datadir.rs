@@ -6,6 +6,7 @@
 //!   creel.db …         the store
 //!   master.key         0600, 64 hexadecimal digits: without it, sealed secrets stay sealed for ever
 //!   cache/             compiled components; may be deleted at any time
+//!   under-way          what is being worked on, for the next start; may be deleted while no process runs
 //! ```
 //!
 //! The directory's mode is what keeps the bodies in the store private: whoever may not enter it reads none of the
@@ -130,7 +131,7 @@ impl DataDir {
 
     /// The database of the store.
     pub fn database(&self) -> PathBuf {
-        self.path.join("creel.db")
+        database_of(&self.path)
     }
 
     /// Compiled components; may be emptied while no process runs.
@@ -138,9 +139,37 @@ impl DataDir {
         self.path.join("cache")
     }
 
+    /// What is being worked on.
+    pub fn under_way(&self) -> PathBuf {
+        self.path.join("under-way")
+    }
+
     /// Where the master key is unless `master_key.file` says otherwise.
     pub fn master_key_file(&self) -> PathBuf {
         default_master_key_file(&self.path)
+    }
+}
+
+/// Where the database of a data directory is.
+pub fn database_of(data_dir: &Path) -> PathBuf {
+    data_dir.join("creel.db")
+}
+
+/// The process that has a data directory, if one has; takes nothing and changes nothing.
+///
+/// # Errors
+/// [`DataDirError::Io`].
+pub fn holder_of(directory: &Path) -> Result<Option<String>, DataDirError> {
+    let path = directory.join(LOCK_FILE);
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(DataDirError::Io { action: "read", path, source }),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(fs::TryLockError::WouldBlock) => Ok(Some(holder(&mut file))),
+        Err(fs::TryLockError::Error(source)) => Err(DataDirError::Io { action: "look at the lock of", path, source }),
     }
 }
 

@@ -139,7 +139,7 @@ impl Stage {
             config.admin.listen.set_port(0);
         }
         // More than a host allows by default, so that there is time to show a plugin that is late and one that loops.
-        config.runtime.fuel_max = DEMO_FUEL_MAX;
+        config.limits.fuel_max = DEMO_FUEL_MAX;
         let operator_key = init::initialise(&config, &entropy, clock.as_ref()).await?;
         voice.step("data", &format!("{}", data_dir.display()));
         let app = App::open(config, Surroundings::live()?).await?;

@@ -13,7 +13,7 @@ use std::sync::{Arc, RwLock};
 
 use creel_store::contract::{Control, SecretRow, Store, StoreError, StoreResult};
 use creel_webhook::clock::{Clock, Timestamp};
-use creel_webhook::destination::Destination;
+use creel_webhook::destination::{Destination, TlsSpec};
 use creel_webhook::id::{DestinationId, PluginId, RouteId, SourceId, TenantId};
 use creel_webhook::identity::IdentityRules;
 use creel_webhook::notice::Notices;
@@ -21,14 +21,16 @@ use creel_webhook::plugin::{Deployment, Plugin};
 use creel_webhook::pointer::{Params, Pointer};
 use creel_webhook::preset::{Preset, preset};
 use creel_webhook::provider::Provider;
-use creel_webhook::route::Route;
-use creel_webhook::secret::{MasterKey, SecretBytes};
+use creel_webhook::route::{Mode, Route};
+use creel_webhook::secret::SecretBytes;
 use creel_webhook::signature::scheme::{Scheme, SchemeError};
 use creel_webhook::signing::Signer;
 use creel_webhook::source::Source;
 use creel_webhook::tenant::Tenant;
 
 use crate::activity::Activity;
+use crate::keyring::Keyring;
+use crate::tls::ClientTls;
 
 /// A secret's values, open, current first.
 #[derive(Debug, Clone)]
@@ -93,6 +95,8 @@ pub struct DestinationEntry {
     pub secrets: HashMap<String, OpenSecret>,
     /// What signs its calls, if they are signed, or why it can't.
     pub signer: Option<Result<Signer, String>>,
+    /// What its TLS trusts and shows, if not the usual, or why it can't.
+    pub tls: Option<Result<Arc<ClientTls>, String>>,
 }
 
 /// Everything configured, as of one version.
@@ -139,6 +143,18 @@ impl Picture {
         self.plugins.get(&plugin).map(|(plugin, active)| (plugin, active.as_ref()))
     }
 
+    /// All active deployments: those first whose senders wait, then those with any route, then the rest.
+    pub fn deployed(&self) -> Vec<Arc<Deployment>> {
+        let mut ranks: HashMap<PluginId, u8> = HashMap::new();
+        for route in self.routes.values() {
+            let rank = ranks.entry(route.plugin).or_insert(1);
+            *rank = (*rank).min(if route.mode == Mode::Reply { 0 } else { 1 });
+        }
+        let mut all: Vec<_> = self.plugins.values().filter_map(|(_, active)| active.clone()).collect();
+        all.sort_by_key(|deployment| (ranks.get(&deployment.plugin).copied().unwrap_or(2), deployment.id));
+        all
+    }
+
     /// Where tenants' notices go, of those that named a destination.
     pub fn notices(&self) -> impl Iterator<Item = &Notices> {
         self.notices.values()
@@ -160,25 +176,26 @@ impl Picture {
 pub struct Directory {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    master: MasterKey,
-    public_url: String,
+    master: Keyring,
+    bases: Vec<String>,
     current: RwLock<Arc<Picture>>,
     reading: tokio::sync::Mutex<()>,
 }
 
 impl Directory {
-    /// Reads the first picture. `public_url` is the host's own, without a slash at its end.
+    /// Reads the first picture. `bases` are the URLs that the host is known by, its own first, none with a slash at its
+    /// end.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn open(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-        master: MasterKey,
-        public_url: String,
+        master: Keyring,
+        bases: Vec<String>,
     ) -> StoreResult<Self> {
         let current = RwLock::new(Arc::new(Picture::default()));
-        let directory = Directory { store, clock, master, public_url, current, reading: tokio::sync::Mutex::new(()) };
+        let directory = Directory { store, clock, master, bases, current, reading: tokio::sync::Mutex::new(()) };
         directory.read().await?;
         Ok(directory)
     }
@@ -204,9 +221,9 @@ impl Directory {
     /// Builds the picture beside the threads that serve: opening secrets and parsing schemes takes its time.
     async fn read(&self) -> StoreResult<Arc<Picture>> {
         let control = self.store.control_read().await?;
-        let (master, public_url, now) = (self.master.clone(), self.public_url.clone(), self.clock.now());
+        let (master, bases, now) = (self.master.clone(), self.bases.clone(), self.clock.now());
         let before = self.current();
-        let build = move || Builder { master: &master, public_url: &public_url, now, before: &before }.build(control);
+        let build = move || Builder { master: &master, bases: &bases, now, before: &before }.build(control);
         let built = tokio::task::spawn_blocking(build).await;
         let picture = Arc::new(built.map_err(|panic| StoreError::Failed(format!("building the directory: {panic}")))?);
         *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = picture.clone();
@@ -219,8 +236,8 @@ impl Directory {
 }
 
 struct Builder<'a> {
-    master: &'a MasterKey,
-    public_url: &'a str,
+    master: &'a Keyring,
+    bases: &'a [String],
     now: Timestamp,
     before: &'a Picture,
 }
@@ -242,7 +259,8 @@ impl Builder<'_> {
             let proof = self.proof(&source, &secrets);
             let activity = notices.contains_key(&source.tenant).then(|| self.activity(source.id));
             let entry = Arc::new(SourceEntry { tenant: tenant.clone(), proof, routes, activity, source });
-            sources_by_token.insert(entry.source.token.clone(), entry.clone());
+            let tokens = entry.source.tokens(self.now).map(|token| (token.to_owned(), entry.clone()));
+            sources_by_token.extend(tokens);
             sources.insert(entry.source.id, entry);
         }
         let mut active: HashMap<PluginId, Arc<Deployment>> =
@@ -300,7 +318,9 @@ impl Builder<'_> {
             values.extend(secret.values.iter().cloned());
         }
         let urls = if source.spec.public_urls.is_empty() {
-            vec![format!("{}/in/{}", self.public_url, source.token)]
+            let tokens: Vec<&str> = source.tokens(self.now).collect();
+            let at = |base: &String| tokens.iter().map(|token| format!("{base}/in/{token}")).collect::<Vec<_>>();
+            self.bases.iter().flat_map(at).collect()
         } else {
             source.spec.public_urls.clone()
         };
@@ -367,7 +387,7 @@ fn destination_entries(
     destinations
         .into_iter()
         .map(|destination| {
-            let own = destination
+            let own: HashMap<String, OpenSecret> = destination
                 .spec
                 .secret_names()
                 .filter_map(|name| {
@@ -379,7 +399,15 @@ fn destination_entries(
                 let first = |mistakes: Vec<SchemeError>| mistakes.first().map(ToString::to_string).unwrap_or_default();
                 Signer::of(signing).map_err(first)
             });
-            (destination.id, Arc::new(DestinationEntry { destination, secrets: own, signer }))
+            let tls = destination.spec.tls.as_ref().map(|tls| client_tls(tls, &own));
+            (destination.id, Arc::new(DestinationEntry { destination, secrets: own, signer, tls }))
         })
         .collect()
+}
+
+/// Whether the identity's secret is there and may go there is seen at every send.
+fn client_tls(tls: &TlsSpec, secrets: &HashMap<String, OpenSecret>) -> Result<Arc<ClientTls>, String> {
+    let secret = tls.identity.as_ref().and_then(|name| secrets.get(name));
+    let identity = secret.and_then(|secret| secret.values.first()).map(SecretBytes::expose);
+    ClientTls::new(tls.ca.as_deref(), identity).map(Arc::new)
 }

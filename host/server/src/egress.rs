@@ -6,8 +6,8 @@
 //!   connector only addresses that passed, so there is no second look-up that could answer differently. An address in
 //!   the URL is checked before, because it is never resolved.
 //! * No redirects, no proxies from the environment, no cookies, no retries, no `Referer`.
-//! * A pool of connections per destination and origin, so that tenants never share one; idle connections live at most
-//!   60 s, so that a changed DNS answer is believed soon.
+//! * A pool of connections per destination, origin and client certificate, so that tenants never share one; a connection is used for at
+//!   most 60 s, so that a changed DNS answer is believed soon.
 //! * The answer's body is read up to a limit, then the connection is dropped. Once the status is in, the call has
 //!   arrived: a body that breaks off or is late is cut ([`IncomingResponse::truncated`]), not an error that would be
 //!   retried.
@@ -23,20 +23,28 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use creel_webhook::id::DestinationId;
+use creel_webhook::secret::SecretBytes;
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::time::Instant;
 use url::Url;
 
 use crate::guard::{Denied, Guard};
+use crate::tls::{self, ClientTls};
 
-/// Idle connections live this long at most: long enough for a burst, short enough to follow a moved name.
-pub const IDLE_CONNECTION_MS_MAX: u64 = 60_000;
+/// Requests begin on a connection for this long at most, idle or not: long enough for a burst, short enough to follow a
+/// name that has moved.
+pub const CONNECTION_MS_MAX: u64 = 60_000;
 
 /// Pools kept at a time; the least recently used goes first, and with it only its idle connections.
 pub const POOLS_MAX: usize = 1_024;
 
-/// Idle connections kept per pool: a destination's default concurrency.
-const IDLE_CONNECTIONS_MAX: usize = 8;
+/// Idle connections kept per pool: the default of `sender.concurrency`. A pool has hardly more connections than its
+/// destination may be called side by side, and each that is thrown away is made anew for the next call.
+const IDLE_CONNECTIONS_MAX: usize = 128;
+
+/// TLS sessions that a pool's new connections may resume.
+const SESSIONS_MAX: usize = 8;
 
 /// What we call ourselves.
 const USER_AGENT: &str = concat!("creel/", env!("CARGO_PKG_VERSION"));
@@ -60,6 +68,32 @@ pub struct OutgoingRequest {
     pub timeout_ms: u64,
     /// Bytes of the answer's body that are kept.
     pub response_bytes_max: u64,
+    /// What the connection trusts and shows, if not the usual.
+    pub tls: Option<Arc<ClientTls>>,
+    /// What an access token is to be had for first; only what stands before this client
+    /// and gets one (`tokens`) sends such a request.
+    pub grant: Option<Grant>,
+}
+
+/// What a token is asked for with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The token endpoint.
+    pub token_url: Url,
+    /// Who we are to it.
+    pub client_id: String,
+    /// The name of the client's secret, for messages.
+    pub secret: String,
+    /// The client's secret.
+    pub client_secret: SecretBytes,
+    /// What the token should be good for.
+    pub scope: Option<String>,
+    /// Whom it should be good for.
+    pub audience: Option<String>,
+    /// The credentials stand in the form, not in a header.
+    pub in_body: bool,
+    /// What the endpoint's connection trusts, if not the public authorities.
+    pub tls: Option<Arc<ClientTls>>,
 }
 
 /// What the receiver answered.
@@ -71,8 +105,30 @@ pub struct IncomingResponse {
     pub headers: HeaderMap,
     /// The beginning of its body.
     pub body: Bytes,
-    /// The body was longer, broke off or was late: `body` is not all of it.
-    pub truncated: bool,
+    /// Why `body` is not all of it, when it is not.
+    pub truncated: Option<Truncation>,
+}
+
+/// Why a body ends before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truncation {
+    /// It is longer than is read.
+    Long,
+    /// The connection broke.
+    Broken,
+    /// The time was over.
+    Late,
+}
+
+impl Truncation {
+    /// For people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Truncation::Long => "the response was longer than is read",
+            Truncation::Broken => "the connection broke before the response's end",
+            Truncation::Late => "the response did not end in time",
+        }
+    }
 }
 
 /// Why there is no answer.
@@ -90,6 +146,14 @@ pub enum EgressError {
     /// No connection: name, TCP or TLS.
     #[error("no connection: {0}")]
     Connect(String),
+    /// No access token is to be had; nothing was sent.
+    #[error("{reason}")]
+    NoToken {
+        /// The secret that was not enough.
+        secret: String,
+        /// What went wrong, and what to do.
+        reason: String,
+    },
     /// The connection broke, or what came was no HTTP.
     #[error("the connection failed: {0}")]
     Transport(String),
@@ -124,8 +188,15 @@ pub struct Egress {
 
 #[derive(Default)]
 struct Pools {
-    clients: HashMap<PoolKey, (reqwest::Client, u64)>,
+    clients: HashMap<PoolKey, Pool>,
     uses: u64,
+}
+
+/// Connections that requests may begin on until it is old; those under way end on theirs.
+struct Pool {
+    client: reqwest::Client,
+    made_at: Instant,
+    used: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -135,6 +206,7 @@ struct PoolKey {
     host: String,
     port: u16,
     connect_timeout_ms: u64,
+    tls: Option<[u8; 32]>,
 }
 
 impl Egress {
@@ -151,43 +223,39 @@ impl Egress {
     /// # Errors
     /// [`EgressError::Unsendable`] when TLS cannot be set up.
     pub fn with_lookup(guard: Arc<Guard>, lookup: Lookup) -> Result<Self, EgressError> {
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| EgressError::Unsendable(format!("TLS cannot be set up: {error}")))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls = tls::client(tls::public_roots()).map_err(|error| EgressError::Unsendable(error.to_string()))?;
+        let tls = tls.with_no_client_auth();
         Ok(Egress { guard, lookup, tls, pools: Mutex::default() })
     }
 
     /// The client of a pool, made when there is none.
-    fn client(&self, key: PoolKey) -> Result<reqwest::Client, EgressError> {
+    fn client(&self, key: PoolKey, own: Option<&ClientTls>) -> Result<reqwest::Client, EgressError> {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools.uses += 1;
         let now = pools.uses;
-        if let Some((client, used)) = pools.clients.get_mut(&key) {
-            *used = now;
-            return Ok(client.clone());
+        let old = Duration::from_millis(CONNECTION_MS_MAX);
+        if let Some(pool) = pools.clients.get_mut(&key).filter(|pool| pool.made_at.elapsed() < old) {
+            pool.used = now;
+            return Ok(pool.client.clone());
         }
-        let client = self.build(&key)?;
-        if pools.clients.len() >= POOLS_MAX {
-            let oldest = pools.clients.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone());
+        let client = self.build(&key, own)?;
+        if pools.clients.len() >= POOLS_MAX && !pools.clients.contains_key(&key) {
+            let oldest = pools.clients.iter().min_by_key(|(_, pool)| pool.used).map(|(key, _)| key.clone());
             oldest.map(|key| pools.clients.remove(&key));
         }
-        pools.clients.insert(key, (client.clone(), now));
+        pools.clients.insert(key, Pool { client: client.clone(), made_at: Instant::now(), used: now });
         Ok(client)
     }
 
-    fn build(&self, key: &PoolKey) -> Result<reqwest::Client, EgressError> {
+    fn build(&self, key: &PoolKey, own: Option<&ClientTls>) -> Result<reqwest::Client, EgressError> {
         let resolver = GuardedResolver {
             guard: Arc::clone(&self.guard),
             lookup: Arc::clone(&self.lookup),
             port: key.port,
             plain: key.plain,
         };
-        let mut tls = self.tls.clone();
-        tls.resumption = rustls::client::Resumption::in_memory_sessions(IDLE_CONNECTIONS_MAX);
+        let mut tls = own.map_or(&self.tls, ClientTls::config).clone();
+        tls.resumption = rustls::client::Resumption::in_memory_sessions(SESSIONS_MAX);
         reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .dns_resolver(resolver)
@@ -197,7 +265,7 @@ impl Egress {
             .referer(false)
             .user_agent(USER_AGENT)
             .connect_timeout(Duration::from_millis(key.connect_timeout_ms))
-            .pool_idle_timeout(Duration::from_millis(IDLE_CONNECTION_MS_MAX))
+            .pool_idle_timeout(Duration::from_millis(CONNECTION_MS_MAX))
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .build()
             .map_err(|error| EgressError::Unsendable(reason_of(&error.without_url())))
@@ -213,16 +281,21 @@ impl std::fmt::Debug for Egress {
 #[async_trait]
 impl HttpClient for Egress {
     async fn send(&self, request: OutgoingRequest) -> Result<IncomingResponse, EgressError> {
+        if request.grant.is_some() {
+            return Err(EgressError::Unsendable("it wants an access token, and nobody fetched one".to_owned()));
+        }
         self.guard.check_url(&request.url).map_err(|denied| EgressError::Denied(denied.to_string()))?;
-        let client = self.client(PoolKey {
+        let key = PoolKey {
             destination: request.pool,
             plain: request.url.scheme() == "http",
             host: request.url.host_str().unwrap_or_default().to_owned(),
             port: request.url.port_or_known_default().unwrap_or(443),
             connect_timeout_ms: request.connect_timeout_ms,
-        })?;
+            tls: request.tls.as_deref().map(ClientTls::fingerprint),
+        };
+        let client = self.client(key, request.tls.as_deref())?;
         let timeout_ms = request.timeout_ms;
-        let deadline = tokio::time::Instant::now() + Duration::from_millis(timeout_ms);
+        let deadline = Instant::now() + Duration::from_millis(timeout_ms);
         let mut outgoing = client.request(request.method, request.url).headers(request.headers);
         if let Some(body) = request.body {
             outgoing = outgoing.body(body);
@@ -236,11 +309,7 @@ impl HttpClient for Egress {
 }
 
 /// Reads the body up to `bytes_max`, then lets the connection go.
-async fn read_answer(
-    mut response: reqwest::Response,
-    deadline: tokio::time::Instant,
-    bytes_max: u64,
-) -> IncomingResponse {
+async fn read_answer(mut response: reqwest::Response, deadline: Instant, bytes_max: u64) -> IncomingResponse {
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
     let mut body = BytesMut::new();
@@ -248,11 +317,12 @@ async fn read_answer(
         match tokio::time::timeout_at(deadline, response.chunk()).await {
             Ok(Ok(Some(chunk))) if body.len() + chunk.len() > bytes_max => {
                 body.extend_from_slice(&chunk[..bytes_max - body.len()]);
-                break true;
+                break Some(Truncation::Long);
             }
             Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
-            Ok(Ok(None)) => break false,
-            Ok(Err(_)) | Err(_) => break true,
+            Ok(Ok(None)) => break None,
+            Ok(Err(_)) => break Some(Truncation::Broken),
+            Err(_) => break Some(Truncation::Late),
         }
     };
     IncomingResponse { status, headers, body: body.freeze(), truncated }

@@ -2,6 +2,7 @@
 //!
 //! A handler of the listener is dropped when its peer hangs up. What was begun for it (an accept that is on its way to
 //! disk, a run whose claim is held) goes on here: the handler sends it as an errand and waits for its word, or does not.
+//! A run's look-ups are errands too, of another carrier: a guest's thread is no place for sockets.
 //! The composition root runs the [`Carrier`]; on shutdown it takes no more and finishes what it has.
 
 use std::future::Future;
@@ -10,10 +11,11 @@ use std::pin::pin;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-/// Takes errands; clones send to the same carrier. There are never more errands than requests that wait, which the
-/// listener bounds.
+/// Takes errands; clones send to the same carrier. There are never more errands than requests or runs that wait, which
+/// listener and pool bound.
 #[derive(Clone)]
 pub struct Errands {
     sender: UnboundedSender<BoxFuture<'static, ()>>,
@@ -35,6 +37,24 @@ impl Errands {
     /// the channel that the errand held.
     pub fn send(&self, errand: impl Future<Output = ()> + Send + 'static) {
         drop(self.sender.send(errand.boxed()));
+    }
+
+    /// Has work done here, for as long as somebody waits for what comes of it: whoever drops the future ends the work.
+    /// `None` after the carrier has ended.
+    pub fn ask<W>(&self, work: W) -> impl Future<Output = Option<W::Output>> + Send + use<W>
+    where
+        W: Future<Output: Send> + Send + 'static,
+    {
+        let (mut tell, told) = oneshot::channel();
+        self.send(async move {
+            let came = tokio::select! {
+                biased;
+                () = tell.closed() => None,
+                came = work => Some(came),
+            };
+            came.map(|came| tell.send(came).ok());
+        });
+        async move { told.await.ok() }
     }
 }
 
@@ -61,7 +81,6 @@ impl Carrier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::sync::oneshot;
 
     #[tokio::test]
     async fn what_was_sent_before_the_shutdown_is_finished() {
@@ -78,5 +97,25 @@ mod tests {
             told.await
         });
         assert_eq!(word, Ok("done"));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_ended() {
+        let (errands, carrier) = errands();
+        let (held, ended) = oneshot::channel::<()>();
+        let endless = errands.ask(async move {
+            std::future::pending::<()>().await;
+            drop(held);
+        });
+        let asked = errands.ask(async { 7 });
+        let waiting = async {
+            assert_eq!(asked.await, Some(7));
+            drop(endless);
+            assert!(ended.await.is_err());
+        };
+        tokio::select! {
+            () = carrier.run(std::future::pending()) => unreachable!("it carries on"),
+            () = waiting => {}
+        }
     }
 }

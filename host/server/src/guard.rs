@@ -64,6 +64,8 @@ pub enum Range {
     SixToFour,
     /// `2001::/32`: through a tunnel to somebody's machine.
     Teredo,
+    /// `…::5efe:a.b.c.d` under any prefix: through a tunnel to IPv4 inside of somebody's network.
+    Isatap,
 }
 
 impl Range {
@@ -89,6 +91,7 @@ impl Range {
             Range::Nat64 => "a NAT64 address",
             Range::SixToFour => "a 6to4 address",
             Range::Teredo => "a Teredo address",
+            Range::Isatap => "an ISATAP address",
         }
     }
 
@@ -167,8 +170,15 @@ pub fn range_of(address: IpAddr) -> Option<Range> {
             .iter()
             .find(|(network, prefix, _)| (address.to_bits() ^ network.to_bits()) >> (128 - prefix) == 0)
             .map(|(_, _, range)| *range)
-            .or_else(|| (address.segments()[0] >> 13 != 1).then_some(Range::Reserved)),
+            .or_else(|| (address.segments()[0] >> 13 != 1).then_some(Range::Reserved))
+            .or_else(|| is_isatap(address).then_some(Range::Isatap)),
     }
+}
+
+/// RFC 5214 section 6.1, with and without the bit for globally unique addresses.
+fn is_isatap(address: Ipv6Addr) -> bool {
+    let [.., high, low, _, _] = address.segments();
+    high & 0xfdff == 0 && low == 0x5efe
 }
 
 /// The IPv4 address that an IPv6 address leads to, where its range has one.
@@ -176,7 +186,9 @@ fn carried(address: IpAddr, range: Range) -> Option<IpAddr> {
     let IpAddr::V6(address) = address else { return None };
     let bits = address.to_bits();
     let inner = match range {
-        Range::Ipv4Mapped | Range::Ipv4Compatible | Range::Nat64 => bits as u32,
+        // RFC 6052 section 2.2 with a prefix of 48 bits, as RFC 8215 gives it to local translators: around bit 64.
+        Range::Nat64 if bits as u32 == 0 => ((bits >> 48) as u32 & 0xffff_0000) | (bits >> 40) as u32 & 0xffff,
+        Range::Ipv4Mapped | Range::Ipv4Compatible | Range::Nat64 | Range::Isatap => bits as u32,
         Range::SixToFour => (bits >> 80) as u32,
         Range::Teredo => !(bits as u32),
         _ => return None,

@@ -3,6 +3,7 @@
 //! ```text
 //! path token -> source        404 when there is none
 //! flood?                      429: too many requests of this sender were refused
+//! compressed?                 415: what a few bytes unpack to is anybody's guess, and no provider asks for it
 //! method, size, body          405, 413, 408, 503: before anything is believed
 //! greeting without proof      answered here, never stored
 //! verify                      401 with an empty body; the reason is the operator's
@@ -28,15 +29,15 @@ mod lingering;
 pub mod replying;
 mod turning_away;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::Request;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::any;
 use creel_store::contract::{
     Accept, Accepted, FirstAnswer, NewEvent, NewReply, NewRequest, NewRun, Store, StoredAnswer,
 };
@@ -48,11 +49,15 @@ use creel_webhook::request::RawRequest;
 use creel_webhook::route::{Mode, Route, matching};
 use creel_webhook::signature::verdict::{Reason, Refusal, Verified};
 use creel_webhook::{identity, reply};
+use hyper::body::Incoming;
 
 use crate::body::{BodyBudget, BodyLimits, HeldBody};
 use crate::directory::{Directory, Proof, SourceEntry};
-use crate::listener::PeerAddr;
+use crate::listener::{Answers, PeerAddr};
+use crate::probe::{self, Probes};
 use crate::runner::seconds;
+use crate::settled::{Coming, Settled};
+use crate::spec::tenant::Ceilings;
 use crate::system::Entropy;
 use crate::telemetry::Metrics;
 
@@ -75,8 +80,8 @@ pub struct Ingress {
     pub body_limits: BodyLimits,
     /// Bytes of bodies that may be under way.
     pub body_budget: BodyBudget,
-    /// Runs that a tenant may have pending.
-    pub pending_runs_max: u64,
+    /// The operator's limits.
+    pub ceilings: Ceilings,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Entropy for ids.
@@ -91,30 +96,37 @@ pub struct Ingress {
     pub certificates: Certificates,
     /// Keeps secrets that providers give.
     pub keeper: Keeper,
+    /// Up to where what came is stored.
+    pub settled: Arc<Settled>,
+    /// Addresses at which `creel doctor` sees what arrives.
+    pub probes: Arc<Probes>,
 }
 
-/// The public listener's only address.
-pub fn router(ingress: Arc<Ingress>) -> Router {
-    Router::new().route("/in/{token}", any(receive)).fallback(not_found).with_state(ingress)
+/// The public listener's only address, `/in/` and a source's token: too little for a router.
+#[derive(Clone)]
+pub struct Entrance(Arc<Ingress>);
+
+impl Entrance {
+    /// Lets requests in.
+    pub fn to(ingress: Ingress) -> Entrance {
+        Entrance(Arc::new(ingress))
+    }
 }
 
-async fn receive(State(ingress): State<Arc<Ingress>>, Path(token): Path<String>, request: Request) -> Response {
-    let received_at = ingress.clock.now();
-    let (parts, mut body) = request.into_parts();
-    let (outcome, response) = match ingress.take(&token, &parts, &mut body, received_at).await {
-        Ok(Told { outcome, answer }) => (outcome, response_of(answer)),
-        Err(turned_away) if turned_away.leaves_a_sender() => {
-            (turned_away.outcome(), lingering::behind(turned_away.into_response(), &parts.headers, body))
+impl Answers for Entrance {
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        let (parts, body) = request.into_parts();
+        match token(parts.uri.path()) {
+            Some(token) => self.0.receive(&token, &parts, body).await,
+            None => lingering::behind(TurnedAway::NotFound.into_response(), &parts.headers, body),
         }
-        Err(turned_away) => (turned_away.outcome(), turned_away.into_response()),
-    };
-    ingress.metrics.request(outcome, seconds(ingress.clock.now().since_ms(received_at)));
-    response
+    }
 }
 
-async fn not_found(request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    lingering::behind(TurnedAway::NotFound.into_response(), &parts.headers, body)
+/// The token in a path, unescaped.
+fn token(path: &str) -> Option<Cow<'_, str>> {
+    let token = path.strip_prefix("/in/").filter(|rest| !rest.is_empty() && !rest.contains('/'))?;
+    percent_encoding::percent_decode_str(token).decode_utf8().ok()
 }
 
 /// What a sender is told, and the word under which it is counted.
@@ -132,20 +144,45 @@ enum Judged<'e> {
 }
 
 impl Ingress {
+    async fn receive(&self, token: &str, parts: &Parts, mut body: Incoming) -> Response {
+        let coming = self.settled.comes();
+        let received_at = coming.came_at;
+        if self.probes.take(token, received_at) {
+            return probe::answer(parts, body).await;
+        }
+        let (outcome, response) = match self.take(token, parts, &mut body, &coming).await {
+            Ok(Told { outcome, answer }) => (outcome, response_of(answer)),
+            Err(turned_away) if turned_away.leaves_a_sender() => {
+                (turned_away.outcome(), lingering::behind(turned_away.into_response(), &parts.headers, body))
+            }
+            Err(turned_away) => (turned_away.outcome(), turned_away.into_response()),
+        };
+        coming.over();
+        self.metrics.request(outcome, seconds(self.clock.now().since_ms(received_at)));
+        response
+    }
+
     async fn take(
         &self,
         token: &str,
         parts: &Parts,
-        body: &mut Body,
-        received_at: Timestamp,
+        body: &mut Incoming,
+        coming: &Coming<'_>,
     ) -> Result<Told, TurnedAway> {
+        let received_at = coming.came_at;
         let picture = self.directory.picture().await.map_err(TurnedAway::from)?;
         let entry = picture.source_by_token(token).cloned().ok_or(TurnedAway::NotFound)?;
+        coming.is_of(entry.source.tenant);
         let peer = parts.extensions.get::<PeerAddr>().map_or(IpAddr::from([0; 4]), |peer| peer.0.ip());
         if let Err(wait_ms) = self.flood.admit(entry.source.id, peer, received_at) {
             let detail = "too many requests of this sender were refused; this one was not looked at";
             self.note(&entry, &Refusal::new(Reason::RateLimited, detail), peer, received_at).await;
             return Err(TurnedAway::Flooding { wait_ms });
+        }
+        if let Some(encoding) = compression(&parts.headers) {
+            let detail = format!("the body's content-encoding is `{encoding}`; have the provider send it as it is");
+            self.note(&entry, &Refusal::new(Reason::Compressed, detail), peer, received_at).await;
+            return Err(TurnedAway::Compressed);
         }
         let (request, held) =
             believe::read(parts, body, &entry, self.body_limits, &self.body_budget, received_at).await?;
@@ -207,11 +244,11 @@ impl Ingress {
         request: RawRequest,
         held: HeldBody,
     ) -> Result<Told, TurnedAway> {
-        let (accept, waits) = beside(request.body.len(), || {
+        let (accept, waits) = beside(request.body.len(), move || {
             let drafts = identity::identify(&proof.provider, &request, verified, &proof.rules);
             let waits = Waiting::of(entry, proof, &drafts, &request);
             let reply = waits.as_ref().map(|waiting| waiting.new_reply(&self.replier.runner, self.clock.now()));
-            (self.accept_of(entry, proof, verified, &request, drafts, reply), waits)
+            (self.accept_of(entry, proof, verified, request, drafts, reply), waits)
         });
         let answer = waits.as_ref().map_or(&accept.answer, |waiting| &waiting.fallback).clone();
         let event = waits.as_ref().and_then(|_| replying::first_event(&accept));
@@ -236,6 +273,10 @@ impl Ingress {
                 tracing::warn!(tenant = %entry.tenant.tenant.id, pending, "the tenant's pending runs are at their limit");
                 Err(TurnedAway::OverQuota)
             }
+            Accepted::OverDailyQuota { quota, until } => {
+                tracing::debug!(tenant = %entry.tenant.tenant.id, quota = quota.as_str(), "a daily quota is used up");
+                Err(TurnedAway::OverDailyQuota { wait_ms: until.since_ms(self.clock.now()) })
+            }
         }
     }
 
@@ -254,16 +295,17 @@ impl Ingress {
         entry: &SourceEntry,
         proof: &Proof,
         verified: &Verified,
-        request: &RawRequest,
+        request: RawRequest,
         drafts: Vec<EventDraft>,
         mut reply: Option<NewReply>,
     ) -> Accept {
         let now = request.received_at;
         let kind = drafts.first().map(|draft| draft.kind.as_str()).unwrap_or_default();
         let answer = reply::acknowledgement(&proof.provider, kind).into();
+        let body = proof.scheme.redact_body(&request.body);
+        let method = request.method.clone();
         let redacted = proof.scheme.redact(request);
         let query = form_urlencoded::parse(redacted.query.unwrap_or_default().as_bytes()).into_owned().collect();
-        let body = proof.scheme.redact_body(&request.body);
         let ranges = items::ranges(&body, drafts.iter().map(|draft| draft.pointer.as_deref()));
         let events = drafts
             .into_iter()
@@ -276,7 +318,7 @@ impl Ingress {
             request: NewRequest {
                 id: RequestId::new(now, self.entropy.id_bytes()),
                 received_at: now,
-                method: request.method.clone(),
+                method,
                 query,
                 headers: redacted.headers,
                 scheme: entry.source.spec.preset.clone(),
@@ -285,7 +327,7 @@ impl Ingress {
             },
             events,
             answer,
-            pending_runs_max: entry.tenant.tenant.limits.pending_runs_max.unwrap_or(self.pending_runs_max),
+            pending_runs_max: self.ceilings.holds(&entry.tenant.tenant.limits).pending_runs_max,
         }
     }
 
@@ -325,6 +367,13 @@ impl Ingress {
             reply,
         }
     }
+}
+
+/// How a body is compressed, shortened for people; `None` when it comes as it is.
+fn compression(headers: &HeaderMap) -> Option<String> {
+    let encodings = headers.get_all(header::CONTENT_ENCODING).iter().filter(|value| !value.is_empty());
+    let encoding = encodings.into_iter().find(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))?;
+    Some(String::from_utf8_lossy(encoding.as_bytes()).chars().filter(|char| !char.is_control()).take(40).collect())
 }
 
 /// Facts that a handler should know about the proof.

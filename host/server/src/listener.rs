@@ -1,17 +1,22 @@
-//! The accept loop that both listeners share: HTTP/1.1 on a socket that the caller owns, stopped by the caller.
+//! The accept loop that both listeners share: HTTP/1.1, plain or in TLS, on a socket that the caller owns, stopped by the
+//! caller.
 //!
 //! Senders are strangers, so everything before the first byte of a body is bounded here: connections in all and per
 //! address, the time a request's head may take (which is also how long an idle connection is kept), its size and the
 //! number of its headers. The body's bounds are those of [`crate::body`], read by whoever handles the request.
 //!
 //! * A connection over a cap is answered `503` without being read, and closed.
+//! * Hands are shaken beside the accept loop, within the caps and within the time of the first head.
 //! * IPv6 senders are counted by /64: that is what one customer of a provider usually holds.
 //! * A peer that does not read its answer is given up after 30 s without progress.
-//! * Every request carries its [`PeerAddr`] as an extension.
+//! * Every request carries its [`PeerAddr`] as an extension; a trusted proxy's word counts for it.
+//! * A head that a proxy could read differently is refused (the child `heads`).
 //! * When `shutdown` completes: no new connection, connections without a request are closed, requests in flight are
 //!   finished within `shutdown_timeout_ms`, then cut.
 //!
 //! A handler that panics loses its own connection and nothing else.
+//!
+//! What answers is a router, or something that knows its one address by itself ([`Answers`]).
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -23,17 +28,24 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tower_service::Service as _;
+
+use crate::forwarded::TrustedProxies;
+use crate::patience::HeadTimer;
+use crate::tls::Tls;
 
 use stall::Stalling;
 
+mod heads;
 mod stall;
 
 /// The bounds of a listener.
@@ -53,9 +65,23 @@ pub struct ListenerLimits {
     pub shutdown_timeout_ms: u64,
 }
 
-/// Where a request comes from: the other end of its connection. Found among the request's extensions.
+/// What a listener is besides its bounds: plain HTTP with no proxies before it, unless said otherwise.
+#[derive(Debug, Clone, Default)]
+pub struct Door {
+    /// What shakes hands, if it speaks TLS.
+    pub tls: Option<Arc<Tls>>,
+    /// Whose word about a request's origin counts.
+    pub proxies: TrustedProxies,
+}
+
+/// Where a request comes from: the other end of its connection, or whom a trusted proxy there names (with port 0). Found
+/// among the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
+
+/// The other end of a request's connection, whatever proxies say. Found among the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HopAddr(pub SocketAddr);
 
 /// How a listener ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,11 +103,25 @@ const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
 /// How long to pause when the operating system has no more descriptors; asking at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `router` on `listener` until `shutdown` completes.
+/// What answers the requests of a listener.
+pub trait Answers: Clone + Send + Sync + 'static {
+    /// The answer to one request.
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response> + Send;
+}
+
+impl Answers for Router {
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        let Ok(response) = self.clone().call(request).await;
+        response
+    }
+}
+
+/// Serves what `answers` says on `listener` until `shutdown` completes.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    answers: impl Answers,
     limits: ListenerLimits,
+    door: Door,
     shutdown: impl Future<Output = ()>,
 ) -> Stopped {
     let stopping = watch::Sender::new(false);
@@ -103,12 +143,14 @@ pub async fn serve(
                 continue;
             }
         };
-        match open.enter(peer.ip(), &limits) {
+        match open.enter(peer.ip(), &limits, &door.proxies) {
             Some(place) => {
-                let connection = Connection { peer, router: router.clone(), stopping: stopping.subscribe(), place };
+                let first_head = Instant::now() + Duration::from_millis(limits.header_timeout_ms);
+                let (answers, door, stopping) = (answers.clone(), door.clone(), stopping.subscribe());
+                let connection = Connection { peer, answers, door, stopping, first_head, place };
                 connections.spawn(connection.run(server.clone(), stream));
             }
-            None => refuse(&stream, peer),
+            None => refuse(&stream, peer, &door),
         }
     }
     drop(listener);
@@ -119,7 +161,6 @@ pub async fn serve(
 fn connection_builder(limits: &ListenerLimits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
         .max_buf_size(limits.headers_bytes_max.max(READ_BUFFER_BYTES_MAX))
         .max_header_size(limits.headers_bytes_max)
@@ -129,28 +170,46 @@ fn connection_builder(limits: &ListenerLimits) -> http1::Builder {
 }
 
 /// One connection's part of the loop.
-struct Connection {
+struct Connection<A> {
     peer: SocketAddr,
-    router: Router,
+    answers: A,
+    door: Door,
     stopping: watch::Receiver<bool>,
+    /// When its first request's head must be there, the handshake included.
+    first_head: Instant,
     place: Place,
 }
 
-impl Connection {
+impl<A: Answers> Connection<A> {
     async fn run(mut self, server: http1::Builder, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
+        let Some(tls) = self.door.tls.take() else { return self.converse(server, stream).await };
+        let shaken = tokio::select! {
+            shaken = tokio::time::timeout_at(self.first_head, tls.acceptor().accept(stream)) => shaken,
+            _ = self.stopping.wait_for(|stopping| *stopping) => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.converse(server, stream).await,
+            Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "no TLS came about"),
+            Err(_) => tracing::debug!(peer = %self.peer, "the TLS handshake took too long"),
+        }
+    }
+
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(mut self, mut server: http1::Builder, stream: S) {
         let asked = Arc::new(AtomicBool::new(false));
         let service = hyper::service::service_fn({
-            let (asked, router, peer) = (Arc::clone(&asked), self.router, self.peer);
+            let (asked, answers, peer, proxies) = (Arc::clone(&asked), self.answers, self.peer, self.door.proxies);
             move |request| {
                 asked.store(true, Ordering::Relaxed);
-                handle(router.clone(), peer, request)
+                handle(answers.clone(), peer, proxies.clone(), request)
             }
         });
+        server.timer(HeadTimer::default());
         let mut connection =
             pin!(server.serve_connection(TokioIo::new(Stalling::new(stream, WRITE_STALL_MAX)), service));
         tokio::select! {
             ended = connection.as_mut() => return log_end(self.peer, ended),
+            () = silence(self.first_head, &asked) => return,
             _ = self.stopping.wait_for(|stopping| *stopping) => {}
         }
         if asked.load(Ordering::Relaxed) {
@@ -161,9 +220,29 @@ impl Connection {
     }
 }
 
-async fn handle(mut router: Router, peer: SocketAddr, mut request: Request<Incoming>) -> Result<Response, Infallible> {
-    request.extensions_mut().insert(PeerAddr(peer));
-    router.call(request).await
+/// Completes if nothing has been asked by then.
+async fn silence(until: Instant, asked: &AtomicBool) {
+    tokio::time::sleep_until(until).await;
+    if asked.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn handle(
+    answers: impl Answers,
+    peer: SocketAddr,
+    proxies: TrustedProxies,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let (mut head, body) = request.into_parts();
+    if let Some((status, words)) = heads::objection(&head) {
+        return Ok((status, [("connection", "close")], words).into_response());
+    }
+    let sender = proxies.sender(peer.ip(), &head.headers);
+    let sender = if sender == peer.ip() { peer } else { SocketAddr::new(sender, 0) };
+    head.extensions.insert(PeerAddr(sender));
+    head.extensions.insert(HopAddr(peer));
+    Ok(answers.answer(Request::from_parts(head, body)).await)
 }
 
 fn log_end(peer: SocketAddr, ended: hyper::Result<()>) {
@@ -204,9 +283,12 @@ async fn accept_failed(error: &std::io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-/// Says 503 if the socket takes it at once, as a fresh one does; never waits for a client that is over a cap.
-fn refuse(stream: &TcpStream, peer: SocketAddr) {
-    let _ = stream.try_write(FULL);
+/// Says 503 if the socket takes it at once, as a fresh one does; never waits for a client that is over a cap. Who waits
+/// for TLS could not read it.
+fn refuse(stream: &TcpStream, peer: SocketAddr, door: &Door) {
+    if door.tls.is_none() {
+        let _ = stream.try_write(FULL);
+    }
     tracing::debug!(%peer, "connection refused: too many");
 }
 
@@ -230,11 +312,14 @@ struct Place {
 }
 
 impl OpenConnections {
-    fn enter(self: &Arc<Self>, address: IpAddr, limits: &ListenerLimits) -> Option<Place> {
+    /// A trusted proxy stands for many senders: only the cap on all connections is its own.
+    fn enter(self: &Arc<Self>, address: IpAddr, limits: &ListenerLimits, proxies: &TrustedProxies) -> Option<Place> {
+        let own_max =
+            if proxies.contains(address) { limits.connections_max } else { limits.connections_per_address_max };
         let address = counted_address(address);
         let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let here = counts.each.get(&address).copied().unwrap_or(0);
-        if counts.total >= limits.connections_max || here >= limits.connections_per_address_max {
+        if counts.total >= limits.connections_max || here >= own_max {
             return None;
         }
         counts.total += 1;
@@ -257,7 +342,7 @@ impl Drop for Place {
 }
 
 /// What connections are counted by: the IPv4 address or the IPv6 /64.
-fn counted_address(address: IpAddr) -> IpAddr {
+pub fn counted_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),

@@ -35,8 +35,9 @@ pub const CLAIM_MAX: usize = 64;
 /// Work that is claimed from the store.
 #[async_trait]
 pub trait Work: Send + Sync + 'static {
-    /// Claims at most `max` items; each comes as the future that works it off and commits it.
-    async fn claim(&self, now: Timestamp, max: u32) -> StoreResult<Vec<BoxFuture<'static, ()>>>;
+    /// Claims at most `max` items of `free` that there is room for; each comes as the future that works it off and
+    /// commits it.
+    async fn claim(&self, now: Timestamp, max: u32, free: u32) -> StoreResult<Vec<BoxFuture<'static, ()>>>;
     /// When the next item is due after the last look.
     async fn due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>>;
     /// What says that there may be something.
@@ -81,9 +82,10 @@ impl<W: Work> Pump<W> {
         if permits.is_empty() {
             return Ok(0);
         }
-        let max = u32::try_from(permits.len()).unwrap_or(u32::MAX);
+        let count = |places: usize| u32::try_from(places).unwrap_or(u32::MAX);
+        let (max, free) = (count(permits.len()), count(permits.len() + self.permits.available_permits()));
         self.looked_at = self.clock.now();
-        let items = self.work.claim(self.looked_at, max).await?;
+        let items = self.work.claim(self.looked_at, max, free).await?;
         let claimed = items.len();
         for (item, permit) in items.into_iter().zip(permits) {
             self.running.spawn(async move {

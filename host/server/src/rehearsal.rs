@@ -1,24 +1,28 @@
 //! Rehearsals: a stored event runs once more, and nothing is sent or stored.
 //!
 //! What is asked for ([`Wish`]), what comes of it ([`Rehearsal`]), and how many may be under way. A rehearsal is a real run,
-//! in the real sandbox under the limits of production; only its end is shown instead of committed. It has room of its own
+//! in the real sandbox under the limits of production; only its end is shown instead of committed, and what it reads is
+//! answered from the record of the run that it repeats ([`crate::capability::recorded`]). It has room of its own
 //! in the sandbox, so it takes none from runs that a sender waits for, and shares the guest threads as every run does.
 //!
 //! A tenant rehearses one event at a time, and the host [`REHEARSALS_MAX`]. Who waits, waits in line: tenant before host,
 //! so that a tenant that asks a hundred times stands in the host's line once.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use creel_store::contract::{StoreResult, StoredAnswer, StoredEvent};
 use creel_webhook::clock::Timestamp;
 use creel_webhook::decision::DecidedCall;
 use creel_webhook::id::{PluginId, RouteId, TenantId};
 use creel_webhook::plugin::Deployment;
+use creel_webhook::record::Record;
 use creel_webhook::route::Mode;
 use creel_webhook::run::{LogLine, Usage, Verdict};
+use creel_webhook::state::StateWrite;
 use futures_util::future::BoxFuture;
-use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::lines::{Head, Lines};
 
 /// Rehearsals at the same time on a host: people look at them one by one, and each takes a guest thread from work.
 pub const REHEARSALS_MAX: u32 = 2;
@@ -36,6 +40,8 @@ pub struct Wish {
     pub mode: Mode,
     /// What runs; `None`: the active deployment.
     pub deployment: Option<Arc<Deployment>>,
+    /// What the run that it repeats read; it is answered from nothing else.
+    pub record: Record,
 }
 
 /// How a rehearsal ended.
@@ -59,6 +65,10 @@ pub struct Rehearsal {
     pub usage: Usage,
     /// What it logged.
     pub log: Vec<LogLine>,
+    /// What it would write to its plugin's state.
+    pub writes: Vec<StateWrite>,
+    /// What it asked for and the record does not have.
+    pub missing: Vec<String>,
 }
 
 /// Runs a wish; `None` when the host is stopping.
@@ -69,37 +79,28 @@ pub type Rehearse = Arc<dyn Fn(Wish) -> BoxFuture<'static, StoreResult<Option<Re
 pub struct Stage {
     rehearse: Rehearse,
     room: Arc<Semaphore>,
-    tenants: Arc<Mutex<HashMap<TenantId, Arc<tokio::sync::Mutex<()>>>>>,
+    tenants: Lines,
 }
 
 /// The right to rehearse events of one tenant; given back when dropped.
 pub struct Turn {
     rehearse: Rehearse,
-    tenants: Arc<Mutex<HashMap<TenantId, Arc<tokio::sync::Mutex<()>>>>>,
-    tenant: TenantId,
     // In the order in which they are given back.
     _room: OwnedSemaphorePermit,
-    own: Option<OwnedMutexGuard<()>>,
+    _own: Head,
 }
 
 impl Stage {
     /// A stage for this.
     pub fn new(rehearse: Rehearse) -> Self {
-        Stage { rehearse, room: Arc::new(Semaphore::new(REHEARSALS_MAX as usize)), tenants: Arc::default() }
+        Stage { rehearse, room: Arc::new(Semaphore::new(REHEARSALS_MAX as usize)), tenants: Lines::default() }
     }
 
     /// Waits for the tenant's turn. Nothing of its event needs to be read before.
     pub async fn turn(&self, tenant: TenantId) -> Turn {
-        let line = {
-            let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-            // Who left while waiting leaves a line that nobody stands in.
-            tenants.retain(|_, line| Arc::strong_count(line) > 1);
-            tenants.entry(tenant).or_default().clone()
-        };
-        let own = line.lock_owned().await;
+        let own = self.tenants.stand(tenant).await;
         let room = self.room.clone().acquire_owned().await.expect("the stage is never closed");
-        let (rehearse, tenants) = (self.rehearse.clone(), self.tenants.clone());
-        Turn { rehearse, tenants, tenant, _room: room, own: Some(own) }
+        Turn { rehearse: self.rehearse.clone(), _room: room, _own: own }
     }
 }
 
@@ -110,16 +111,6 @@ impl Turn {
     /// When the store fails.
     pub async fn rehearse(&self, wish: Wish) -> StoreResult<Option<Rehearsal>> {
         (self.rehearse)(wish).await
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        drop(self.own.take());
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        if tenants.get(&self.tenant).is_some_and(|line| Arc::strong_count(line) == 1) {
-            tenants.remove(&self.tenant);
-        }
     }
 }
 
@@ -142,6 +133,6 @@ mod tests {
         drop((first, second));
         drop(stage.turn(tenant(1)).now_or_never().expect("it is over"));
         drop(stage.turn(tenant(3)).now_or_never().expect("there is room again"));
-        assert!(stage.tenants.lock().unwrap().is_empty());
+        assert!(stage.tenants.is_empty());
     }
 }

@@ -11,6 +11,7 @@
 
 mod fresh;
 pub mod payload;
+pub mod trial;
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;

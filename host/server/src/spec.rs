@@ -7,6 +7,7 @@
 
 pub mod destination;
 pub mod fields;
+pub mod key;
 pub mod notices;
 pub mod plugin;
 pub mod route;

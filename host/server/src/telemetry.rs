@@ -82,15 +82,19 @@ pub struct Metrics {
     registry: std::sync::Arc<Registry>,
     requests: Family<Outcome, Counter>,
     refusals: Family<Reason, Counter>,
+    admin_refusals: Family<Reason, Counter>,
     runs: Family<Verdict, Counter>,
     deliveries: Family<Class, Counter>,
     commit_retries: Family<What, Counter>,
+    runs_overtaken: Counter,
     fuel: Counter,
     accept_seconds: Histogram,
     run_seconds: Histogram,
     delivery_seconds: Histogram,
     runs_pending: Gauge,
     deliveries_pending: Gauge,
+    waiting: Family<What, Gauge>,
+    tenants_in_debt: Gauge,
 }
 
 impl Metrics {
@@ -109,9 +113,11 @@ impl Metrics {
             registry: std::sync::Arc::default(),
             requests: Family::default(),
             refusals: Family::default(),
+            admin_refusals: Family::default(),
             runs: Family::default(),
             deliveries: Family::default(),
             commit_retries: Family::default(),
+            runs_overtaken: Counter::default(),
             fuel: Counter::default(),
             // 250 µs (a commit on a fast disk) to 8 s (beyond what senders wait)
             accept_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
@@ -121,12 +127,19 @@ impl Metrics {
             delivery_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             runs_pending: Gauge::default(),
             deliveries_pending: Gauge::default(),
+            waiting: Family::default(),
+            tenants_in_debt: Gauge::default(),
         }
     }
 
     fn register_counters(&self, registry: &mut Registry) {
         registry.register("requests", "Ingress requests by what became of them", self.requests.clone());
         registry.register("refusals", "Ingress requests that were refused, by reason", self.refusals.clone());
+        registry.register(
+            "admin_refusals",
+            "Requests to the API from nobody who is known, by reason",
+            self.admin_refusals.clone(),
+        );
         registry.register("runs", "Runs by verdict", self.runs.clone());
         registry.register(
             "delivery_attempts",
@@ -137,6 +150,11 @@ impl Metrics {
             "commit_retries",
             "Commits of runs and deliveries that failed and were tried again",
             self.commit_retries.clone(),
+        );
+        registry.register(
+            "runs_overtaken",
+            "Tries of runs that were not committed because what they read had been written meanwhile",
+            self.runs_overtaken.clone(),
         );
         registry.register("fuel", "Fuel burnt by all runs", self.fuel.clone());
     }
@@ -154,6 +172,16 @@ impl Metrics {
             "Deliveries that wait or are on their way",
             self.deliveries_pending.clone(),
         );
+        registry.register(
+            "waiting",
+            "Runs that wait for a guest thread, senders that wait for a slot",
+            self.waiting.clone(),
+        );
+        registry.register(
+            "tenants_in_debt",
+            "Tenants of which nothing is run because their fuel is used up",
+            self.tenants_in_debt.clone(),
+        );
     }
 
     /// An ingress request was answered; `outcome` is a word such as `accepted`, `duplicate`, `refused`, `replied`.
@@ -165,6 +193,11 @@ impl Metrics {
     /// An ingress request was refused; `reason` is a word such as `signature`, `too_old`, `too_large`, `quota`.
     pub fn refusal(&self, reason: &'static str) {
         self.refusals.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// A request to the API was refused before it was known whose it is, or what it is about.
+    pub fn admin_refusal(&self, reason: &'static str) {
+        self.admin_refusals.get_or_create(&Reason { reason }).inc();
     }
 
     /// A run ended.
@@ -180,6 +213,11 @@ impl Metrics {
         self.delivery_seconds.observe(seconds);
     }
 
+    /// A run was overtaken by another of its plugin and runs again.
+    pub fn overtaken(&self) {
+        self.runs_overtaken.inc();
+    }
+
     /// A commit failed and is tried again; `what` is `run` or `delivery`.
     pub fn commit_again(&self, what: &'static str) {
         self.commit_retries.get_or_create(&What { what }).inc();
@@ -189,6 +227,14 @@ impl Metrics {
     pub fn pending(&self, runs: u64, deliveries: u64) {
         self.runs_pending.set(i64::try_from(runs).unwrap_or(i64::MAX));
         self.deliveries_pending.set(i64::try_from(deliveries).unwrap_or(i64::MAX));
+    }
+
+    /// Sets how many runs wait for a guest thread, how many senders for a slot, and how many tenants for fuel.
+    pub fn scheduling(&self, for_thread: usize, for_slot: usize, tenants_in_debt: u64) {
+        for (what, count) in [("thread", for_thread), ("slot", for_slot)] {
+            self.waiting.get_or_create(&What { what }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.tenants_in_debt.set(i64::try_from(tenants_in_debt).unwrap_or(i64::MAX));
     }
 
     /// The text that Prometheus reads: `application/openmetrics-text; version=1.0.0; charset=utf-8`.
@@ -235,6 +281,7 @@ mod tests {
         metrics.run(run::Verdict::Fuel, 1_000, 0.1);
         metrics.delivery(delivery::Class::Again, 0.5);
         metrics.pending(3, 4);
+        metrics.scheduling(5, 6, 7);
         let text = metrics.render();
         for line in [
             "creel_requests_total{outcome=\"accepted\"} 2",
@@ -244,6 +291,8 @@ mod tests {
             "creel_delivery_attempts_total{class=\"again\"} 1",
             "creel_accept_duration_seconds_count 2",
             "creel_runs_pending 3",
+            "creel_waiting{what=\"thread\"} 5",
+            "creel_tenants_in_debt 7",
         ] {
             assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
         }

@@ -98,17 +98,13 @@ const ERROR_LINES_MAX: usize = 60;
 /// Makes sure that guests can be built, and builds the workspace unless nothing changed since the last time.
 pub fn build(job: &Build, progress: Progress<'_>) -> Result<Vec<Guest>> {
     let job = &absolute(job)?;
-    fs::create_dir_all(&job.target).with_context(|| format!("cannot create {}", job.target.display()))?;
-    let lock_path = job.target.join("guests.lock");
-    let lock = fs::File::create(&lock_path).with_context(|| format!("cannot create {}", lock_path.display()))?;
-    lock.lock().with_context(|| format!("cannot lock {}", lock_path.display()))?;
-
+    let _lock = locked(job)?;
     let toolchain = find(&job.workspace, progress)?;
     if !job.workspace.join("Cargo.lock").exists() {
         progress("writing Cargo.lock");
         run(toolchain.cargo(job).arg("generate-lockfile"), progress)?;
     }
-    let fingerprint = fingerprint(job, toolchain)?;
+    let fingerprint = fingerprint(job, &format!("{toolchain:?} {STACK_BYTES}"), |_| true)?;
     let kept = Kept::of(job);
     if let Some(guests) = kept.guests_if(&fingerprint) {
         return Ok(guests);
@@ -119,6 +115,19 @@ pub fn build(job: &Build, progress: Progress<'_>) -> Result<Vec<Guest>> {
     forget_other_workspace(job, toolchain)?;
     run(&mut toolchain.build_command(job), progress)?;
     kept.replace(&output, &fingerprint)
+}
+
+/// Keeps other processes from building into the same target directory until it is dropped.
+pub(crate) fn locked(job: &Build) -> Result<fs::File> {
+    let lock_path = job.target.join("guests.lock");
+    let lock = fs::File::create(&lock_path).with_context(|| format!("cannot create {}", lock_path.display()))?;
+    lock.lock().with_context(|| format!("cannot lock {}", lock_path.display()))?;
+    Ok(lock)
+}
+
+/// The toolchain that is there already, if one is.
+pub fn installed(workspace: &Path) -> Option<Toolchain> {
+    choose(installed_rustup_targets(workspace).as_deref(), debian_is_complete())
 }
 
 /// Finds a toolchain that can build guests, and installs one when there is none.
@@ -174,7 +183,8 @@ impl Toolchain {
         }
     }
 
-    fn describe(self) -> String {
+    /// What it is, for people.
+    pub fn describe(self) -> String {
         match self {
             Toolchain::Rustup(target) => format!("rustup's toolchain for {target}"),
             Toolchain::Debian => {
@@ -269,7 +279,8 @@ fn environment(all: impl IntoIterator<Item = (OsString, OsString)>) -> impl Iter
     all.into_iter().filter(|(name, _)| name.to_str().is_none_or(is_kept))
 }
 
-fn clean(program: impl AsRef<OsStr>, directory: &Path) -> Command {
+/// A command in a directory, in the environment of a guest's build.
+pub(crate) fn clean(program: impl AsRef<OsStr>, directory: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(directory).env_clear().envs(environment(std::env::vars_os())).stdin(Stdio::null());
     command
@@ -357,7 +368,7 @@ fn apt_get(arguments: &[&str]) -> Command {
 // ---- running cargo ----
 
 /// Runs a command, reports its lines as they come, and puts the last of them into the error when it fails.
-fn run(command: &mut Command, progress: Progress<'_>) -> Result<()> {
+pub(crate) fn run(command: &mut Command, progress: Progress<'_>) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let mut child = command
         .stdout(Stdio::null())
@@ -374,8 +385,19 @@ fn run(command: &mut Command, progress: Progress<'_>) -> Result<()> {
         }
     }
     let status = child.wait()?;
-    ensure!(status.success(), "{program} ended with {status}:\n{}", Vec::from(last).join("\n"));
-    Ok(())
+    if status.success() { Ok(()) } else { Err(Failed { program, status, said: last.into() }.into()) }
+}
+
+/// A program that was run and did not do what it should.
+#[derive(Debug, thiserror::Error)]
+#[error("{program} ended with {status}:\n{}", .said.join("\n"))]
+pub struct Failed {
+    /// The program.
+    pub program: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// The last of what it said.
+    pub said: Vec<String>,
 }
 
 /// Cargo leaves the modules of removed crates and of other workspaces where they are; what is there after a build must
@@ -440,12 +462,12 @@ fn modules(directory: &Path) -> Result<Vec<PathBuf>> {
 // ---- what is kept of a build ----
 
 /// The modules of a workspace's last build and the fingerprint they were built from.
-struct Kept {
+pub(crate) struct Kept {
     directory: PathBuf,
 }
 
 impl Kept {
-    fn of(job: &Build) -> Kept {
+    pub(crate) fn of(job: &Build) -> Kept {
         let place = hex::encode(Sha256::digest(job.workspace.as_os_str().as_encoded_bytes()));
         let name = job.workspace.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Kept { directory: job.target.join("guests").join(format!("{name}-{}", &place[..12])) }
@@ -455,7 +477,7 @@ impl Kept {
         self.directory.join("fingerprint")
     }
 
-    fn guests_if(&self, fingerprint: &str) -> Option<Vec<Guest>> {
+    pub(crate) fn guests_if(&self, fingerprint: &str) -> Option<Vec<Guest>> {
         let stamp = fs::read_to_string(self.stamp()).ok()?;
         let guests = self.guests().ok()?;
         let names: Vec<&str> = guests.iter().map(|guest| guest.name.as_str()).collect();
@@ -467,7 +489,7 @@ impl Kept {
     }
 
     /// The stamp is removed first and written last: a build that is interrupted leaves none.
-    fn replace(&self, output: &Path, fingerprint: &str) -> Result<Vec<Guest>> {
+    pub(crate) fn replace(&self, output: &Path, fingerprint: &str) -> Result<Vec<Guest>> {
         if self.directory.exists() {
             fs::remove_dir_all(&self.directory)?;
         }
@@ -488,17 +510,18 @@ fn crate_name(module: &Path) -> String {
     module.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-")
 }
 
-/// A digest over everything that the modules depend on: all bytes of all source files by their path below the root, the
-/// kind of toolchain.
-fn fingerprint(job: &Build, toolchain: Toolchain) -> Result<String> {
+/// A digest over everything that the modules depend on: all bytes of all source files that count, by their path below the
+/// root, and the kind of toolchain.
+pub(crate) fn fingerprint(job: &Build, toolchain: &str, counts: impl Fn(&Path) -> bool) -> Result<String> {
     let mut files = Vec::new();
     for directory in std::iter::once(&job.workspace).chain(&job.sources) {
         collect_files(directory, &job.target, &mut files)?;
     }
+    files.retain(|file| counts(file));
     files.sort();
     files.dedup();
     let mut digest = Sha256::new();
-    digest.update(format!("{toolchain:?} {STACK_BYTES}\n"));
+    digest.update(format!("{toolchain}\n"));
     for path in files {
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         digest.update(path.strip_prefix(&job.root).unwrap_or(&path).as_os_str().as_encoded_bytes());
@@ -509,7 +532,10 @@ fn fingerprint(job: &Build, toolchain: Toolchain) -> Result<String> {
     Ok(hex::encode(digest.finalize()))
 }
 
-/// All files below a directory, without build results and hidden directories other than cargo's.
+/// Directories that hold results and tools, not sources.
+const NO_SOURCES: [&str; 3] = ["target", "node_modules", "__pycache__"];
+
+/// All files below a directory, without build results, tools and hidden directories other than cargo's.
 fn collect_files(directory: &Path, target: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
         let entry = entry?;
@@ -519,7 +545,7 @@ fn collect_files(directory: &Path, target: &Path, files: &mut Vec<PathBuf>) -> R
         let hidden = name.as_encoded_bytes().starts_with(b".") && name != ".cargo";
         if kind.is_file() {
             files.push(path);
-        } else if kind.is_dir() && !hidden && name != "target" && path != target {
+        } else if kind.is_dir() && !hidden && !NO_SOURCES.iter().any(|other| name == *other) && path != target {
             collect_files(&path, target, files)?;
         }
     }
@@ -527,7 +553,7 @@ fn collect_files(directory: &Path, target: &Path, files: &mut Vec<PathBuf>) -> R
 }
 
 /// The same job with canonical paths: the compiler cuts prefixes from canonical ones only.
-fn absolute(job: &Build) -> Result<Build> {
+pub(crate) fn absolute(job: &Build) -> Result<Build> {
     let canonical =
         |path: &Path| fs::canonicalize(path).with_context(|| format!("there is no directory {}", path.display()));
     fs::create_dir_all(&job.target).with_context(|| format!("cannot create {}", job.target.display()))?;
@@ -598,17 +624,17 @@ mod tests {
     #[test]
     fn a_fingerprint_changes_with_every_source_and_with_the_toolchain_only() {
         let job = workspace("fingerprint");
-        let of = |toolchain| fingerprint(&job, toolchain).unwrap();
-        let first = of(Toolchain::Debian);
-        assert_ne!(first, of(Toolchain::Rustup("wasm32-wasip2")));
+        let of = |toolchain| fingerprint(&job, toolchain, |_| true).unwrap();
+        let first = of("Debian");
+        assert_ne!(first, of("wasm32-wasip2"));
         fs::write(job.workspace.join("target/x.wasm"), "result").unwrap();
         fs::write(job.target.join("x.wasm"), "result").unwrap();
-        assert_eq!(first, of(Toolchain::Debian), "results are no sources");
+        assert_eq!(first, of("Debian"), "results are no sources");
         fs::write(job.sources[0].join("plugin.wit"), "TWO").unwrap();
-        let second = of(Toolchain::Debian);
+        let second = of("Debian");
         assert_ne!(first, second);
         fs::rename(job.workspace.join("lib.rs"), job.workspace.join("main.rs")).unwrap();
-        assert_ne!(second, of(Toolchain::Debian), "a name counts too");
+        assert_ne!(second, of("Debian"), "a name counts too");
         fs::remove_dir_all(&job.root).unwrap();
     }
 

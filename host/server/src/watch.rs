@@ -13,6 +13,7 @@ use creel_webhook::id::{SourceId, TenantId};
 use creel_webhook::notice::{Fact, Notices, WINDOW_MS, is_near, is_refusing};
 
 use crate::directory::{Directory, Picture, SourceEntry};
+use crate::spec::tenant::Ceilings;
 
 /// Pause between two looks at counters, milliseconds: a queue that fills takes longer.
 const LOOK_EVERY_MS: u64 = 5_000;
@@ -24,7 +25,7 @@ const SILENCE_EVERY_MS: u64 = 60_000;
 pub struct Watch {
     store: Arc<dyn Store>,
     directory: Arc<Directory>,
-    pending_runs_max: u64,
+    ceilings: Ceilings,
     seen: Mutex<Seen>,
 }
 
@@ -48,9 +49,9 @@ struct Due {
 }
 
 impl Watch {
-    /// A watch over this store. `pending_runs_max` is the host's.
-    pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, pending_runs_max: u64) -> Self {
-        Watch { store, directory, pending_runs_max, seen: Mutex::default() }
+    /// A watch over this store. `ceilings` hold the host's quota.
+    pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, ceilings: Ceilings) -> Self {
+        Watch { store, directory, ceilings, seen: Mutex::default() }
     }
 
     /// Looks, if it is time.
@@ -96,8 +97,8 @@ impl Watch {
 
     async fn quota(&self, picture: &Picture, notices: &Notices, now: Timestamp) -> StoreResult<()> {
         let tenant = notices.tenant;
-        let own = picture.tenant(tenant).and_then(|entry| entry.tenant.limits.pending_runs_max);
-        let max = own.unwrap_or(self.pending_runs_max);
+        let own = picture.tenant(tenant).map(|entry| entry.tenant.limits).unwrap_or_default();
+        let max = self.ceilings.holds(&own).pending_runs_max;
         let pending = self.store.runs_pending(tenant).await?;
         if !is_near(pending, max) {
             self.seen().near.remove(&tenant);

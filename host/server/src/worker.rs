@@ -12,10 +12,6 @@ use tokio::sync::Notify;
 use crate::pump::Work;
 use crate::runner::{Runner, log_store_failure};
 
-/// How much longer than the longest run a claim lasts, milliseconds: 30 s to commit, and 270 s to prepare components,
-/// which are compiled one after the other when the cache is cold. A long lease delays nobody: a restart releases all.
-pub const LEASE_MARGIN_MS: u64 = 300_000;
-
 /// Claims runs and has them run.
 pub struct Worker {
     runner: Arc<Runner>,
@@ -30,9 +26,9 @@ impl Worker {
 
 #[async_trait]
 impl Work for Worker {
-    async fn claim(&self, now: Timestamp, max: u32) -> StoreResult<Vec<BoxFuture<'static, ()>>> {
-        let lease_ms = self.runner.limits.timeout_ms + LEASE_MARGIN_MS;
-        let claims = self.runner.store.run_claim(now, lease_ms, max).await?;
+    async fn claim(&self, now: Timestamp, max: u32, free: u32) -> StoreResult<Vec<BoxFuture<'static, ()>>> {
+        let lease_ms = self.runner.lease_ms();
+        let claims = self.runner.store.run_claim(now, lease_ms, max, free).await?;
         let work = claims.into_iter().map(|claim| {
             let runner = self.runner.clone();
             async move {

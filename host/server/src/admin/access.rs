@@ -1,45 +1,110 @@
 //! Who may: every row of the route table passes here before its handler.
 //!
 //! The key's hash is looked up, never compared, so there is nothing to time. A thing of another tenant and a thing that
-//! does not exist are the same 404: names of others are not to be found out by asking.
+//! does not exist are the same 404: names of others are not to be found out by asking. That comes before the question of roles.
+//!
+//! Whatever changes something or shows payloads is written into the audit trail before it happens ([`super::deeds`]), with
+//! its outcome after; where that can't be written, it does not happen. An attempt that a role forbids is written down too. One
+//! without a good key, or about a tenant that is not the key's, is counted only (`creel_admin_refusals_total`): a line for each
+//! would let strangers fill the trail, and name nobody.
+
+use std::net::{IpAddr, Ipv4Addr};
 
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
-use axum::response::Response;
-use creel_store::contract::Control;
+use axum::response::{IntoResponse as _, Response};
+use creel_store::contract::{Control, Deed};
+use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{KeyId, TenantId};
-use creel_webhook::tenant::{Role, Tenant};
+use creel_webhook::tenant::{ApiKey, Role, Tenant};
 
+use super::deeds::{self, Act};
+use super::key;
+use super::payloads::Payloads;
 use super::problem::Refusal;
-use super::{key, state::Desk};
+use super::state::Desk;
+use crate::listener::PeerAddr;
 
-/// Who may call a row of the table.
+/// How exactly the last use of a key is known, milliseconds: a write an hour tells whether somebody still has it.
+const LAST_USED_MS: u64 = 60 * 60 * 1_000;
+
+/// Who may call a row of the table: the least role. Rows for readers, deployers and admins are about the tenant of the path's
+/// `{tenant}`, and their callers are its own or operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Everybody: health and metrics, on the admin listener only.
     Open,
     /// Every good key.
     AnyKey,
+    /// Readers of the tenant and all above.
+    Reader,
+    /// Deployers of the tenant and all above.
+    Deployer,
+    /// Admins of the tenant and operators.
+    Admin,
     /// Operators.
     Operator,
-    /// Operators, and the tenant of the path's `{tenant}`.
-    Tenant,
+}
+
+impl Access {
+    /// The least role that a key needs; `None` where there need be no key, or any will do.
+    pub fn role(self) -> Option<Role> {
+        match self {
+            Access::Open | Access::AnyKey => None,
+            Access::Reader => Some(Role::Reader),
+            Access::Deployer => Some(Role::Deployer),
+            Access::Admin => Some(Role::TenantAdmin),
+            Access::Operator => Some(Role::Operator),
+        }
+    }
+
+    /// Whether its rows are about the things of one tenant.
+    pub fn is_tenants(self) -> bool {
+        matches!(self, Access::Reader | Access::Deployer | Access::Admin)
+    }
+}
+
+/// Whether a row's answer has payloads: bodies and headers of events, calls and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payload {
+    /// It has none, and its handler can't show any.
+    Never,
+    /// It shows them to keys with the right, and leaves them out for others.
+    Partly,
+    /// It is nothing without them.
+    Only,
+}
+
+/// What the gate goes by: a row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// The path; names in braces stand for any one part.
+    pub path: &'static str,
+    /// Who may.
+    pub access: Access,
+    /// Whether its answer has payloads.
+    pub payload: Payload,
 }
 
 /// Whose key it was.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Caller {
     /// The key.
     pub key: KeyId,
+    /// What people call it.
+    pub name: String,
     /// What it may do.
     pub role: Role,
+    /// Whether it may read payloads.
+    pub payload_read: bool,
     /// Its tenant; `None` for operators.
     pub tenant: Option<TenantId>,
 }
 
-/// The tenant whose things a request is about; given to handlers of rows with [`Access::Tenant`].
+/// The tenant whose things a request is about; given to handlers of rows that are about one.
 #[derive(Debug, Clone)]
 pub struct Scope {
     /// The tenant.
@@ -47,55 +112,137 @@ pub struct Scope {
 }
 
 const NO_KEY: &str =
-    "send `authorization: Bearer creel_…`; an operator makes keys with POST …/keys, `creel init` the first";
+    "send `authorization: Bearer creel_…`; `creel keys create NAME` (POST …/keys) makes keys, `creel init` the first";
 const BAD_KEY: &str = "this key is not known here; it may have been revoked, or belong to another host";
 const EXPIRED: &str = "this key has expired; make a new one";
 
-/// The middleware in front of every row: lets the request pass with its [`Caller`] and [`Scope`], or refuses it.
+/// The middleware in front of every row: lets the request pass with its [`Caller`], [`Scope`] and [`Payloads`], or refuses it.
 ///
 /// # Errors
-/// [`Refusal`] 401, 403 or 404.
+/// [`Refusal`] 401, 403, 404 or 429.
 pub async fn admit(
-    State((desk, access)): State<(Desk, Access)>,
+    State((desk, rule)): State<(Desk, Rule)>,
     path: Result<RawPathParams, axum::extract::rejection::RawPathParamsRejection>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
+    let Rule { access, payload, .. } = rule;
     if access == Access::Open {
         return Ok(next.run(request).await);
     }
-    let caller = authenticate(&desk, request.headers()).await?;
-    if access == Access::Operator && caller.role != Role::Operator {
-        return Err(Refusal::Forbidden("an operator's key is needed here; this one belongs to a tenant"));
-    }
+    let peer = request.extensions().get::<PeerAddr>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    let caller = authenticate(&desk, request.headers(), peer).await.inspect_err(|refusal| count(&desk, refusal))?;
     let path = path.map_err(|_| Refusal::NotFound("the address is not UTF-8".to_owned()))?;
-    if access == Access::Tenant {
+    let scope = if access.is_tenants() {
         let named = path.iter().find(|(name, _)| *name == "tenant").map_or("", |(_, value)| value);
-        let tenant = tenant_of(&*desk.control().await?, &caller, named)?;
-        request.extensions_mut().insert(Scope { tenant });
+        let tenant = tenant_of(&*desk.control().await?, &caller, named).inspect_err(|refusal| count(&desk, refusal))?;
+        Some(Scope { tenant })
+    } else {
+        None
+    };
+    let payloads = Payloads::granted(payload != Payload::Never && caller.payload_read);
+    let note = match deeds::act(rule.path, &request, payloads) {
+        Some(act) => {
+            let deed = deed(act, &caller, scope.as_ref(), peer, desk.now());
+            Some(desk.store().audit_begin(deed).await?)
+        }
+        None => None,
+    };
+    let may =
+        check_role(access, &caller).and_then(|()| if payload == Payload::Only { payloads.need() } else { Ok(()) });
+    let response = match may {
+        Ok(()) => {
+            let extensions = request.extensions_mut();
+            extensions.insert(payloads);
+            extensions.insert(caller);
+            scope.map(|scope| extensions.insert(scope));
+            next.run(request).await
+        }
+        Err(refusal) => refusal.into_response(),
+    };
+    if let Some(seq) = note {
+        deeds::ended(&desk, seq, response.status()).await;
     }
-    request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    Ok(response)
 }
 
-async fn authenticate(desk: &Desk, headers: &axum::http::HeaderMap) -> Result<Caller, Refusal> {
+/// Counts what the trail has no line for: nobody is known who could be named in it.
+fn count(desk: &Desk, refusal: &Refusal) {
+    let reason = match refusal {
+        Refusal::Unauthorized(NO_KEY) => "no_key",
+        Refusal::Unauthorized(EXPIRED) => "expired_key",
+        Refusal::Unauthorized(_) => "unknown_key",
+        Refusal::Guessing(_) => "guessing",
+        Refusal::NotFound(_) => "no_tenant",
+        _ => return,
+    };
+    (desk.admin.refused)(reason);
+}
+
+fn deed(act: Act, caller: &Caller, scope: Option<&Scope>, peer: IpAddr, at: Timestamp) -> Deed {
+    Deed {
+        at,
+        tenant: scope.map(|scope| scope.tenant.id),
+        key: caller.key,
+        key_name: caller.name.clone(),
+        role: caller.role,
+        what: act.what,
+        object: act.object,
+        peer: peer.to_string(),
+    }
+}
+
+fn check_role(access: Access, caller: &Caller) -> Result<(), Refusal> {
+    match access.role() {
+        Some(needed) if caller.role < needed => {
+            let (needed, has) = (needed.as_str(), caller.role.as_str());
+            Err(Refusal::Forbidden(format!("this needs a key with the role `{needed}`, and this one is a `{has}`")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Finds whose key it is. Whoever has failed too often is not looked for.
+async fn authenticate(desk: &Desk, headers: &HeaderMap, peer: IpAddr) -> Result<Caller, Refusal> {
+    let (now, given) = (desk.now(), bearer(headers));
+    let hash = given.filter(|text| key::is_key(text)).map(key::hash);
+    desk.guesses.admit(peer, hash.as_ref(), now).map_err(Refusal::Guessing)?;
+    let found = match hash {
+        Some(hash) => desk.store().key_find(hash).await?,
+        None => None,
+    };
+    let why = match found {
+        Some(found) if found.expires_at.is_none_or(|expires_at| expires_at > now) => {
+            desk.guesses.good(found.hash, now);
+            note_use(desk, &found).await;
+            let ApiKey { id: key, name, role, payload_read, tenant, .. } = found;
+            return Ok(Caller { key, name, role, payload_read, tenant });
+        }
+        Some(_) => EXPIRED,
+        None if given.is_some() => BAD_KEY,
+        None => NO_KEY,
+    };
+    desk.guesses.failed(peer, now);
+    Err(Refusal::Unauthorized(why))
+}
+
+/// The one thing behind `Bearer`.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (given.next(), given.next()) else {
-        return Err(Refusal::Unauthorized(NO_KEY));
-    };
-    let text = value.to_str().ok().and_then(|text| text.split_once(' '));
-    let Some((_, text)) = text.filter(|(word, _)| word.eq_ignore_ascii_case("bearer")) else {
-        return Err(Refusal::Unauthorized(NO_KEY));
-    };
-    let text = text.trim();
-    if !key::is_key(text) {
-        return Err(Refusal::Unauthorized(BAD_KEY));
+    let (value, None) = (given.next()?, given.next()) else { return None };
+    let (word, text) = value.to_str().ok()?.split_once(' ')?;
+    word.eq_ignore_ascii_case("bearer").then(|| text.trim())
+}
+
+/// Remembers that a key is still used. Not being able to is no reason to refuse it.
+async fn note_use(desk: &Desk, key: &ApiKey) {
+    let now = desk.now();
+    if key.last_used_at.is_some_and(|at| now.since_ms(at) < LAST_USED_MS) {
+        return;
     }
-    let found = desk.store().key_find(key::hash(text)).await?.ok_or(Refusal::Unauthorized(BAD_KEY))?;
-    if found.expires_at.is_some_and(|expires_at| expires_at <= desk.now()) {
-        return Err(Refusal::Unauthorized(EXPIRED));
+    if let Err(error) = desk.store().key_used(key.id, now).await {
+        tracing::warn!(key = %key.id, %error, "the last use of a key was not stored");
     }
-    Ok(Caller { key: found.id, role: found.role, tenant: found.tenant })
 }
 
 fn tenant_of(control: &Control, caller: &Caller, named: &str) -> Result<Tenant, Refusal> {
@@ -113,7 +260,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Scope {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
-        // Only rows without `Access::Tenant` have none; such a row fails closed.
+        // Only rows that are about no tenant have none; such a row fails closed.
         parts.extensions.get::<Scope>().cloned().ok_or(Refusal::Unauthorized(NO_KEY))
     }
 }
@@ -122,6 +269,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
-        parts.extensions.get::<Caller>().copied().ok_or(Refusal::Unauthorized(NO_KEY))
+        parts.extensions.get::<Caller>().cloned().ok_or(Refusal::Unauthorized(NO_KEY))
     }
 }

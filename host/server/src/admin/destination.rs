@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use creel_store::contract::{Control, Queue};
-use creel_webhook::destination::{Destination, DestinationSpec};
+use creel_webhook::destination::{Auth, Destination, DestinationSpec};
 use creel_webhook::id::TenantId;
 
 use super::access::Scope;
@@ -15,7 +15,7 @@ use super::query::Query;
 use super::state::Desk;
 use super::views;
 use crate::api::{DestinationView, List};
-use crate::spec::destination::{read, secret_pointers};
+use crate::spec::destination::{Use, read, secret_uses};
 use crate::spec::fields::{Fields, Mistake};
 use crate::spec::notices;
 use crate::spec::secret::origin_of;
@@ -66,6 +66,11 @@ pub async fn put(
     let mut mistakes = secret_mistakes(&control, scope.tenant.id, &spec);
     if let Err(detail) = (desk.admin.url_check)(&spec.url) {
         mistakes.push(Mistake::new("/url", detail));
+    }
+    if let Auth::OAuth2(own) = &spec.auth
+        && let Err(detail) = (desk.admin.url_check)(&own.token_url)
+    {
+        mistakes.push(Mistake::new("/auth/token_url", detail));
     }
     let most = desk.ceilings.waiting_max;
     if let Some(waiting_max) = spec.waiting_max.filter(|own| u64::from(*own) > most) {
@@ -158,9 +163,9 @@ pub fn named<'a>(control: &'a Control, tenant: TenantId, name: &str) -> Result<&
 }
 
 fn secret_mistakes(control: &Control, tenant: TenantId, spec: &DestinationSpec) -> Vec<Mistake> {
-    let origin = origin_of(&spec.url).unwrap_or_default();
     let mut mistakes = Vec::new();
-    for (pointer, name) in secret_pointers(spec) {
+    for Use { pointer, secret: name, url } in secret_uses(spec) {
+        let origin = origin_of(url).unwrap_or_default();
         let row = control.secrets.iter().find(|row| row.tenant == tenant && row.name == name);
         let detail = match row {
             None => format!("there is no secret `{name}`; PUT …/secrets/{name} first"),

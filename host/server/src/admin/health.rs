@@ -34,5 +34,6 @@ pub async fn whoami(State(desk): State<Desk>, caller: Caller) -> Result<Json<Who
     let control = desk.control().await?;
     let tenant = control.tenants.iter().find(|tenant| Some(tenant.id) == caller.tenant);
     let tenant = tenant.map(|tenant| tenant.name.clone());
-    Ok(Json(WhoAmI { key: caller.key, role: caller.role, tenant }))
+    let Caller { key, role, payload_read, .. } = caller;
+    Ok(Json(WhoAmI { key, role, payload_read, tenant }))
 }

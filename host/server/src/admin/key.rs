@@ -22,27 +22,39 @@ pub struct Minted {
 pub struct KeyFor {
     /// The tenant; `None` for an operator.
     pub tenant: Option<TenantId>,
+    /// What it may do.
+    pub role: Role,
+    /// Whether it may read payloads.
+    pub payload_read: bool,
     /// What people call it.
     pub name: String,
     /// When it stops working.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Makes a key from 42 random bytes: an operator's without a tenant, else a tenant admin's.
+impl KeyFor {
+    /// An operator's key that may do everything and does not expire.
+    pub fn operator(name: &str) -> Self {
+        KeyFor { tenant: None, role: Role::Operator, payload_read: true, name: name.to_owned(), expires_at: None }
+    }
+}
+
+/// Makes a key from 42 random bytes.
 pub fn mint(wanted: KeyFor, now: Timestamp, entropy: [u8; 42]) -> Minted {
     let mut id = [0; 10];
     id.copy_from_slice(&entropy[..10]);
     let id = KeyId::new(now, id);
     let text = Zeroizing::new(format!("creel_{id}_{}", hex::encode(&entropy[10..])));
-    let role = if wanted.tenant.is_some() { Role::TenantAdmin } else { Role::Operator };
     let key = ApiKey {
         id,
         tenant: wanted.tenant,
-        role,
+        role: wanted.role,
+        payload_read: wanted.payload_read,
         name: wanted.name,
         hash: hash(&text),
         created_at: now,
         expires_at: wanted.expires_at,
+        last_used_at: None,
     };
     Minted { text, key }
 }
@@ -65,8 +77,7 @@ mod tests {
 
     #[test]
     fn a_minted_key_has_the_form_of_a_key() {
-        let wanted = KeyFor { tenant: None, name: "first".to_owned(), expires_at: None };
-        let minted = mint(wanted, Timestamp::from_millis(0), [7; 42]);
+        let minted = mint(KeyFor::operator("first"), Timestamp::from_millis(0), [7; 42]);
         assert!(is_key(&minted.text) && minted.key.hash == hash(&minted.text));
         assert!(minted.text.starts_with("creel_key_"));
         for bad in ["", "creel_", "creel_key_x_y", "Bearer x", &minted.text[..minted.text.len() - 1]] {

@@ -3,9 +3,10 @@
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use creel_store::contract::{Control, NewDeployment};
+use bytes::Bytes;
+use creel_store::contract::{Control, NewComponent, NewDeployment};
 use creel_webhook::id::TenantId;
-use creel_webhook::plugin::{Deployment, Plugin};
+use creel_webhook::plugin::{Deployment, Digest, Plugin};
 
 use super::access::Scope;
 use super::body::{self, Document};
@@ -74,17 +75,58 @@ pub async fn upload(
     if !body::media_type(&request).is_some_and(|given| COMPONENT_TYPES.contains(&given.as_str())) {
         return Err(Refusal::MediaType(COMPONENT_TYPES[0]));
     }
-    let bytes = body::read(request.into_body(), desk.admin.component_bytes_max).await?;
-    let uploaded = (desk.admin.upload_gate)(bytes)
+    let mut body = request.into_body();
+    let per_minute = desk.ceilings.holds(&scope.tenant.limits).uploads_per_minute;
+    let _turn = match desk.uploads.turn(scope.tenant.id, per_minute, desk.now()).await {
+        Ok(turn) => turn,
+        Err(refusal) => {
+            body::discard(&mut body).await;
+            return Err(refusal);
+        }
+    };
+    let held = body::read_upload(body, desk.admin.component_bytes_max, desk.uploads.budget()).await?;
+    let uploaded = (desk.admin.upload_gate)(held.bytes.clone())
         .await
         .map_err(|UploadRefusal { status, title, detail }| Refusal::Upload { status, title, detail })?;
-    let digest = uploaded.digest;
-    let known = desk.store().component_read(scope.tenant.id, digest).await?.is_some();
-    if !known && !dry_run {
-        desk.store().component_put(scope.tenant.id, digest, uploaded.upload, desk.now()).await?;
-    }
+    let (tenant, digest) = (scope.tenant.id, uploaded.digest);
+    let is_new = if dry_run {
+        desk.store().component_read(tenant, digest).await?.is_none()
+    } else {
+        keep(&desk, tenant, digest, uploaded.upload).await?
+    };
     let view = VersionView { digest, imports: uploaded.imports, bytes: uploaded.bytes };
-    Ok(body::put(if known { Change::Unchanged } else { Change::Created }, view))
+    Ok(body::put(if is_new { Change::Created } else { Change::Unchanged }, view))
+}
+
+/// Keeps a component that passed; true when it was not there. Where it can't be kept (no room, a tenant that was removed
+/// meanwhile), what it was compiled to goes too.
+async fn keep(desk: &Desk, tenant: TenantId, digest: Digest, bytes: Bytes) -> Result<bool, Refusal> {
+    let (room_bytes, now) = (desk.admin.components_bytes_max, desk.now());
+    // Nobody deploys meanwhile what is to make room.
+    let turn = desk.turn().await;
+    let kept = desk.store().component_put(NewComponent { tenant, digest, bytes, room_bytes, now }).await;
+    drop(turn);
+    if kept.is_err() {
+        (desk.admin.forget_stray)(digest).await;
+    }
+    Ok(kept?)
+}
+
+/// `GET …/plugins/{plugin}/versions/{digest}`: an upload as it came; 410 once it has made room for others.
+pub async fn download(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, name, digest)): Path<(String, String, String)>,
+) -> Result<Response, Refusal> {
+    let plugin = named(&*desk.control().await?, scope.tenant.id, &name)?.id;
+    let deployments = desk.store().deployment_list(scope.tenant.id, plugin).await?;
+    let digest = digest.parse().ok().filter(|digest| deployments.iter().any(|one| one.digest == *digest));
+    let digest = digest.ok_or_else(|| {
+        Refusal::NotFound(format!("`{name}` has no deployment of that version; GET …/deployments lists them"))
+    })?;
+    let upload = desk.store().component_read(scope.tenant.id, digest).await?;
+    let upload = upload.ok_or_else(|| Refusal::Gone("this version has made room for others".to_owned()))?;
+    Ok(body::raw(upload))
 }
 
 /// `GET …/plugins/{plugin}/deployments`, newest first.
@@ -114,7 +156,8 @@ pub async fn deploy(
     let all = desk.store().deployment_list(scope.tenant.id, plugin.id).await?;
     let rival = if spec.activate { all.iter().find(|one| Some(one.number) == plugin.active) } else { all.first() };
     if let Some(same) = rival.filter(|one| is_same(one, &spec)) {
-        return Ok(body::put(Change::Unchanged, views::deployment(same, plugin.active)));
+        let warnings = warnings(&desk, scope.tenant.id, same).await;
+        return Ok(body::put(Change::Unchanged, DeploymentView { warnings, ..views::deployment(same, plugin.active) }));
     }
     let DeploymentSpec { digest, config, grants, activate } = spec;
     let deployment = Deployment {
@@ -129,7 +172,8 @@ pub async fn deploy(
     };
     let made = desk.store().deployment_create(NewDeployment { deployment, activate }).await?;
     let active = if activate { Some(made.number) } else { plugin.active };
-    Ok(body::put(Change::Created, views::deployment(&made, active)))
+    let warnings = warnings(&desk, scope.tenant.id, &made).await;
+    Ok(body::put(Change::Created, DeploymentView { warnings, ..views::deployment(&made, active) }))
 }
 
 /// `POST …/plugins/{plugin}/deployments/{number}/activate`: rollback, or forward.
@@ -143,7 +187,16 @@ pub async fn activate(
     let plugin = named(&control, scope.tenant.id, &name)?;
     let all = desk.store().deployment_list(scope.tenant.id, plugin.id).await?;
     let found = number.parse().ok().and_then(|number: u32| all.iter().find(|one| one.number == number));
-    let found = found.ok_or_else(|| Refusal::NotFound(format!("the plugin `{name}` has no deployment `{number}`")))?;
+    let found = found.ok_or_else(|| {
+        Refusal::NotFound(format!("the plugin `{name}` has no deployment `{number}`; GET …/deployments lists them"))
+    })?;
+    if desk.store().component_read(scope.tenant.id, found.digest).await?.is_none() {
+        return Err(Refusal::Conflict(format!(
+            "the component {} of deployment {number} made room for others (`tenant.components_bytes_max`); upload it again, \
+             then activate",
+            found.digest
+        )));
+    }
     desk.store().deployment_activate(scope.tenant.id, plugin.id, found.number).await?;
     Ok(Json(views::deployment(found, Some(found.number))))
 }
@@ -158,6 +211,11 @@ pub fn named<'a>(control: &'a Control, tenant: TenantId, name: &str) -> Result<&
         .iter()
         .find(|plugin| plugin.tenant == tenant && plugin.name == name)
         .ok_or_else(|| Refusal::NotFound(format!("there is no plugin `{name}`; PUT …/plugins/{name} makes it")))
+}
+
+/// What a deployment's component reaches for and is not granted.
+async fn warnings(desk: &Desk, tenant: TenantId, deployment: &Deployment) -> Vec<String> {
+    deployment.grants.lacking(&(desk.admin.imports_of)(tenant, deployment.digest).await)
 }
 
 fn is_same(one: &Deployment, spec: &DeploymentSpec) -> bool {

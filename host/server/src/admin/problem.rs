@@ -17,7 +17,9 @@ pub enum Refusal {
     /// No key, an unknown one or an expired one.
     Unauthorized(&'static str),
     /// The key is good but may not do this.
-    Forbidden(&'static str),
+    Forbidden(String),
+    /// Too many bad keys came from this address; the milliseconds until one is looked at again.
+    Guessing(u64),
     /// There is no such thing, or it is another tenant's.
     NotFound(String),
     /// It was there, and is no more.
@@ -36,6 +38,10 @@ pub enum Refusal {
     Syntax(String),
     /// The body is of a media type that is not read here; the wanted one.
     MediaType(&'static str),
+    /// The body was not complete after this many seconds.
+    Slow(u64),
+    /// All bodies of this kind in memory fill this many bytes; the setting that says so.
+    Busy(u64, &'static str),
     /// The body is larger than this many bytes.
     TooLarge(usize),
     /// The upload gate said no.
@@ -75,7 +81,12 @@ struct Shape {
     title: String,
     detail: String,
     errors: Vec<Mistake>,
+    /// For 429 and 503.
+    retry_after_s: u64,
 }
+
+/// When to try again, where nothing says better.
+const RETRY_AFTER_S: u64 = 5;
 
 impl Refusal {
     fn shape(self) -> Shape {
@@ -85,14 +96,22 @@ impl Refusal {
             title: title.to_owned(),
             detail,
             errors: Vec::new(),
+            retry_after_s: RETRY_AFTER_S,
         };
         match self {
             Refusal::Unauthorized(detail) => {
                 made(StatusCode::UNAUTHORIZED, "unauthorized", "A key is needed", detail.to_owned())
             }
-            Refusal::Forbidden(detail) => {
-                made(StatusCode::FORBIDDEN, "forbidden", "This key may not do that", detail.to_owned())
-            }
+            Refusal::Forbidden(detail) => made(StatusCode::FORBIDDEN, "forbidden", "This key may not do that", detail),
+            Refusal::Guessing(wait_ms) => Shape {
+                retry_after_s: wait_ms.div_ceil(1_000),
+                ..made(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "guessing",
+                    "Too many bad keys came from this address",
+                    "send a good key; one that was good within the last hour is not held up".to_owned(),
+                )
+            },
             Refusal::NotFound(detail) => made(StatusCode::NOT_FOUND, "not-found", "There is no such thing", detail),
             Refusal::Gone(detail) => made(StatusCode::GONE, "gone", "It is no longer there", detail),
             Refusal::Method => made(
@@ -113,6 +132,18 @@ impl Refusal {
                 "media-type",
                 "The body is of another kind",
                 format!("send `content-type: {wanted}`"),
+            ),
+            Refusal::Slow(seconds) => made(
+                StatusCode::REQUEST_TIMEOUT,
+                "slow",
+                "The body came too slowly",
+                format!("it was not complete after {seconds} s"),
+            ),
+            Refusal::Busy(max, setting) => made(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "Others are sending as much as may be",
+                format!("what is being taken fills its {max} bytes (`{setting}`); try again in a moment"),
             ),
             Refusal::TooLarge(max) => made(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -135,7 +166,14 @@ fn wrong(word: &'static str, title: &str, errors: Vec<Mistake>) -> Shape {
         [one] => format!("{}: {}", one.pointer, one.detail),
         many => format!("{} mistakes; `errors` lists them", many.len()),
     };
-    Shape { status: StatusCode::UNPROCESSABLE_ENTITY, word, title: title.to_owned(), detail, errors }
+    Shape {
+        status: StatusCode::UNPROCESSABLE_ENTITY,
+        word,
+        title: title.to_owned(),
+        detail,
+        errors,
+        retry_after_s: RETRY_AFTER_S,
+    }
 }
 
 fn store(error: StoreError) -> Shape {
@@ -150,12 +188,13 @@ fn store(error: StoreError) -> Shape {
             (StatusCode::INTERNAL_SERVER_ERROR, "store", detail)
         }
     };
-    Shape { status, word, title: "The store cannot do it now".to_owned(), detail, errors: Vec::new() }
+    let title = "The store cannot do it now".to_owned();
+    Shape { status, word, title, detail, errors: Vec::new(), retry_after_s: RETRY_AFTER_S }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Shape { status, word, title, detail, errors } = self.shape();
+        let Shape { status, word, title, detail, errors, retry_after_s } = self.shape();
         let problem =
             Problem { kind: format!("urn:creel:problem:{word}"), title, status: status.as_u16(), detail, errors };
         let mut response = (status, axum::Json(problem)).into_response();
@@ -165,7 +204,7 @@ impl IntoResponse for Refusal {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"creel\""));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
         }
         response
     }

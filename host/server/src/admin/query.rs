@@ -5,6 +5,9 @@ use std::str::FromStr;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
+use creel_webhook::clock::Timestamp;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+
 use super::problem::Refusal;
 use crate::spec::fields::Mistake;
 
@@ -57,6 +60,11 @@ impl Query {
         }
     }
 
+    /// A parameter that is a moment, or how long ago it was.
+    pub fn moment(&mut self, name: &'static str, now: Timestamp) -> Option<Timestamp> {
+        self.read(name, |text| moment(text, now))
+    }
+
     /// A parameter that is `true` or `false`; `false` when missing.
     pub fn flag(&mut self, name: &'static str) -> bool {
         let read = |text: &str| text.parse().map_err(|_| format!("`{text}` is neither `true` nor `false`"));
@@ -90,5 +98,37 @@ impl Query {
             self.mistakes.push(Mistake::new(format!("?{shown}"), detail));
         }
         if self.mistakes.is_empty() { Ok(()) } else { Err(Refusal::Query(self.mistakes)) }
+    }
+}
+
+/// A moment as RFC 3339 says it, or how long before `now` it was: `2h`, `90m`, `3 days ago`.
+fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(moment) = text.parse::<jiff::Timestamp>() {
+        return Ok(Timestamp::from_millis(moment.as_millisecond()));
+    }
+    let ago = text.parse::<Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
+    let ago = ago.map(SignedDuration::abs).ok().and_then(|ago| i64::try_from(ago.as_millis()).ok());
+    ago.map(|ago| Timestamp::from_millis(now.as_millis().saturating_sub(ago))).ok_or_else(|| {
+        format!("`{text}` is neither a moment such as 2026-01-31T08:00:00Z nor how long ago it was, such as 2h or 3d")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_one_or_how_long_ago_it_was() {
+        let now = Timestamp::from_secs(1_800_000_000);
+        let at = |text| moment(text, now).map(|moment| moment.as_millis() / 1_000 - 1_800_000_000);
+        assert_eq!(at("2027-01-15T08:00:01Z"), Ok(1));
+        for text in ["2h", "2 h", "120m", "2h ago", "PT2H", "2 hours ago", "1h 60m"] {
+            assert_eq!(at(text), Ok(-7_200), "{text}");
+        }
+        assert_eq!((at("3d"), at("1w")), (Ok(-259_200), Ok(-604_800)));
+        for text in ["", "yesterday", "2", "2026-01-31", "1mo", "99999999999999999999h"] {
+            let told = at(text).expect_err(text);
+            assert!(told.contains("3d"), "{told}");
+        }
     }
 }

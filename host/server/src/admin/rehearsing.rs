@@ -14,12 +14,15 @@ use creel_webhook::id::{EventId, PluginId, RouteId, TenantId};
 use creel_webhook::plugin::Deployment;
 use creel_webhook::route::Mode;
 use creel_webhook::run::{LogLine, Verdict};
+use creel_webhook::state::StateWrite;
 
 use super::problem::Refusal;
 use super::query::Query;
 use super::state::Desk;
 use super::views::Names;
-use crate::api::{AnswerView, DecidedThen, RehearsalView, Rehearsed, RehearsedCall, RehearsedChange};
+use crate::api::answered::AnswerView;
+use crate::api::rehearsed::{DecidedThen, RehearsalView, Rehearsed, RehearsedCall, RehearsedChange};
+use crate::api::remembered::StateWriteView;
 use crate::rehearsal::{Rehearsal, Wish};
 
 /// Bytes of a call's body that are shown: enough to recognise it. `creel delivery` shows the whole of one that was made.
@@ -89,12 +92,17 @@ pub async fn rehearse(
     let deployment = chosen(desk, story.event.tenant, parts, asked, names).await?;
     let mut runs = Vec::with_capacity(parts.len());
     for part in parts {
+        let record = match part.then {
+            Some(run) => desk.store().run_record_read(story.event.tenant, run.id).await?,
+            None => None,
+        };
         let wish = Wish {
             event: story.event.clone(),
             route: part.route,
             plugin: part.plugin,
             mode: part.mode,
             deployment: deployment.clone(),
+            record: record.unwrap_or_default(),
         };
         let stopping = || Refusal::Conflict("the host is stopping; ask again when it is back".to_owned());
         let rehearsal = turn.rehearse(wish).await?.ok_or_else(stopping)?;
@@ -208,7 +216,8 @@ impl Scene<'_> {
         then: Option<Then<'_>>,
     ) -> Result<RehearsalView, Refusal> {
         let mut differences = then.as_ref().map(|then| decided_otherwise(then, &rehearsal)).unwrap_or_default();
-        let Rehearsal { deployment, verdict, reason, decided_at, calls, reply, retry_after_ms, usage, log } = rehearsal;
+        let Rehearsal { deployment, verdict, reason, decided_at, calls, reply, retry_after_ms, .. } = rehearsal;
+        let Rehearsal { usage, log, writes, missing, .. } = rehearsal;
         let urls: Vec<String> = calls.iter().map(|call| self.url(call)).collect();
         let calls: Vec<Sketch> = calls.into_iter().map(|call| self.now(part.route, call, decided_at)).collect();
         let changes = match &then {
@@ -236,6 +245,8 @@ impl Scene<'_> {
             }),
             calls: calls.into_iter().zip(urls).map(|(call, url)| shown(call, url)).collect(),
             log,
+            writes: writes.into_iter().map(written).collect(),
+            missing,
             usage,
             then,
             same,
@@ -256,6 +267,10 @@ impl Scene<'_> {
         let base = base.map_or("", |place| place.spec.url.as_str());
         if call.path.is_empty() { base.to_owned() } else { format!("{}{}", base.trim_end_matches('/'), call.path) }
     }
+}
+
+fn written(write: StateWrite) -> StateWriteView {
+    StateWriteView { key: write.key, value_bytes: write.value.map(|value| value.len() as u64) }
 }
 
 fn decided_otherwise(then: &Then<'_>, now: &Rehearsal) -> Vec<Difference> {

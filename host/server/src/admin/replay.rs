@@ -6,7 +6,8 @@
 //! the tenant's quota of pending ones, and calls at `waiting_max` of their destination: the step says so and where to go on
 //! when there is room again.
 //!
-//! With `dry_run` a run or an event is only rehearsed ([`super::rehearsing`]).
+//! With `dry_run` a run or an event is only rehearsed ([`super::rehearsing`]). What that shows are payloads, so it needs the
+//! right to them; replaying does not.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -19,6 +20,7 @@ use creel_webhook::route::{Route, matching};
 
 use super::access::Scope;
 use super::history::{Asked, about, verdict};
+use super::payloads::Payloads;
 use super::problem::Refusal;
 use super::query::Query;
 use super::rehearsing::{self, Part};
@@ -31,6 +33,7 @@ use crate::api::{EventReplayed, Moment, ReplayStep, Replayed, ReplayedCall};
 pub async fn run(
     State(desk): State<Desk>,
     scope: Scope,
+    payloads: Payloads,
     Path((_, run)): Path<(String, String)>,
     mut query: Query,
 ) -> Result<Response, Refusal> {
@@ -40,6 +43,7 @@ pub async fn run(
     let missing = || Refusal::NotFound(format!("there is no run `{run}`; GET …/runs lists them"));
     let run: RunId = run.parse().map_err(|_| missing())?;
     if let Some(asked) = dry {
+        payloads.need()?;
         let turn = desk.admin.stage.turn(scope.tenant.id).await;
         let row = desk.store().run_read(scope.tenant.id, run).await?.ok_or_else(missing)?;
         let story = desk.store().event_story(scope.tenant.id, row.event).await?.ok_or_else(missing)?;
@@ -55,12 +59,16 @@ pub async fn run(
 pub async fn event(
     State(desk): State<Desk>,
     scope: Scope,
+    payloads: Payloads,
     Path((_, event)): Path<(String, String)>,
     mut query: Query,
 ) -> Result<Response, Refusal> {
     let keys = keys(&mut query);
     let dry = rehearsing::asked(&mut query, keys == Keys::New);
     query.done()?;
+    if dry.is_some() {
+        payloads.need()?;
+    }
     let missing = || Refusal::NotFound(format!("there is no event `{event}`; GET …/events lists them"));
     let id: EventId = event.parse().map_err(|_| missing())?;
     let turn = match &dry {
@@ -115,7 +123,8 @@ pub async fn delivery(
 /// `POST …/deliveries/replay?destination=&source=&kind=&since=&until=&reason=&after=&limit=&new_keys=`: one step.
 pub async fn deliveries(State(desk): State<Desk>, scope: Scope, mut query: Query) -> Result<Json<ReplayStep>, Refusal> {
     let place = query.text("destination");
-    let (asked, after, limit, keys) = (about(&mut query), query.parsed("after"), query.limit(), keys(&mut query));
+    let (asked, after, limit, keys) =
+        (about(&mut query, desk.now()), query.parsed("after"), query.limit(), keys(&mut query));
     query.done()?;
     let control = desk.control().await?;
     let place = place.map(|name| destination::named(&control, scope.tenant.id, &name).map(|place| place.id));
@@ -129,7 +138,8 @@ pub async fn deliveries(State(desk): State<Desk>, scope: Scope, mut query: Query
 /// `POST …/runs/replay?verdict=&plugin=&source=&kind=&since=&until=&reason=&after=&limit=&new_keys=`: one step.
 pub async fn runs(State(desk): State<Desk>, scope: Scope, mut query: Query) -> Result<Json<ReplayStep>, Refusal> {
     let (verdict, plugin) = (verdict(&mut query), query.text("plugin"));
-    let (asked, after, limit, keys) = (about(&mut query), query.parsed("after"), query.limit(), keys(&mut query));
+    let (asked, after, limit, keys) =
+        (about(&mut query, desk.now()), query.parsed("after"), query.limit(), keys(&mut query));
     query.done()?;
     let control = desk.control().await?;
     let plugin = plugin.map(|name| plugin::named(&control, scope.tenant.id, &name).map(|plugin| plugin.id));
@@ -150,8 +160,7 @@ fn part<'a>(story: &'a Story, route: &Route) -> Part<'a> {
 
 /// What replays of the tenant's runs keep to: its own limit, or the host's.
 fn terms(desk: &Desk, scope: &Scope, keys: Keys) -> Terms {
-    let own = scope.tenant.limits.pending_runs_max;
-    Terms { keys, pending_runs_max: own.unwrap_or(desk.ceilings.pending_runs_max) }
+    Terms { keys, pending_runs_max: desk.ceilings.holds(&scope.tenant.limits).pending_runs_max }
 }
 
 /// What is asked for, with an end: without one, what a replay makes would be replayed by its next step.

@@ -9,7 +9,7 @@ use creel_webhook::id::TenantId;
 use creel_webhook::pointer::Pointer;
 use creel_webhook::preset::{preset, presets};
 use creel_webhook::signature::scheme::{Scheme, SchemeError};
-use creel_webhook::source::{Source, SourceSpec};
+use creel_webhook::source::{PreviousToken, Source, SourceSpec};
 
 use super::access::Scope;
 use super::body::{self, Document};
@@ -61,6 +61,7 @@ pub async fn put(
         id: before.map_or_else(|| desk.id(), |before| before.id),
         tenant: scope.tenant.id,
         token: before.map_or_else(|| desk.admin.entropy.token(), |before| before.token.clone()),
+        previous: before.and_then(|before| before.previous.clone()),
         paused: before.is_some_and(|before| before.paused),
         spec,
     };
@@ -98,6 +99,25 @@ pub async fn resume(
     Path((_, name)): Path<(String, String)>,
 ) -> Result<Json<SourceView>, Refusal> {
     set_paused(&desk, &scope, &name, false).await
+}
+
+/// `POST …/sources/{source}/rotate-token`: a new URL; the one before leads here too for `overlap_ms`. One that was still
+/// good from an earlier rotation ends now.
+pub async fn rotate_token(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, name)): Path<(String, String)>,
+    Document(document): Document,
+) -> Result<Json<SourceView>, Refusal> {
+    let overlap_ms = spec::source::read_rotation(document)?;
+    let _turn = desk.turn().await;
+    let control = desk.control().await?;
+    let before = named(&control, scope.tenant.id, &name)?;
+    let until = desk.now().plus_ms(overlap_ms);
+    let previous = (overlap_ms > 0).then(|| PreviousToken { token: before.token.clone(), until });
+    let after = Source { token: desk.admin.entropy.token(), previous, ..before.clone() };
+    desk.store().source_put(after.clone()).await?;
+    Ok(Json(views::source(&after, &desk.admin.public_url)))
 }
 
 async fn set_paused(desk: &Desk, scope: &Scope, name: &str, paused: bool) -> Result<Json<SourceView>, Refusal> {

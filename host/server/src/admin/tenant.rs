@@ -1,24 +1,26 @@
-//! Tenants and the keys of tenants and operators.
+//! Tenants.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use creel_webhook::id::{KeyId, TenantId};
+use axum::response::Response;
 use creel_webhook::tenant::Tenant;
 
 use super::access::Scope;
 use super::body::{self, Document};
-use super::key::{self, KeyFor, Minted};
 use super::problem::Refusal;
+use super::query::Query;
 use super::state::Desk;
 use super::views;
-use crate::api::{KeyView, List, NewKeyView, TenantView};
+use crate::api::{List, TenantView};
 use crate::spec;
+use crate::spec::fields::Mistake;
 
-/// `GET /v1/tenants`.
+/// `GET /v1/tenants`: all, those that are being removed last.
 pub async fn list(State(desk): State<Desk>) -> Result<Json<List<TenantView>>, Refusal> {
-    Ok(body::list(desk.control().await?.tenants.iter().map(views::tenant).collect()))
+    let control = desk.control().await?;
+    let leaving = control.leaving.iter().map(views::leaving);
+    Ok(body::list(control.tenants.iter().map(views::tenant).chain(leaving).collect()))
 }
 
 /// `PUT /v1/tenants/{tenant}`: makes it or changes its limits.
@@ -49,61 +51,27 @@ pub async fn get(scope: Scope) -> Json<TenantView> {
     Json(views::tenant(&scope.tenant))
 }
 
-/// `GET /v1/tenants/{tenant}/keys`.
-pub async fn keys(State(desk): State<Desk>, scope: Scope) -> Result<Json<List<KeyView>>, Refusal> {
-    key_list(&desk, Some(scope.tenant.id)).await
-}
-
-/// `POST /v1/tenants/{tenant}/keys`.
-pub async fn key_create(
+/// `DELETE /v1/tenants/{tenant}?confirm=`: removes it with everything that was ever stored for it. The name is said twice, because
+/// a path that was cut short must not remove a tenant. 202: nobody sees it any more, and the list of tenants has it until the
+/// last of it is gone.
+pub async fn delete(
     State(desk): State<Desk>,
-    scope: Scope,
-    Document(document): Document,
-) -> Result<Response, Refusal> {
-    key_make(&desk, Some(scope.tenant.id), document).await
-}
-
-/// `DELETE /v1/tenants/{tenant}/keys/{key}`.
-pub async fn key_delete(
-    State(desk): State<Desk>,
-    scope: Scope,
-    Path((_, key)): Path<(String, String)>,
-) -> Result<StatusCode, Refusal> {
-    key_end(&desk, Some(scope.tenant.id), &key).await
-}
-
-/// `GET /v1/keys`: the operators' keys.
-pub async fn operator_keys(State(desk): State<Desk>) -> Result<Json<List<KeyView>>, Refusal> {
-    key_list(&desk, None).await
-}
-
-/// `POST /v1/keys`: another operator.
-pub async fn operator_key_create(State(desk): State<Desk>, Document(document): Document) -> Result<Response, Refusal> {
-    key_make(&desk, None, document).await
-}
-
-/// `DELETE /v1/keys/{key}`.
-pub async fn operator_key_delete(State(desk): State<Desk>, Path(key): Path<String>) -> Result<StatusCode, Refusal> {
-    key_end(&desk, None, &key).await
-}
-
-async fn key_list(desk: &Desk, tenant: Option<TenantId>) -> Result<Json<List<KeyView>>, Refusal> {
-    Ok(body::list(desk.store().key_list(tenant).await?.iter().map(views::key).collect()))
-}
-
-async fn key_make(desk: &Desk, tenant: Option<TenantId>, document: serde_json::Value) -> Result<Response, Refusal> {
-    let spec = spec::tenant::read_key(document)?;
-    let now = desk.now();
-    let expires_at = spec.expires_in_s.map(|seconds| now.plus_ms(seconds.saturating_mul(1_000)));
-    let wanted = KeyFor { tenant, name: spec.name, expires_at };
-    let Minted { text, key } = key::mint(wanted, now, desk.admin.entropy.bytes());
-    desk.store().key_put(key.clone()).await?;
-    let view = NewKeyView { key: text.to_string(), about: views::key(&key) };
-    Ok((StatusCode::CREATED, Json(view)).into_response())
-}
-
-async fn key_end(desk: &Desk, tenant: Option<TenantId>, key: &str) -> Result<StatusCode, Refusal> {
-    let missing = || Refusal::NotFound(format!("there is no key `{key}` here"));
-    let id: KeyId = key.parse().map_err(|_| missing())?;
-    if desk.store().key_delete(tenant, id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(missing()) }
+    Path(name): Path<String>,
+    mut query: Query,
+) -> Result<(StatusCode, Json<TenantView>), Refusal> {
+    let confirmed = query.read("confirm", |text| Ok(text.to_owned()));
+    query.done()?;
+    if confirmed.as_deref() != Some(&name) {
+        let what = format!("everything of `{name}` goes for good; say its name once more: `?confirm={name}`");
+        return Err(Refusal::Query(vec![Mistake::new("?confirm", what)]));
+    }
+    let _turn = desk.turn().await;
+    let control = desk.control().await?;
+    if let Some(tenant) = control.tenants.iter().find(|tenant| tenant.name == name) {
+        desk.store().tenant_leave(tenant.id, desk.now()).await?;
+    }
+    let control = desk.control().await?;
+    let leaving = control.leaving.iter().find(|leaving| leaving.tenant.name == name);
+    let leaving = leaving.ok_or_else(|| Refusal::NotFound(format!("there is no tenant `{name}`")))?;
+    Ok((StatusCode::ACCEPTED, Json(views::leaving(leaving))))
 }

@@ -1,19 +1,23 @@
 //! From stored rows to what the API shows: ids become names where people use names.
 
 use creel_store::contract::{
-    Attempt, Control, Death, DeliveryRow, EventSummary, Letter, Queue, RefusalRow, RunRow, SecretRow, StoredAnswer,
-    StoredEvent, Story,
+    Attempt, Control, Death, DeliveryRow, EventSummary, Leaving, Letter, Queue, RefusalRow, RunRow, SecretRow,
+    StoredAnswer, StoredEvent, Story,
 };
 use creel_webhook::destination::Destination;
 use creel_webhook::id::{DestinationId, PluginId, RouteId, SourceId, TenantId};
 use creel_webhook::notice::{NO_EVENT, NO_RUN};
 use creel_webhook::plugin::{Deployment, Plugin};
+use creel_webhook::record::{Fetched, Record, StateRead};
 use creel_webhook::route::Route;
 use creel_webhook::source::Source;
 use creel_webhook::tenant::{ApiKey, Tenant};
 
+use super::payloads::Payloads;
+use crate::api::answered::AnswerView;
+use crate::api::remembered::StateReadView;
 use crate::api::{
-    AnswerView, AttemptView, DeathView, DeliveryView, DeploymentView, DestinationView, EventLine, EventView, KeyView,
+    AttemptView, DeathView, DeliveryView, DeploymentView, DestinationView, EventLine, EventView, FetchView, KeyView,
     LetterView, Moment, OriginView, PluginView, RefusalView, RouteView, RunView, SecretView, SourceView, StoryView,
     TenantView,
 };
@@ -60,7 +64,12 @@ impl<'a> Names<'a> {
 /// A tenant.
 pub fn tenant(tenant: &Tenant) -> TenantView {
     let Tenant { id, name, created_at, limits } = tenant;
-    TenantView { id: *id, name: name.clone(), created_at: Moment(*created_at), limits: *limits }
+    TenantView { id: *id, name: name.clone(), created_at: Moment(*created_at), limits: *limits, removed_at: None }
+}
+
+/// A tenant that is being removed.
+pub fn leaving(leaving: &Leaving) -> TenantView {
+    TenantView { removed_at: Some(Moment(leaving.since)), ..tenant(&leaving.tenant) }
 }
 
 /// A key, without its hash.
@@ -69,8 +78,10 @@ pub fn key(key: &ApiKey) -> KeyView {
         id: key.id,
         name: key.name.clone(),
         role: key.role,
+        payload_read: key.payload_read,
         created_at: Moment(key.created_at),
         expires_at: key.expires_at.map(Moment),
+        last_used_at: key.last_used_at.map(Moment),
     }
 }
 
@@ -93,6 +104,8 @@ pub fn source(source: &Source, public_url: &str) -> SourceView {
         id: source.id,
         name: source.spec.name.clone(),
         path: format!("/in/{}", source.token),
+        previous_path: source.previous.as_ref().map(|previous| format!("/in/{}", previous.token)),
+        previous_until: source.previous.as_ref().map(|previous| Moment(previous.until)),
         paused: source.paused,
         spec: source.spec.clone(),
     }
@@ -143,6 +156,7 @@ pub fn deployment(deployment: &Deployment, active: Option<u32>) -> DeploymentVie
         grants: deployment.grants.clone(),
         created_at: Moment(deployment.created_at),
         active: active == Some(deployment.number),
+        warnings: Vec::new(),
     }
 }
 
@@ -158,21 +172,24 @@ pub fn event_line(line: EventSummary, names: Names<'_>) -> EventLine {
         received_at: Moment(line.received_at),
         runs: line.runs,
         pending: line.pending,
+        state: line.state,
     }
 }
 
 /// The whole story of an event.
-pub fn story(story: Story, names: Names<'_>) -> StoryView {
+pub fn story(story: Story, names: Names<'_>, payloads: Payloads) -> StoryView {
     StoryView {
-        event: event(story.event, names),
-        answer: story.answer.map(answer),
+        event: event(story.event, names, payloads),
+        answer: story.answer.map(|one| answer(one, payloads)),
         duplicates: story.duplicates,
         runs: story.runs.into_iter().map(|row| run(row, names)).collect(),
-        deliveries: story.deliveries.into_iter().map(|row| delivery(row, names)).collect(),
+        deliveries: story.deliveries.into_iter().map(|row| delivery(row, names, payloads)).collect(),
+        left_out: payloads.left_out(),
     }
 }
 
-fn event(event: StoredEvent, names: Names<'_>) -> EventView {
+/// An event with its request.
+pub fn event(event: StoredEvent, names: Names<'_>, payloads: Payloads) -> EventView {
     EventView {
         id: event.id,
         request: event.request,
@@ -186,8 +203,8 @@ fn event(event: StoredEvent, names: Names<'_>) -> EventView {
         received_at: Moment(event.received_at),
         scheme: event.scheme,
         method: event.method,
-        query: event.query,
-        headers: event.headers,
+        query: payloads.show(event.query),
+        headers: payloads.show(event.headers),
         attributes: event.attributes,
         body_bytes: event.body.len() as u64,
         erased: event.erased,
@@ -199,9 +216,9 @@ fn event(event: StoredEvent, names: Names<'_>) -> EventView {
     }
 }
 
-fn answer(answer: StoredAnswer) -> AnswerView {
-    let body = String::from_utf8_lossy(&answer.body).into_owned();
-    AnswerView { status: answer.status, headers: answer.headers, body }
+fn answer(answer: StoredAnswer, payloads: Payloads) -> AnswerView {
+    let body = payloads.show(String::from_utf8_lossy(&answer.body).into_owned());
+    AnswerView { status: answer.status, headers: payloads.show(answer.headers), body }
 }
 
 /// A run.
@@ -217,16 +234,51 @@ pub fn run(row: RunRow, names: Names<'_>) -> RunView {
         deployment: row.deployment,
         usage: row.usage,
         log: row.log,
+        state: Vec::new(),
+        fetches: Vec::new(),
         attempts: row.attempts,
         claims: row.claims,
         created_at: Moment(row.created_at),
         ended_at: row.ended_at.map(Moment),
+        waiting: Vec::new(),
         replayed: row.replayed,
     }
 }
 
+/// What a run read of its plugin's state.
+pub fn state_reads(record: &Record, payloads: Payloads) -> Vec<StateReadView> {
+    let view = |read: &StateRead| StateReadView {
+        key: read.key.clone(),
+        version: read.found.as_ref().map(|found| found.version),
+        value: payloads.show(read.found.as_ref().map(|found| head(&found.value))),
+        value_bytes: read.found.as_ref().map(|found| found.value.len() as u64),
+    };
+    record.state().iter().map(view).collect()
+}
+
+/// Bytes of a value that are shown in a story.
+const VALUE_BYTES_SHOWN: usize = 256;
+
+fn head(value: &[u8]) -> String {
+    String::from_utf8_lossy(&value[..value.len().min(VALUE_BYTES_SHOWN)]).into_owned()
+}
+
+/// What a run looked up.
+pub fn fetches(record: &Record) -> Vec<FetchView> {
+    let view = |fetched: &Fetched| FetchView {
+        destination: fetched.request.destination.clone(),
+        method: fetched.request.method.clone(),
+        path: fetched.request.path.clone(),
+        status: fetched.answer.as_ref().ok().map(|response| response.status),
+        error: fetched.answer.as_ref().err().map(ToString::to_string),
+        response_bytes: fetched.answer.as_ref().map_or(0, |response| response.body.len() as u64),
+        duration_ms: fetched.duration_ms,
+    };
+    record.fetches().iter().map(view).collect()
+}
+
 /// A delivery.
-pub fn delivery(row: DeliveryRow, names: Names<'_>) -> DeliveryView {
+pub fn delivery(row: DeliveryRow, names: Names<'_>, payloads: Payloads) -> DeliveryView {
     DeliveryView {
         id: row.id,
         event: (row.event != NO_EVENT).then_some(row.event),
@@ -242,14 +294,15 @@ pub fn delivery(row: DeliveryRow, names: Names<'_>) -> DeliveryView {
         due_at: row.due_at.map(Moment),
         created_at: Moment(row.created_at),
         ended_at: row.ended_at.map(Moment),
+        waiting: Vec::new(),
         on_result: row.on_result,
         result: row.result,
-        history: row.history.into_iter().map(attempt).collect(),
+        history: row.history.into_iter().map(|one| attempt(one, payloads)).collect(),
     }
 }
 
 /// A delivery and what it sends.
-pub fn letter(row: DeliveryRow, letter: Letter, names: Names<'_>) -> LetterView {
+pub fn letter(row: DeliveryRow, letter: Letter, names: Names<'_>, payloads: Payloads) -> LetterView {
     let death = |death: Death| DeathView {
         ended_at: Moment(death.ended_at),
         reason: death.reason,
@@ -257,22 +310,23 @@ pub fn letter(row: DeliveryRow, letter: Letter, names: Names<'_>) -> LetterView 
         replayed_at: Moment(death.replayed_at),
     };
     LetterView {
-        delivery: delivery(row, names),
-        headers: letter.headers,
-        body: letter.body.map(|body| String::from_utf8_lossy(&body).into_owned()),
+        delivery: delivery(row, names, payloads),
+        headers: payloads.show(letter.headers),
+        body: payloads.show(letter.body.map(|body| String::from_utf8_lossy(&body).into_owned())),
         order_key: letter.order_key,
         expires_at: letter.expires_at.map(Moment),
         past: letter.past.into_iter().map(death).collect(),
+        left_out: payloads.left_out(),
     }
 }
 
-fn attempt(attempt: Attempt) -> AttemptView {
+fn attempt(attempt: Attempt, payloads: Payloads) -> AttemptView {
     AttemptView {
         started_at: Moment(attempt.started_at),
         duration_ms: attempt.duration_ms,
         answer: attempt.answer,
         detail: attempt.detail,
-        response_head: attempt.response_head,
+        response_head: payloads.show(attempt.response_head),
     }
 }
 

@@ -79,8 +79,17 @@ pub struct Step {
     pub name: String,
     /// Which fields change.
     pub fields: Vec<String>,
+    /// What the host said about it once it was done: what a plugin reaches for and is not granted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     #[serde(skip)]
     action: Action,
+}
+
+impl Step {
+    fn new(change: Planned, kind: &'static str, name: &str, fields: Vec<String>, action: Action) -> Step {
+        Step { change, kind, name: name.to_owned(), fields, warnings: Vec::new(), action }
+    }
 }
 
 enum Action {
@@ -117,9 +126,9 @@ impl Plan {
 #[allow(clippy::disallowed_methods, reason = "a file may name variables of the environment for its secrets")]
 pub async fn apply_file(client: &Client, file: &Path, options: &Options) -> anyhow::Result<Plan> {
     let wanted = manifest::load(file, &|name| std::env::var(name).ok())?;
-    let plan = plan(client, wanted, options).await?;
+    let mut plan = plan(client, wanted, options).await?;
     if !options.dry_run {
-        carry_out(client, &plan, &mut |_| {}).await?;
+        carry_out(client, &mut plan, &mut |_| {}).await?;
     }
     Ok(plan)
 }
@@ -137,7 +146,7 @@ pub async fn plan(client: &Client, wanted: Manifest, options: &Options) -> anyho
     let tenant = client.tenant(&name);
     let is_there = exists(&tenant).await?;
     let change = if is_there { Planned::Same } else { Planned::Create };
-    let first = Step { change, kind: "tenant", name: name.clone(), fields: Vec::new(), action: Action::Tenant };
+    let first = Step::new(change, "tenant", &name, Vec::new(), Action::Tenant);
     let now = if is_there { Current::read(&tenant).await? } else { Current::default() };
     check::names(&wanted, &now.known())?;
     let mut steps = vec![first];
@@ -172,12 +181,12 @@ pub async fn plan(client: &Client, wanted: Manifest, options: &Options) -> anyho
 ///
 /// # Errors
 /// [`ClientError`] of the first step that was refused, with its name and how much was done before it.
-pub async fn carry_out(client: &Client, plan: &Plan, done: &mut dyn FnMut(&Step)) -> anyhow::Result<()> {
-    let tenant = client.tenant(&plan.tenant);
-    let changing = plan.steps.iter().filter(|step| step.change != Planned::Same);
+pub async fn carry_out(client: &Client, plan: &mut Plan, done: &mut dyn FnMut(&Step)) -> anyhow::Result<()> {
+    let (tenant, all) = (client.tenant(&plan.tenant), plan.changes());
+    let changing = plan.steps.iter_mut().filter(|step| step.change != Planned::Same);
     for (before, step) in changing.enumerate() {
-        change(client, &tenant, step).await.with_context(|| {
-            let (kind, name, all) = (step.kind, &step.name, plan.changes());
+        step.warnings = change(client, &tenant, step).await.with_context(|| {
+            let (kind, name) = (step.kind, &step.name);
             format!("{kind} `{name}` ({before} of {all} changes are made; mend the file and apply it again)")
         })?;
         done(step);
@@ -185,7 +194,8 @@ pub async fn carry_out(client: &Client, plan: &Plan, done: &mut dyn FnMut(&Step)
     Ok(())
 }
 
-async fn change(client: &Client, tenant: &TenantClient, step: &Step) -> ClientResult<()> {
+/// Does one step; gives what the host warns of.
+async fn change(client: &Client, tenant: &TenantClient, step: &Step) -> ClientResult<Vec<String>> {
     match &step.action {
         Action::Tenant => drop(client.tenant_put(&step.name, &json!({})).await?),
         Action::Secret(document) => drop(tenant.put::<SecretView>(&step.name, document).await?),
@@ -193,10 +203,10 @@ async fn change(client: &Client, tenant: &TenantClient, step: &Step) -> ClientRe
         Action::Destination(spec) => drop(tenant.put::<DestinationView>(&step.name, spec).await?),
         Action::Route(spec) => drop(tenant.put::<RouteView>(&step.name, spec).await?),
         Action::Notices(spec) => drop(tenant.notices_put(spec).await?),
-        Action::Plugin(plugin) => deploy(tenant, plugin).await?,
+        Action::Plugin(plugin) => return deploy(tenant, plugin).await,
         Action::Remove => remove(tenant, step).await?,
     }
-    Ok(())
+    Ok(Vec::new())
 }
 
 /// What the host has.
@@ -257,13 +267,7 @@ fn surplus<'a>(
 ) -> Vec<Step> {
     let wanted: BTreeSet<&String> = wanted.collect();
     have.filter(|name| !wanted.contains(name))
-        .map(|name| Step {
-            change: Planned::Remove,
-            kind,
-            name: name.clone(),
-            fields: Vec::new(),
-            action: Action::Remove,
-        })
+        .map(|name| Step::new(Planned::Remove, kind, name, Vec::new(), Action::Remove))
         .collect()
 }
 
@@ -279,7 +283,7 @@ async fn secret_step(tenant: &TenantClient, is_there: bool, secret: SecretWanted
     let SecretWanted { name, document } = secret;
     let change =
         if is_there { tenant.would_put::<SecretView>(&name, &document).await?.result.into() } else { Planned::Create };
-    Ok(Step { change, kind: "secret", name, fields: Vec::new(), action: Action::Secret(document) })
+    Ok(Step::new(change, "secret", &name, Vec::new(), Action::Secret(document)))
 }
 
 async fn plugin_step(
@@ -307,7 +311,8 @@ async fn plugin_step(
         (Some(_), true) => Planned::Same,
         _ => Planned::Change,
     };
-    Ok(Step { change, kind: "plugin", name: plugin.name.clone(), fields, action: Action::Plugin(plugin) })
+    let name = plugin.name.clone();
+    Ok(Step::new(change, "plugin", &name, fields, Action::Plugin(plugin)))
 }
 
 fn step<T: Serialize + PartialEq>(
@@ -323,7 +328,7 @@ fn step<T: Serialize + PartialEq>(
         Some(before) if before == after => (Planned::Same, Vec::new()),
         Some(before) => (Planned::Change, differing(&document(before), &document(after))),
     };
-    Step { change, kind, name: name.to_owned(), fields, action: action(document(after)) }
+    Step::new(change, kind, name, fields, action(document(after)))
 }
 
 fn differing(before: &Value, after: &Value) -> Vec<String> {
@@ -333,12 +338,12 @@ fn differing(before: &Value, after: &Value) -> Vec<String> {
     all.into_iter().filter(|key| before.get(key) != after.get(key)).collect()
 }
 
-async fn deploy(tenant: &TenantClient, plugin: &PluginWanted) -> ClientResult<()> {
+async fn deploy(tenant: &TenantClient, plugin: &PluginWanted) -> ClientResult<Vec<String>> {
     tenant.put::<PluginView>(&plugin.name, &json!({})).await?;
     let digest = tenant.upload(&plugin.name, plugin.component.clone(), false).await?.resource.digest;
     let (config, grants) = (plugin.config.clone(), plugin.grants.clone());
-    tenant.deploy(&plugin.name, &NewVersion { digest, config, grants, activate: true }).await?;
-    Ok(())
+    let put = tenant.deploy(&plugin.name, &NewVersion { digest, config, grants, activate: true }).await?;
+    Ok(put.resource.warnings)
 }
 
 async fn remove(tenant: &TenantClient, step: &Step) -> ClientResult<()> {

@@ -1,10 +1,23 @@
 //! The command line: every command and flag, and nothing that acts.
 
+pub mod dev;
+pub mod tenant;
+
+mod pairs;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::parser::ValueSource;
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
-use creel_webhook::tenant::TenantLimits;
+use clap::{Args, CommandFactory as _, FromArgMatches, Parser, Subcommand, ValueEnum};
+use creel_store::contract::EventState;
+
+use self::dev::Dev;
+use self::pairs::{fetch_grant, setting};
+use self::tenant::Tenant;
+
+use super::templates;
 
 /// What stands below `creel --help`.
 const EXIT_CODES: &str = "Exit codes:
@@ -13,7 +26,8 @@ const EXIT_CODES: &str = "Exit codes:
   2  the command line or a file is wrong
   3  there is no such thing
   4  the host refused
-  5  no host answers";
+  5  no host answers
+130  `serve` was told to stop a second time and ended at once";
 
 /// A host for webhook handlers.
 #[derive(Debug, Parser)]
@@ -28,17 +42,21 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the program's arguments, or ends it with what is wrong with them.
-    pub fn read() -> Cli {
-        let matches = Cli::command().get_matches();
-        let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    /// Reads the program's arguments.
+    ///
+    /// # Errors
+    /// What is wrong with them, or the page that they ask for.
+    pub fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+        let matches = Cli::command().try_get_matches_from(arguments)?;
+        let mut cli = Cli::from_arg_matches(&matches)?;
         cli.globals.url_typed = matches.value_source("url") == Some(ValueSource::CommandLine);
-        cli
+        Ok(cli)
     }
 }
 
 /// Where the host is and who asks.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub struct Globals {
     /// The host's admin API
     #[arg(long, global = true, env = "CREEL_URL", default_value = "http://127.0.0.1:8081")]
@@ -52,10 +70,13 @@ pub struct Globals {
     /// A file that holds the API key
     #[arg(long, global = true, env = "CREEL_KEY_FILE")]
     pub key_file: Option<PathBuf>,
+    /// A file with the certificates to trust, in PEM, instead of the public ones
+    #[arg(long, global = true, env = "CREEL_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// The tenant; a tenant's own key needs none
     #[arg(long, global = true, env = "CREEL_TENANT")]
     pub tenant: Option<String>,
-    /// Answer in JSON, errors too; `apply` then wants --yes or --dry-run
+    /// Answer in JSON, errors too; what would ask then wants --yes
     #[arg(long, global = true)]
     pub json: bool,
 }
@@ -67,6 +88,8 @@ pub enum Command {
     Demo(Demo),
     /// Run a host; SIGINT or SIGTERM ends it, a second one at once and with code 130
     Serve(ConfigFile),
+    /// Look at everything that a host needs, and say what is not well and what to do about it
+    Doctor(Doctor),
     /// List all settings with their defaults and reasons
     Settings,
     /// Make a data directory, its master key and the first operator key
@@ -75,20 +98,22 @@ pub enum Command {
     Apply(Apply),
     /// Upload a plugin and make it the one that runs
     Deploy(Deploy),
-    /// Build the plugin in a directory
-    Build {
-        /// The plugin's directory
-        #[arg(default_value = ".")]
-        dir: PathBuf,
-        /// Where the compiler's results are kept, for all plugins together; by default in the user's cache
-        #[arg(long, env = "CREEL_BUILD_DIR", value_name = "DIR")]
-        build_dir: Option<PathBuf>,
+    /// Build the plugin in a directory, in Rust, JavaScript or Python, and print the component's path
+    Build(Build),
+    /// Run a plugin's cases in the sandbox, under the limits of a host
+    Test(Test),
+    /// Try a plugin while you write it: a host on this machine, new with every save
+    Dev(Dev),
+    /// Say what the gate of a host would say to a component
+    Check {
+        /// The .wasm file
+        file: PathBuf,
+        /// Whose limits hold
+        #[command(flatten)]
+        config: ConfigFile,
     },
-    /// Make a new plugin
-    New {
-        /// Its name, also of its directory
-        name: String,
-    },
+    /// Make a new plugin from a template
+    New(New),
     /// List what is known about providers' webhooks
     Presets {
         /// Tell everything about this one
@@ -114,6 +139,8 @@ pub enum Command {
     Events(Events),
     /// List runs, newest first
     Runs(Runs),
+    /// Tell what plugins logged and how their runs ended, oldest first
+    Logs(Logs),
     /// List outgoing calls, newest first
     Deliveries(Deliveries),
     /// List requests that were not believed, newest first
@@ -138,6 +165,14 @@ pub enum Command {
     Replay(Replay),
     /// Show where the host sends notices about this tenant's things, or name a destination for them
     Notices(Notices),
+    /// Give a source a new URL; the one before leads to it too for a while
+    RotateUrl {
+        /// The source
+        source: String,
+        /// Hours for which the URL before still works; a day when not said, 0 ends it at once
+        #[arg(long)]
+        overlap_hours: Option<u64>,
+    },
     /// Let work wait
     Pause(Switch),
     /// Let work go on
@@ -147,6 +182,8 @@ pub enum Command {
         /// The plugin
         plugin: String,
     },
+    /// List what a plugin remembers, print one value, or remove
+    State(PluginState),
     /// Make another deployment of a plugin the active one: version, settings and grants
     Rollback {
         /// The plugin
@@ -155,11 +192,65 @@ pub enum Command {
         number: u32,
     },
     /// Show a tenant, or set limits of its own; for operators
-    Tenant(Tenant),
+    Tenant(Box<Tenant>),
+    /// Print a script that completes this command line in a shell, or write its manual pages
+    Shell(Shell),
+    /// List, make and end API keys: the tenant's, or the operators' for an operator who names no tenant
+    Keys(Keys),
+    /// Tell what the tenant used, day by day, and what of its daily quotas
+    Usage {
+        /// The first day, such as 2026-01-31 (UTC); a month back when not said
+        #[arg(long)]
+        since: Option<String>,
+        /// The last day; today when not said
+        #[arg(long)]
+        until: Option<String>,
+    },
+    /// Make a new master key and seal all secrets again, while the host runs; for operators
+    Rekey,
+    /// Tell who changed what and who read payloads, newest first
+    Audit {
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Those before this one, for the next page
+        #[arg(long)]
+        before: Option<u64>,
+    },
     /// Compile one component; the host starts this itself
     #[command(name = "compile-component", hide = true)]
     CompileComponent,
 }
+
+/// Which log.
+#[derive(Debug, Clone, Args)]
+pub struct Logs {
+    /// Only of this plugin
+    pub plugin: Option<String>,
+    /// Go on as runs end, until Ctrl-C
+    #[arg(long, short)]
+    pub follow: bool,
+    /// At most so many runs at first
+    #[arg(long, default_value_t = 20)]
+    pub limit: usize,
+}
+
+/// What a shell is given.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = SHELL_HELP, group = clap::ArgGroup::new("what").required(true))]
+pub struct Shell {
+    /// Print the script for this shell
+    #[arg(long, value_name = "SHELL", group = "what")]
+    pub completions: Option<clap_complete::Shell>,
+    /// Write the manual pages into this directory, which is made
+    #[arg(long, value_name = "DIR", group = "what")]
+    pub man: Option<PathBuf>,
+}
+
+/// What stands below `creel shell --help`.
+const SHELL_HELP: &str = "For example:
+  creel shell --completions bash > ~/.local/share/bash-completion/completions/creel
+  creel shell --man ~/.local/share/man/man1";
 
 /// How the demo is played.
 #[derive(Debug, Clone, Args)]
@@ -178,6 +269,17 @@ pub struct ConfigFile {
     /// The configuration file; CREEL_* variables go before it
     #[arg(long, env = "CREEL_CONFIG")]
     pub config: Option<PathBuf>,
+}
+
+/// What the doctor looks at.
+#[derive(Debug, Clone, Args)]
+pub struct Doctor {
+    /// The configuration file that the host is started with; CREEL_* variables go before it
+    #[arg(long, env = "CREEL_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The https address of a web server whose clock to compare; by default nobody is asked
+    #[arg(long, value_name = "URL")]
+    pub against: Option<String>,
 }
 
 /// What to apply.
@@ -212,10 +314,78 @@ pub struct Deploy {
     /// A destination that its calls may go to; without any, the active deployment's grants are kept
     #[arg(long = "grant-destination", value_name = "DESTINATION")]
     pub grant_destination: Vec<String>,
+    /// A destination that it may look things up at, and the methods if not GET and HEAD, NAME or NAME=METHOD,METHOD;
+    /// without any, the active deployment's grants are kept
+    #[arg(long = "grant-fetch", value_name = "DESTINATION", value_parser = fetch_grant)]
+    pub grant_fetch: Vec<(String, Vec<String>)>,
+    /// Let it remember: a store of its own; without it, the active deployment's grants are kept
+    #[arg(long)]
+    pub grant_state: bool,
     /// Upload and number it, but let the present one run on
     #[arg(long)]
     pub no_activate: bool,
 }
+
+/// What to build.
+#[derive(Debug, Clone, Args)]
+pub struct Build {
+    /// The plugin's directory
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Copy the component there, and print this path
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Where results are kept, for all plugins together; by default in the user's cache
+    #[arg(long, env = "CREEL_BUILD_DIR", value_name = "DIR")]
+    pub build_dir: Option<PathBuf>,
+}
+
+/// What to make.
+#[derive(Debug, Clone, Args)]
+pub struct New {
+    /// Its name, also of its directory
+    #[arg(required_unless_present = "list")]
+    pub name: Option<String>,
+    /// What it is made from; --list says what each does
+    #[arg(long, short, default_value = templates::DEFAULT, value_parser = PossibleValuesParser::new(templates::names()))]
+    pub template: String,
+    /// List the templates and make nothing
+    #[arg(long, conflicts_with = "name")]
+    pub list: bool,
+}
+
+/// Which cases.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = TEST_HELP)]
+pub struct Test {
+    /// The plugin's directory, which is built
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// A .wasm file to run instead of what the directory builds
+    #[arg(long, value_name = "FILE")]
+    pub component: Option<PathBuf>,
+    /// The directory of the cases; `cases` in the plugin's directory, if not said
+    #[arg(long, value_name = "DIR")]
+    pub cases: Option<PathBuf>,
+    /// Only cases whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub only: String,
+    /// Show what failing cases would have to expect, and ask whether they shall from now on
+    #[arg(long)]
+    pub bless: bool,
+    /// Don't ask
+    #[arg(long, short, requires = "bless")]
+    pub yes: bool,
+    /// Where the compiler's results are kept, as for `creel build`
+    #[arg(long, env = "CREEL_BUILD_DIR", value_name = "DIR")]
+    pub build_dir: Option<PathBuf>,
+    /// Whose limits hold
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// What stands below `creel test --help`.
+const TEST_HELP: &str = "The code is 0 when all cases are as expected, and 1 when one is not.";
 
 /// What to judge: one request from a file, or a list.
 #[derive(Debug, Clone, Args)]
@@ -294,25 +464,51 @@ const TRIGGER_HELP: &str = "Ids are new each time, unless --keep-ids. The code i
 
 /// Which events.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = EVENTS_HELP)]
 pub struct Events {
     /// Of this source
     #[arg(long)]
     pub source: Option<String>,
     /// Of exactly this type
-    #[arg(long)]
+    #[arg(long = "type", alias = "kind", value_name = "TYPE")]
     pub kind: Option<String>,
     /// With exactly this subject
     #[arg(long)]
     pub subject: Option<String>,
-    /// Only those that no route took; `creel replay` runs one on the routes of now
+    /// In this state
+    #[arg(long, value_parser = states(), conflicts_with = "unrouted")]
+    pub state: Option<String>,
+    /// Only those that no route took, as --state unrouted; `creel replay` runs one on the routes of now
     #[arg(long)]
     pub unrouted: bool,
+    /// Received not before, such as 2026-01-31T08:00:00Z, or 2h for two hours ago
+    #[arg(long, value_name = "MOMENT")]
+    pub since: Option<String>,
+    /// Received before
+    #[arg(long, value_name = "MOMENT")]
+    pub until: Option<String>,
     /// Older than this one
     #[arg(long)]
     pub before: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 50)]
     pub limit: u32,
+    /// With bodies and headers, a line of JSON each, oldest first: what `creel dev --events` reads
+    #[arg(long, conflicts_with_all = ["kind", "subject", "state", "unrouted", "since", "until", "before"])]
+    pub payloads: bool,
+    /// Go on as events come, until Ctrl-C
+    #[arg(long, short, requires = "payloads")]
+    pub follow: bool,
+}
+
+/// What stands below `creel events --help`.
+const EVENTS_HELP: &str = "States: `unrouted` no route took it; `dead` a run ended without a decision, or a call was given up; `pending` a run \
+is not decided yet; `sending` a call is not over yet; `done` all is over.
+
+Payloads need a key with the right to read them (`payload_read`); at most the newest 499 are read.";
+
+fn states() -> PossibleValuesParser {
+    PossibleValuesParser::new(EventState::ALL.map(EventState::as_str))
 }
 
 /// Which runs.
@@ -370,7 +566,7 @@ pub struct Dead {
     /// Of events of exactly this type
     #[arg(long = "type")]
     pub event_type: Option<String>,
-    /// Decided or queued not before, such as 2026-01-31T08:00:00Z
+    /// Decided or queued not before, such as 2026-01-31T08:00:00Z, or 2h for two hours ago
     #[arg(long, value_name = "MOMENT")]
     pub since: Option<String>,
     /// Decided or queued before
@@ -430,53 +626,69 @@ pub enum DeadKind {
     Runs,
 }
 
-/// Which tenant, and what it may use. Limits that are not named stay; all stay below the host's own settings.
+/// What to do with keys; listed when nothing is said.
 #[derive(Debug, Clone, Args)]
-pub struct Tenant {
-    /// Its name; made when there is none and a limit is named
-    pub name: String,
-    /// Forget its own limits first, so that it follows the host's settings
-    #[arg(long)]
-    pub reset: bool,
-    /// Fuel of one run
-    #[arg(long)]
-    pub fuel_max: Option<u64>,
-    /// Linear memory of one run, bytes
-    #[arg(long)]
-    pub memory_bytes_max: Option<u64>,
-    /// Wall clock of one run, milliseconds
-    #[arg(long)]
-    pub run_timeout_ms: Option<u64>,
-    /// Runs that may wait; beyond it its sources answer 429
-    #[arg(long)]
-    pub pending_runs_max: Option<u64>,
-    /// Days for which bodies are kept
-    #[arg(long)]
-    pub body_days: Option<u64>,
-    /// Days for which everything else about an event is kept
-    #[arg(long)]
-    pub record_days: Option<u64>,
+pub struct Keys {
+    /// What to do
+    #[command(subcommand)]
+    pub action: Option<KeyAction>,
 }
 
-impl Tenant {
-    /// Whether it says anything about limits.
-    pub fn names_limits(&self) -> bool {
-        self.reset || self.limits(TenantLimits::default()) != TenantLimits::default()
-    }
+/// What can be done with keys.
+#[derive(Debug, Clone, Subcommand)]
+pub enum KeyAction {
+    /// Make a key; it is shown once
+    Create(NewKey),
+    /// End a key at once
+    Revoke {
+        /// Its id, which also stands in the key itself behind `creel_`
+        #[arg(id = "ended-key", value_name = "KEY")]
+        key: String,
+    },
+}
 
-    /// The limits that it is to have, if it had these.
-    pub fn limits(&self, before: TenantLimits) -> TenantLimits {
-        let before = if self.reset { TenantLimits::default() } else { before };
-        TenantLimits {
-            fuel_max: self.fuel_max.or(before.fuel_max),
-            memory_bytes_max: self.memory_bytes_max.or(before.memory_bytes_max),
-            run_timeout_ms: self.run_timeout_ms.or(before.run_timeout_ms),
-            pending_runs_max: self.pending_runs_max.or(before.pending_runs_max),
-            body_days: self.body_days.or(before.body_days),
-            record_days: self.record_days.or(before.record_days),
-            ..before
-        }
-    }
+/// What a key is to be.
+#[derive(Debug, Clone, Args)]
+pub struct NewKey {
+    /// What people call it
+    pub name: String,
+    /// What it may do: reader, deployer, tenant_admin; all that a key of its kind may, when not said
+    #[arg(long)]
+    pub role: Option<String>,
+    /// It may read bodies and headers of events, calls and answers
+    #[arg(long, conflicts_with = "no_payload_read")]
+    pub payload_read: bool,
+    /// It may not, although an admin
+    #[arg(long)]
+    pub no_payload_read: bool,
+    /// Days after which it stops working
+    #[arg(long)]
+    pub expires_in_days: Option<u64>,
+}
+
+/// What of a plugin's state.
+#[derive(Debug, Clone, Args)]
+pub struct PluginState {
+    /// The plugin
+    pub plugin: String,
+    /// Print the value of this key and nothing else
+    #[arg(id = "remembered-key", value_name = "KEY")]
+    pub key: Option<String>,
+    /// Only keys that begin with this
+    #[arg(long, conflicts_with = "remembered-key")]
+    pub prefix: Option<String>,
+    /// Behind this key, for the next page
+    #[arg(long, conflicts_with = "remembered-key")]
+    pub after: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+    /// Remove the key, or everything when none is named
+    #[arg(long, conflicts_with_all = ["prefix", "after"])]
+    pub delete: bool,
+    /// Don't ask before everything is removed
+    #[arg(long, short, requires = "delete")]
+    pub yes: bool,
 }
 
 /// Where notices go. What is not named stays.
@@ -507,17 +719,12 @@ pub struct Switch {
 /// Things that can be paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SwitchKind {
-    /// Events are still taken; their runs wait
+    /// Its events are taken all the same; their runs wait while it is paused
     Source,
-    /// Its runs wait
+    /// Its runs wait while it is paused
     Route,
-    /// Its calls wait
+    /// Its calls wait while it is paused
     Destination,
-}
-
-fn setting(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
-    if key.is_empty() { Err("the key is empty".to_owned()) } else { Ok((key.to_owned(), value.to_owned())) }
 }
 
 #[cfg(test)]
@@ -527,5 +734,20 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// A global argument's value goes before that of an argument with the same id, and nothing says so: `creel keys revoke
+    /// KEY` would be given the API key of the environment.
+    #[test]
+    fn no_argument_takes_the_place_of_a_global_one() {
+        let whole = Cli::command();
+        let globals: Vec<_> = whole.get_arguments().filter(|one| one.is_global_set()).map(|one| one.get_id()).collect();
+        let mut commands: Vec<_> = whole.get_subcommands().collect();
+        while let Some(command) = commands.pop() {
+            for argument in command.get_arguments() {
+                assert!(!globals.contains(&argument.get_id()), "`{}` of `{}`", argument.get_id(), command.get_name());
+            }
+            commands.extend(command.get_subcommands());
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Nothing is printed here. A refusal arrives as the [`Problem`] that the host sent, with all its mistakes.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,13 +15,19 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::hints::in_commands;
 use super::plain::{self, plain};
+use crate::api::probed::ProbeView;
+use crate::api::rehearsed::Rehearsed;
+use crate::api::remembered::{StateRemovedView, StateView};
 use crate::api::{
     DeliveryView, DeploymentView, DestinationView, Erased, EventLine, LetterView, List, NewKeyView, PluginView,
-    Problem, Put, RefusalView, Rehearsed, ReplayStep, RouteView, RunView, SecretView, SourceView, StoryView,
-    TenantView, VersionView, WhoAmI,
+    Problem, Put, QuotaView, RefusalView, ReplayStep, RouteView, RunView, SecretView, SourceView, StoryView,
+    TenantView, UsageView, VersionView, WhoAmI,
 };
+use crate::fed::FeedView;
 use crate::spec::notices::NoticesSpec;
+use crate::tls;
 
 /// A host on this machine answers a connection at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,10 +71,11 @@ pub enum ClientError {
 
 /// A problem for people: what, and each mistake on a line.
 pub fn problem_text(problem: &Problem) -> String {
-    let mut text = format!("{} ({}): {}", plain(&problem.title), problem.status, plain::lines(&problem.detail));
+    let mut text =
+        format!("{} ({}): {}", plain(&problem.title), problem.status, plain::lines(&in_commands(&problem.detail)));
     if problem.errors.len() > 1 {
         for mistake in &problem.errors {
-            let _ = write!(text, "\n  {}: {}", plain(&mistake.pointer), plain::lines(&mistake.detail));
+            let _ = write!(text, "\n  {}: {}", plain(&mistake.pointer), plain::lines(&in_commands(&mistake.detail)));
         }
     }
     text
@@ -91,8 +98,22 @@ impl Client {
     /// # Errors
     /// When the URL is none or TLS cannot be set up.
     pub fn new(url: &str, key: &str) -> ClientResult<Self> {
-        let parsed = Url::parse(url).map_err(|error| ClientError::Setup(format!("--url `{url}`: {error}")))?;
-        let http = http_client(&parsed)?;
+        Client::trusting(url, key, None)
+    }
+
+    /// A client that trusts the certificates in a file, in PEM, and no others; without a file, Mozilla's roots.
+    ///
+    /// # Errors
+    /// When the URL is none, the file is of no use or TLS cannot be set up.
+    pub fn trusting(url: &str, key: &str, ca_file: Option<&Path>) -> ClientResult<Self> {
+        let parsed = Url::parse(url).ok().filter(|parsed| matches!(parsed.scheme(), "http" | "https"));
+        let parsed = parsed.ok_or_else(|| {
+            let example = "http://127.0.0.1:8081, the default";
+            ClientError::Setup(format!(
+                "`{url}` is no address of a host such as {example}; it begins with http:// or https://"
+            ))
+        })?;
+        let http = http_client(&parsed, ca_file)?;
         Ok(Client { http, base: url.trim_end_matches('/').to_owned(), key: key.to_owned() })
     }
 
@@ -107,6 +128,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn whoami(&self) -> ClientResult<WhoAmI> {
         self.get("/v1/whoami").await
+    }
+
+    /// An address on the public listener that tells what arrives there; for operators.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn probe(&self) -> ClientResult<ProbeView> {
+        self.send(Method::POST, "/v1/probes", None::<&Value>).await
     }
 
     /// All tenants; for operators.
@@ -125,6 +154,15 @@ impl Client {
         self.send(Method::PUT, &format!("/v1/tenants/{}", part(name)), Some(spec)).await
     }
 
+    /// Begins to remove a tenant with everything that it has; for operators.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tenant_delete(&self, name: &str) -> ClientResult<TenantView> {
+        let name = part(name);
+        self.send(Method::DELETE, &format!("/v1/tenants/{name}?confirm={name}"), None::<&Value>).await
+    }
+
     /// The things of one tenant.
     pub fn tenant(&self, name: &str) -> TenantClient {
         TenantClient { client: self.clone(), prefix: format!("/v1/tenants/{}", part(name)) }
@@ -136,6 +174,22 @@ impl Client {
     /// [`ClientError`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> ClientResult<T> {
         self.send(Method::GET, path, None::<&Value>).await
+    }
+
+    /// POST of any address.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, document: &Value) -> ClientResult<T> {
+        self.send(Method::POST, path, Some(document)).await
+    }
+
+    /// DELETE of any address.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn delete(&self, path: &str) -> ClientResult<()> {
+        self.send(Method::DELETE, path, None::<&Value>).await
     }
 
     async fn send<T: DeserializeOwned>(
@@ -207,6 +261,11 @@ pub struct TenantClient {
 }
 
 impl TenantClient {
+    /// Where its part of the API begins.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The tenant itself.
     ///
     /// # Errors
@@ -307,6 +366,15 @@ impl TenantClient {
         serde_json::from_slice(&bytes).map_err(|error| self.client.strange(status, error.to_string()))
     }
 
+    /// An uploaded version as it came.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn component(&self, plugin: &str, digest: &str) -> ClientResult<Bytes> {
+        let request = self.client.request(Method::GET, &self.path(&["plugins", plugin, "versions", digest]));
+        Ok(self.client.exchange(request).await?.1)
+    }
+
     /// Makes a deployment of an uploaded version.
     ///
     /// # Errors
@@ -334,6 +402,16 @@ impl TenantClient {
         self.client.send(Method::POST, &path, None::<&Value>).await
     }
 
+    /// Gives a source a new URL; the one before leads to it for so long, a day when not said.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn rotate_url(&self, source: &str, overlap_hours: Option<u64>) -> ClientResult<SourceView> {
+        let overlap_ms = overlap_hours.map(|hours| hours.saturating_mul(3_600_000));
+        let path = self.path(&["sources", source, "rotate-token"]);
+        self.client.send(Method::POST, &path, Some(&json!({ "overlap_ms": overlap_ms }))).await
+    }
+
     /// Pauses a source, route or destination.
     ///
     /// # Errors
@@ -350,12 +428,52 @@ impl TenantClient {
         self.client.send(Method::POST, &self.path(&[R::PLURAL, name, "resume"]), None::<&Value>).await
     }
 
+    /// What a plugin remembers, without values.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn state(&self, plugin: &str, filter: &[(&str, String)]) -> ClientResult<StateView> {
+        self.client.get(&self.state_path(&["plugins", plugin, "state"], filter)).await
+    }
+
+    /// One value of it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn state_value(&self, plugin: &str, key: &str) -> ClientResult<Bytes> {
+        let path = self.state_path(&["plugins", plugin, "state", "value"], &[("key", key.to_owned())]);
+        Ok(self.client.exchange(self.client.request(Method::GET, &path)).await?.1)
+    }
+
+    /// Removes a key of it, or all.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn state_delete(&self, plugin: &str, key: Option<&str>) -> ClientResult<StateRemovedView> {
+        let filter = key.map_or(("all", "true".to_owned()), |key| ("key", key.to_owned()));
+        let path = self.state_path(&["plugins", plugin, "state"], &[filter]);
+        self.client.send(Method::DELETE, &path, None::<&Value>).await
+    }
+
+    fn state_path(&self, parts: &[&str], filter: &[(&str, String)]) -> String {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(filter).finish();
+        format!("{}?{query}", self.path(parts))
+    }
+
     /// Events, newest first.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn events(&self, filter: &[(&str, String)]) -> ClientResult<List<EventLine>> {
         self.client.get(&self.filtered("events", filter)).await
+    }
+
+    /// Events with their payloads, oldest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn feed(&self, filter: &[(&str, String)]) -> ClientResult<FeedView> {
+        self.client.get(&self.filtered("feed", filter)).await
     }
 
     /// The whole story of one event.
@@ -434,6 +552,22 @@ impl TenantClient {
         self.client.send(Method::DELETE, &self.path(&["events", event, "payload"]), None::<&Value>).await
     }
 
+    /// What the tenant used, day by day.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn usage(&self, filter: &[(&str, String)]) -> ClientResult<List<UsageView>> {
+        self.client.get(&self.filtered("usage", filter)).await
+    }
+
+    /// The tenant's daily quotas, and what is used of them.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn quotas(&self) -> ClientResult<List<QuotaView>> {
+        self.client.get(&self.path(&["quotas"])).await
+    }
+
     /// Deliveries, newest first.
     ///
     /// # Errors
@@ -477,11 +611,18 @@ pub struct NewVersion {
     pub activate: bool,
 }
 
-fn part(text: &str) -> String {
+/// The parameters of a query that were given.
+pub fn given(wanted: &[(&'static str, Option<String>)]) -> Vec<(&'static str, String)> {
+    wanted.iter().filter_map(|(name, value)| Some((*name, value.clone()?))).collect()
+}
+
+/// A part of a path, with what has no place there escaped.
+pub fn part(text: &str) -> String {
     utf8_percent_encode(text, PART).to_string()
 }
 
-fn innermost(error: &dyn std::error::Error) -> String {
+/// What went wrong in the first place, without what tells of it.
+pub fn innermost(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
         deepest = source;
@@ -494,9 +635,14 @@ fn innermost(error: &dyn std::error::Error) -> String {
 ///
 /// # Errors
 /// When TLS cannot be set up.
-pub fn http_client(url: &Url) -> ClientResult<reqwest::Client> {
+pub fn http_client(url: &Url, ca_file: Option<&Path>) -> ClientResult<reqwest::Client> {
+    let roots = match ca_file {
+        Some(file) => tls::roots_of(file).map_err(|error| ClientError::Setup(format!("--ca-file: {error}")))?,
+        None => tls::public_roots(),
+    };
+    let tls = tls::client(roots).map_err(|error| ClientError::Setup(error.to_string()))?;
     let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls()?)
+        .tls_backend_preconfigured(tls.with_no_client_auth())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TIMEOUT)
         .redirect(reqwest::redirect::Policy::none());
@@ -505,13 +651,4 @@ pub fn http_client(url: &Url) -> ClientResult<reqwest::Client> {
         builder = builder.no_proxy();
     }
     builder.build().map_err(|error| ClientError::Setup(error.to_string()))
-}
-
-fn tls() -> ClientResult<rustls::ClientConfig> {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ClientError::Setup(error.to_string()))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

@@ -36,6 +36,10 @@ pub async fn deploy(tenant: &TenantClient, component: &Path, wanted: &Deploy) ->
     if !wanted.grant_destination.is_empty() {
         grants = Grants { destinations: wanted.grant_destination.clone(), ..grants };
     }
+    if !wanted.grant_fetch.is_empty() {
+        grants.fetch = wanted.grant_fetch.iter().cloned().collect();
+    }
+    grants.state |= wanted.grant_state;
     let version = NewVersion { digest, config, grants, activate: !wanted.no_activate };
     Ok(tenant.deploy(&wanted.name, &version).await?)
 }

@@ -1,7 +1,7 @@
 //! `creel init`: makes a data directory with its master key and its database, and the first operator key.
 
 use anyhow::Context as _;
-use creel_store::contract::Store as _;
+use creel_store::contract::{Store as _, Tenancy as _};
 use creel_store::sqlite::{Options, SqliteStore};
 use creel_webhook::clock::Clock;
 
@@ -28,12 +28,11 @@ pub async fn initialise(config: &Config, entropy: &Entropy, clock: &dyn Clock) -
         .with_context(|| format!("making the database {}", database.display()))?;
     if !store.key_list(None).await?.is_empty() {
         anyhow::bail!(
-            "{} already has operator keys; `creel serve` starts it, and an operator makes more keys with POST /v1/keys",
+            "{} already has operator keys; `creel serve` starts it, and `creel keys create NAME` makes more keys",
             config.data_dir.display()
         );
     }
-    let wanted = KeyFor { tenant: None, name: "first".to_owned(), expires_at: None };
-    let minted = key::mint(wanted, clock.now(), entropy.bytes());
+    let minted = key::mint(KeyFor::operator("first"), clock.now(), entropy.bytes());
     store.key_put(minted.key).await?;
     store.close().await?;
     Ok(minted.text.to_string())

@@ -65,12 +65,12 @@ pub struct FileMistake {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// It can't be read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {reason}")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+        /// What the system said. It stands in the text, so it is no `source`: that would be told twice.
+        reason: std::io::Error,
     },
     /// It is wrong.
     #[error("{path} has {} {}{}", .mistakes.len(), if .mistakes.len() == 1 { "mistake" } else { "mistakes" }, listed(.path, .mistakes))]
@@ -131,7 +131,7 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// [`ManifestError`] with every mistake.
 pub fn load(path: &Path, environment: Environment<'_>) -> Result<Manifest, ManifestError> {
     let text =
-        std::fs::read_to_string(path).map_err(|source| ManifestError::Unreadable { path: path.to_owned(), source })?;
+        std::fs::read_to_string(path).map_err(|reason| ManifestError::Unreadable { path: path.to_owned(), reason })?;
     let directory = path.parent().unwrap_or(Path::new("."));
     read(&text, directory, environment).map_err(|mistakes| ManifestError::Wrong { path: path.to_owned(), mistakes })
 }

@@ -7,7 +7,7 @@ use creel_webhook::comparison::{Change, Difference};
 use creel_webhook::run::{LogLevel, Verdict};
 
 use super::plain::{self, plain};
-use crate::api::{RehearsalView, Rehearsed, RehearsedCall, RehearsedChange};
+use crate::api::rehearsed::{RehearsalView, Rehearsed, RehearsedCall, RehearsedChange};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -56,6 +56,13 @@ fn tell_run(text: &mut String, run: &RehearsalView) {
         let style = if line.level >= LogLevel::Warn { ODD } else { DIM };
         let level = format!("{:?}", line.level).to_lowercase();
         let _ = writeln!(text, "             {style}{level:<5} {}{style:#}", plain(&line.message));
+    }
+    for write in &run.writes {
+        let what = write.value_bytes.map_or_else(|| "nothing".to_owned(), |bytes| format!("{bytes} bytes"));
+        let _ = writeln!(text, "             would remember {what} under {}", plain(&write.key));
+    }
+    for missing in &run.missing {
+        let _ = writeln!(text, "             {ODD}not in the record of the run of then: {}{ODD:#}", plain(missing));
     }
     if let Some(reply) = &run.reply {
         let _ = writeln!(text, "  reply      {}", reply.status);

@@ -2,7 +2,7 @@
 //! terminal is.
 //!
 //! Most of it was written by strangers: senders, receivers, plugins. A terminal obeys control characters, so all text
-//! that comes from a host passes [`plain`]: a cell in `table`, everything else where it is put into a line.
+//! that comes from a host passes [`plain()`]: a cell in `table`, everything else where it is put into a line.
 
 use std::fmt::Write as _;
 
@@ -11,16 +11,24 @@ use creel_store::contract::DeliveryState;
 use creel_webhook::catalogue::Facts;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery;
-use creel_webhook::run::{LogLevel, Verdict};
+use creel_webhook::run::{LogLevel, LogLine, Usage, Verdict};
 use creel_webhook::signature::explain::Mark;
+use creel_webhook::tenant::TENANT_LIMITS;
 
 use super::apply::{Plan, Planned, Step};
-use super::plain::plain;
+use super::build::Built;
+use super::cases::{Judged, Tested};
+use super::check::Checked;
+use super::doctor::{Finding, State};
+use super::new::Made;
+use super::plain::{self, plain};
+use super::templates::Template;
 use super::trigger::{Answered, Listed};
 use super::verify::Explained;
+use crate::api::remembered::{StateKeyView, StateView};
 use crate::api::{
-    DeliveryView, DeploymentView, DestinationView, EventLine, EventView, LetterView, RefusalView, ReplayStep, RunView,
-    SourceView, StoryView, TenantView,
+    AuditView, DeliveryView, DeploymentView, DestinationView, EventLine, EventView, KeyView, LetterView, NewKeyView,
+    QuotaView, RefusalView, ReplayStep, RunView, SourceView, StoryView, TenantView, UsageView, WaitView,
 };
 use crate::spec::notices::NoticesSpec;
 
@@ -54,16 +62,114 @@ pub fn step(step: &Step) -> String {
         Planned::Remove => BAD,
     };
     let fields = if step.fields.is_empty() { String::new() } else { format!(" ({})", step.fields.join(", ")) };
-    format!("{style}{} {} {}{fields}{style:#}", step.change.sign(), step.kind, plain(&step.name))
+    let line = format!("{style}{} {} {}{fields}{style:#}", step.change.sign(), step.kind, plain(&step.name));
+    step.warnings.iter().fold(line, |said, warning| format!("{said}\n{}", note(warning)))
+}
+
+/// What a host warns of.
+pub fn note(warning: &str) -> String {
+    format!("{ODD}note{ODD:#} {}", plain(warning))
+}
+
+/// What a host would say to a component.
+pub fn checked(checked: &Checked) -> String {
+    format!(
+        "{GOOD}a host takes it{GOOD:#}: {}, {} compiled in {} ms\n  {}\n  imports {}",
+        size(checked.bytes),
+        size(checked.compiled_bytes),
+        checked.compile_ms,
+        checked.digest,
+        imported(&checked.imports)
+    )
+}
+
+/// What was built, before its path.
+pub fn built(built: &Built) -> String {
+    format!("{}\n  {}\n  imports {}", size(built.bytes), built.digest, imported(&built.imports))
+}
+
+fn imported(imports: &[String]) -> String {
+    match imports {
+        [] => "nothing".to_owned(),
+        imports => imports.iter().map(|import| plain(import)).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Templates, a line each.
+pub fn templates(all: &[Template]) -> String {
+    let rows =
+        all.iter().map(|one| vec![one.name.to_owned(), format!("{:?}", one.language), one.about.clone()]).collect();
+    table(&["TEMPLATE", "LANGUAGE", "WHAT IT DOES"], rows)
+}
+
+/// What was made, and what to type next.
+pub fn made(made: &Made) -> String {
+    let directory = made.directory.strip_prefix(".").unwrap_or(&made.directory).display();
+    let install = made.install.as_ref().map(|install| format!("{install} && ")).unwrap_or_default();
+    format!(
+        "made {directory}/\nnext: cd {directory} && {install}creel test\nthen: README.md there says how it is put to work"
+    )
+}
+
+/// Cases, a line each, and what is not as expected.
+pub fn tested(tested: &Tested) -> String {
+    let width = tested.cases.iter().map(|case| case.name.chars().count()).max().unwrap_or(0);
+    let mut text: String = tested.cases.iter().map(|case| judged(case, width)).collect();
+    let failed = tested.failed();
+    let _ = write!(text, "{} passed, {failed} failed", tested.cases.len() - failed);
+    text
+}
+
+fn judged(case: &Judged, width: usize) -> String {
+    let passed = case.differences.is_empty();
+    let mark = if passed { format!("{GOOD}ok  {GOOD:#}") } else { format!("{BAD}FAIL{BAD:#}") };
+    let usage = &case.usage;
+    let mut text = format!(
+        "{mark} {:width$}  {DIM}{:>11} fuel {:>9} {:>7} us{DIM:#}  {}\n",
+        plain(&case.name),
+        usage.fuel,
+        size(usage.memory_bytes),
+        usage.cpu_us,
+        plain(&case.about)
+    );
+    for difference in &case.differences {
+        let _ = writeln!(text, "     {}", plain::lines(difference).replace('\n', "\n     "));
+    }
+    for line in case.log.iter().filter(|_| !passed) {
+        let _ = writeln!(text, "     {}", log_line(line));
+    }
+    text
+}
+
+/// Bytes as people say them.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{} KiB", bytes / 1_024),
+        _ => format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20),
+    }
+}
+
+/// What the doctor found, a line each, and what to do below it.
+pub fn findings(found: &[Finding]) -> String {
+    let line = |one: &Finding| {
+        let (word, style) = match one.state {
+            State::Ok => ("ok  ", GOOD),
+            State::Warn => ("warn", ODD),
+            State::No => ("no  ", BAD),
+        };
+        let todo = one.todo.as_ref().map(|todo| format!("\n       {}", plain::lines(todo))).unwrap_or_default();
+        format!("{style}{word}{style:#} {BOLD}{}{BOLD:#}: {}{todo}", one.check, plain::lines(&one.says))
+    };
+    found.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Events, a line each.
 pub fn events(events: &[EventLine]) -> String {
     let row = |event: &EventLine| {
-        let runs = if event.pending > 0 {
-            format!("{} of {} pending", event.pending, event.runs)
-        } else {
-            format!("{} decided", event.runs)
+        let runs = match event.pending {
+            0 => event.runs.to_string(),
+            pending => format!("{} ({pending} pending)", event.runs),
         };
         vec![
             event.id.to_string(),
@@ -71,10 +177,11 @@ pub fn events(events: &[EventLine]) -> String {
             event.source.clone(),
             dash(&event.kind),
             dash(event.subject.as_deref().unwrap_or_default()),
+            event.state.as_str().to_owned(),
             runs,
         ]
     };
-    table(&["EVENT", "RECEIVED", "SOURCE", "TYPE", "SUBJECT", "RUNS"], events.iter().map(row).collect())
+    table(&["EVENT", "RECEIVED", "SOURCE", "TYPE", "SUBJECT", "STATE", "RUNS"], events.iter().map(row).collect())
 }
 
 /// Runs, a line each.
@@ -124,7 +231,76 @@ pub fn sources(sources: &[SourceView]) -> String {
         let state = if one.paused { "paused" } else { "" };
         vec![one.name.clone(), one.spec.preset.clone(), one.url.clone(), state.to_owned()]
     };
-    table(&["SOURCE", "PRESET", "URL", ""], sources.iter().map(row).collect())
+    table(&["SOURCE", "PRESET", "URL", "STATE"], sources.iter().map(row).collect())
+}
+
+/// A source whose URL was just rotated.
+pub fn rotated(source: &SourceView) -> String {
+    let before = match (&source.previous_path, &source.previous_until) {
+        (Some(path), Some(until)) => format!("{} leads to it until {until}", plain(path)),
+        _ => "the URL before leads nowhere any more".to_owned(),
+    };
+    format!("{}\n{before}", sources(std::slice::from_ref(source)))
+}
+
+/// What was used, a day a line, and what is used of the quotas that there are.
+pub fn usage(days: &[UsageView], quotas: &[QuotaView]) -> String {
+    let row = |one: &UsageView| {
+        let numbers = [one.events, one.runs, one.fuel, one.bytes_in, one.bytes_out, one.deliveries];
+        std::iter::once(one.day.clone()).chain(numbers.iter().map(u64::to_string)).collect()
+    };
+    let heads = ["DAY", "EVENTS", "RUNS", "FUEL", "BYTES IN", "BYTES OUT", "DELIVERIES"];
+    let days = table(&heads, days.iter().map(row).collect());
+    let quota = |one: &QuotaView| {
+        let max = one.max.filter(|max| *max > 0)?;
+        let percent = u128::from(one.used) * 100 / u128::from(max);
+        let told = [one.quota.as_str().to_owned(), one.used.to_string(), max.to_string(), format!("{percent} %")];
+        Some(told.into_iter().chain([one.beyond.clone()]).collect())
+    };
+    let quotas: Vec<Vec<String>> = quotas.iter().filter_map(quota).collect();
+    if quotas.is_empty() {
+        return days;
+    }
+    format!("{days}\n\n{}", table(&["QUOTA", "USED TODAY", "OF", "THAT IS", "BEYOND IT"], quotas))
+}
+
+/// Keys, a line each.
+pub fn keys(keys: &[KeyView]) -> String {
+    let row = |one: &KeyView| {
+        let moment = |at: Option<crate::api::Moment>| at.map_or_else(|| "never".to_owned(), |at| at.to_string());
+        vec![
+            one.id.to_string(),
+            one.name.clone(),
+            one.role.as_str().to_owned(),
+            if one.payload_read { "read" } else { "-" }.to_owned(),
+            one.created_at.to_string(),
+            moment(one.expires_at),
+            moment(one.last_used_at),
+        ]
+    };
+    let heads = ["KEY", "NAME", "ROLE", "PAYLOADS", "MADE", "EXPIRES", "LAST USED (HOUR)"];
+    table(&heads, keys.iter().map(row).collect())
+}
+
+/// A key that was just made.
+pub fn new_key(made: &NewKeyView) -> String {
+    format!("{}\nshown only now:\n\n  {}", keys(std::slice::from_ref(&made.about)), plain(&made.key))
+}
+
+/// The audit trail, a line each.
+pub fn audit(trail: &[AuditView]) -> String {
+    let row = |one: &AuditView| {
+        vec![
+            one.seq.to_string(),
+            one.at.to_string(),
+            one.tenant.clone().unwrap_or_else(|| "-".to_owned()),
+            format!("{} ({}, {})", one.key_name, one.role.as_str(), one.key),
+            one.peer.clone(),
+            one.status.map_or_else(|| "unknown".to_owned(), |status| status.to_string()),
+            format!("{} {}", one.what.split(' ').next().unwrap_or_default(), one.object),
+        ]
+    };
+    table(&["PLACE", "AT", "TENANT", "WHO", "FROM", "OUTCOME", "WHAT"], trail.iter().map(row).collect())
 }
 
 /// Destinations, a line each.
@@ -137,7 +313,7 @@ pub fn destinations(destinations: &[DestinationView]) -> String {
         };
         vec![one.name.clone(), one.spec.url.clone(), one.waiting.to_string(), state.to_owned(), why.to_owned()]
     };
-    table(&["DESTINATION", "URL", "WAITING", "", "WHY"], destinations.iter().map(row).collect())
+    table(&["DESTINATION", "URL", "WAITING", "STATE", "WHY"], destinations.iter().map(row).collect())
 }
 
 /// A tenant and its own limits.
@@ -146,15 +322,8 @@ pub fn tenant(tenant: &TenantView) -> String {
     let row = |(name, limit): (&str, Option<u64>)| {
         vec![name.to_owned(), limit.map_or_else(|| "the host's".to_owned(), |limit| limit.to_string())]
     };
-    let rows = [
-        ("pending_runs_max", limits.pending_runs_max),
-        ("body_days", limits.body_days),
-        ("record_days", limits.record_days),
-        ("fuel_max", limits.fuel_max),
-        ("memory_bytes_max", limits.memory_bytes_max),
-        ("run_timeout_ms", limits.run_timeout_ms),
-    ];
-    format!("{BOLD}{}{BOLD:#} {}\n{}", plain(&tenant.name), tenant.id, table(&["LIMIT", "OWN"], rows.map(row).into()))
+    let rows = TENANT_LIMITS.iter().map(|limit| row((limit.name, (limit.own)(limits)))).collect();
+    format!("{BOLD}{}{BOLD:#} {}\n{}", plain(&tenant.name), tenant.id, table(&["LIMIT", "OWN"], rows))
 }
 
 /// Where notices go.
@@ -174,7 +343,16 @@ pub fn deployments(deployments: &[DeploymentView]) -> String {
         let number = one.number.to_string();
         vec![number, active.to_owned(), one.created_at.to_string(), one.digest.to_string()]
     };
-    table(&["NUMBER", "", "DEPLOYED", "DIGEST"], deployments.iter().map(row).collect())
+    table(&["NUMBER", "STATE", "DEPLOYED", "DIGEST"], deployments.iter().map(row).collect())
+}
+
+/// What a plugin remembers.
+pub fn remembered(state: &StateView) -> String {
+    let row = |one: &StateKeyView| vec![one.key.clone(), one.value_bytes.to_string(), one.version.to_string()];
+    let list = table(&["KEY", "BYTES", "VERSION"], state.items.iter().map(row).collect());
+    let more =
+        state.next.as_ref().map_or_else(String::new, |next| format!("\n{DIM}more: --after {}{DIM:#}", plain(next)));
+    format!("{list}\n{DIM}{} keys, {} bytes altogether{DIM:#}{more}", state.keys, state.bytes)
 }
 
 /// Presets, a line each.
@@ -276,6 +454,9 @@ pub fn story(story: &StoryView) -> String {
     for (name, value) in facts {
         let _ = writeln!(text, "  {DIM}{name:<12}{DIM:#}{}", plain(&value));
     }
+    if let Some(left_out) = &story.left_out {
+        let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{}", "left out", plain(left_out));
+    }
     if event.count > 1 {
         let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{} of {} in its request", "item", event.index + 1, event.count);
     }
@@ -314,16 +495,38 @@ fn told(story: &StoryView) -> String {
     })
 }
 
-fn tell_run(text: &mut String, run: &RunView, from: Timestamp) {
-    let (style, verdict) = match run.verdict {
+/// A run in a log: when, how it ended, why, and what it logged.
+pub fn logged(run: &RunView) -> String {
+    let (style, verdict) = verdict_of(run);
+    let at = run.ended_at.as_ref().unwrap_or(&run.created_at);
+    let reason = run.reason.as_deref().map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
+    let mut text = format!(
+        "{DIM}{at}{DIM:#}  {BOLD}{}{BOLD:#} {style}{verdict}{style:#}{reason}  {DIM}{}{DIM:#}",
+        plain(&run.plugin),
+        run.event
+    );
+    for line in &run.log {
+        let _ = write!(text, "\n    {}", log_line(line));
+    }
+    text
+}
+
+fn verdict_of(run: &RunView) -> (Style, &'static str) {
+    match run.verdict {
         None => (ODD, "pending"),
         Some(verdict @ Verdict::Done) => (GOOD, verdict.as_str()),
         Some(verdict @ (Verdict::Rejected | Verdict::Retry | Verdict::Late)) => (ODD, verdict.as_str()),
         Some(verdict) => (BAD, verdict.as_str()),
-    };
+    }
+}
+
+fn tell_run(text: &mut String, run: &RunView, from: Timestamp) {
+    let (style, verdict) = verdict_of(run);
     let at = run.ended_at.map_or_else(|| "…".to_owned(), |at| after(at.0, from));
     let deployment = run.deployment.map_or_else(String::new, |number| format!(" #{number}"));
-    let used = format!("fuel {}, {} µs, {} KiB", run.usage.fuel, run.usage.cpu_us, run.usage.memory_bytes / 1_024);
+    let Usage { fuel, memory_bytes, cpu_us, wait_us } = run.usage;
+    let waited = if wait_us > 0 { format!(" and {wait_us} µs waiting") } else { String::new() };
+    let used = format!("fuel {fuel}, {cpu_us} µs{waited}, {} KiB", memory_bytes / 1_024);
     let _ = writeln!(
         text,
         "{at:>10}  {style}{verdict:<10}{style:#} {BOLD}{}{BOLD:#}{deployment} on route {} ({used})  {DIM}{}{DIM:#}",
@@ -334,11 +537,37 @@ fn tell_run(text: &mut String, run: &RunView, from: Timestamp) {
     if let Some(reason) = &run.reason {
         let _ = writeln!(text, "{:>12}{}", "", plain(reason));
     }
-    for line in &run.log {
-        let style = if line.level >= LogLevel::Warn { ODD } else { DIM };
-        let level = format!("{:?}", line.level).to_lowercase();
-        let _ = writeln!(text, "{:>12}{style}{level:<5} {}{style:#}", "", plain(&line.message));
+    tell_waits(text, &run.waiting);
+    for read in &run.state {
+        let value = match (&read.value, read.value_bytes) {
+            (Some(value), Some(bytes)) => format!("{} {DIM}({bytes} bytes){DIM:#}", plain(value)),
+            _ => format!("{DIM}nothing{DIM:#}"),
+        };
+        let _ = writeln!(text, "{:>12}{DIM}remembered{DIM:#} {BOLD}{}{BOLD:#}: {value}", "", plain(&read.key));
     }
+    for fetched in &run.fetches {
+        let answer =
+            fetched.status.map_or_else(|| fetched.error.clone().unwrap_or_default(), |status| status.to_string());
+        let _ = writeln!(
+            text,
+            "{:>12}{DIM}asked{DIM:#} {} {} at {BOLD}{}{BOLD:#}: {} {DIM}({} ms){DIM:#}",
+            "",
+            plain(&fetched.method),
+            plain(&fetched.path),
+            plain(&fetched.destination),
+            plain(&answer),
+            fetched.duration_ms
+        );
+    }
+    for line in &run.log {
+        let _ = writeln!(text, "{:>12}{}", "", log_line(line));
+    }
+}
+
+fn log_line(line: &LogLine) -> String {
+    let style = if line.level >= LogLevel::Warn { ODD } else { DIM };
+    let level = format!("{:?}", line.level).to_lowercase();
+    format!("{style}{level:<5} {}{style:#}", plain(&line.message))
 }
 
 fn tell_delivery(text: &mut String, call: &DeliveryView, from: Timestamp) {
@@ -351,9 +580,8 @@ fn tell_delivery(text: &mut String, call: &DeliveryView, from: Timestamp) {
     let word = state(call.state);
     let _ = writeln!(
         text,
-        "{at:>10}  {style}{word:<10}{style:#} {} {} -> {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}",
-        plain(&call.method),
-        plain(&call.path),
+        "{at:>10}  {style}{word:<10}{style:#} {} -> {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}",
+        plain(format!("{} {}", call.method, call.path).trim_end()),
         plain(&call.destination),
         call.id
     );
@@ -377,8 +605,13 @@ fn tell_delivery(text: &mut String, call: &DeliveryView, from: Timestamp) {
     if let (Some(result), Some(wanted)) = (&call.result, &call.on_result) {
         let _ = writeln!(text, "{:>12}reported as {result} ({})", "", plain(&wanted.tag));
     }
-    if let (DeliveryState::Pending, Some(due)) = (call.state, call.due_at) {
-        let _ = writeln!(text, "{:>12}next attempt at {due}", "");
+    tell_waits(text, &call.waiting);
+}
+
+/// Why something is not over, a line each.
+fn tell_waits(text: &mut String, waits: &[WaitView]) {
+    for wait in waits {
+        let _ = writeln!(text, "{:>12}{ODD}waits{ODD:#} {}", "", plain(&wait.detail));
     }
 }
 
@@ -401,6 +634,9 @@ pub fn letter(letter: &LetterView) -> String {
     }
     if let Some(body) = &letter.body {
         let _ = writeln!(text, "{}", super::plain::lines(body));
+    }
+    if let Some(left_out) = &letter.left_out {
+        let _ = writeln!(text, "{:>12}{}", "", plain(left_out));
     }
     text.pop();
     text

@@ -2,12 +2,15 @@
 //!
 //! Sent is what is asked for and nothing else: one POST, no redirect followed, no second try.
 
-use anyhow::Context as _;
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
 use creel_webhook::clock::Timestamp;
 use creel_webhook::preset::presets;
 
 use super::args::Trigger;
-use super::client::http_client;
+use super::client::{http_client, innermost};
+use super::console::Usage;
 use super::verify::secret;
 use crate::sample::{self, Wanted, preset_meant, samples};
 use crate::system::Entropy;
@@ -43,7 +46,7 @@ pub struct Answered {
 /// # Errors
 /// When there is no such provider.
 pub fn list(provider: Option<&str>) -> anyhow::Result<Vec<Listed>> {
-    let meant = provider.map(preset_meant).transpose()?;
+    let meant = provider.map(preset_meant).transpose().map_err(|error| Usage::of(&error))?;
     let wanted = samples().into_iter().filter(|sample| meant.is_none_or(|one| one.provider.name == sample.provider));
     let listed = |sample: sample::Sample| {
         let own = presets().filter(|preset| preset.provider.name == sample.provider);
@@ -60,12 +63,17 @@ pub fn list(provider: Option<&str>) -> anyhow::Result<Vec<Listed>> {
 ///
 /// # Errors
 /// When there is no such sample, it can't be signed, or nobody answers.
-pub async fn send(wanted: &Trigger, now: Timestamp, entropy: &Entropy) -> anyhow::Result<Answered> {
+pub async fn send(
+    wanted: &Trigger,
+    ca_file: Option<&Path>,
+    now: Timestamp,
+    entropy: &Entropy,
+) -> anyhow::Result<Answered> {
     let provider = wanted.provider.as_deref().context("name the provider")?;
     let event = wanted.event.as_deref().context("name the event")?;
     let url = wanted.to.as_deref().context("say where to with --to")?;
-    let preset = preset_meant(provider)?;
-    let sample = sample::sample(&preset.provider.name, event)?;
+    let preset = preset_meant(provider).map_err(|error| Usage::of(&error))?;
+    let sample = sample::sample(&preset.provider.name, event).map_err(|error| Usage::of(&error))?;
     let secret = wanted.secret_file.as_deref().map(secret).transpose()?.unwrap_or_default();
     let wish = Wanted {
         preset,
@@ -77,11 +85,14 @@ pub async fn send(wanted: &Trigger, now: Timestamp, entropy: &Entropy) -> anyhow
         keep_ids: wanted.keep_ids,
     };
     let ready = sample.request(&wish, now, entropy)?;
-    let mut request = http_client(&ready.url)?.post(ready.url).body(ready.body);
+    let mut request = http_client(&ready.url, ca_file)?.post(ready.url).body(ready.body);
     for (name, value) in ready.headers {
         request = request.header(name, value);
     }
-    let response = request.send().await.with_context(|| format!("sending to {url}"))?;
+    let response = request
+        .send()
+        .await
+        .map_err(|error| anyhow!("nobody answers at {url}: {}", innermost(&error.without_url())))?;
     let status = response.status().as_u16();
     let content_type =
         response.headers().get("content-type").map(|value| String::from_utf8_lossy(value.as_bytes()).into());

@@ -25,6 +25,7 @@ use serde_json::Value;
 use self::judge::{Greeted, Judged, Seen};
 use self::vector::{Case, Cases, HandshakeCase, Vector, Vectors};
 use super::args::Verify;
+use super::console::Usage;
 
 /// A request with everything that was found out about it.
 #[derive(Debug, serde::Serialize)]
@@ -104,7 +105,7 @@ fn scheme(wanted: &Verify) -> anyhow::Result<(&'static Preset, Option<Scheme>)> 
     let Some(file) = &wanted.scheme_file else {
         let missing =
             "name the scheme with --scheme (`creel presets` lists them), or give one of your own with --scheme-file";
-        return Ok((known(wanted.scheme.as_deref().context(missing)?)?, None));
+        return Ok((known(wanted.scheme.as_deref().ok_or_else(|| Usage::new(missing))?)?, None));
     };
     let value: Value = json(file, "JSON")?;
     // A source's document holds the scheme in a field.
@@ -152,7 +153,7 @@ pub fn handshakes(file: &Path) -> anyhow::Result<Vec<Greeted>> {
 fn known(name: &str) -> anyhow::Result<&'static Preset> {
     match preset(name) {
         Some(preset) => Ok(preset),
-        None => bail!("there is no scheme `{name}`; `creel presets` lists them"),
+        None => bail!(Usage::new(format!("there is no scheme `{name}`; `creel presets` lists them"))),
     }
 }
 

@@ -22,7 +22,7 @@ fn defaults_are_valid_and_said() {
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8081");
     assert_eq!((&config.public_url, config.base_url().as_str()), (&None, "http://127.0.0.1:8080"));
     assert_eq!(config.ingress.body_bytes_max, 10 << 20);
-    assert_eq!(config.runtime.memory_bytes_max, 64 << 20);
+    assert_eq!(config.limits.memory_bytes_max, 64 << 20);
     assert!(config.egress_allow.is_empty() && config.egress_https_only);
     assert!(matches!(config.master_key, MasterKeySource::File(path) if path.ends_with("creel-data/master.key")));
     let help = help();
@@ -72,7 +72,7 @@ fn all_mistakes_are_told_at_once_each_with_its_line_and_what_is_allowed() {
 
 #[test]
 fn settings_that_nothing_reads_are_none() {
-    for key in ["admin.body_bytes_max", "tenant.concurrent_runs_max", "runtime.cache_bytes_max"] {
+    for key in ["admin.body_bytes_max", "tenant.memory_bytes_max", "runtime.cache_files_max"] {
         assert!(mistakes(&format!("{key} = 1048576"), &[])[0].contains("there is no such setting"), "{key}");
     }
     let far = &mistakes("entirely_unknown_and_far_away = 1", &[])[0];
@@ -95,7 +95,14 @@ fn values_must_fit_each_other() {
             "creel.toml:2: admin.listen: `0.0.0.0:8081` can be reached by others; use 127.0.0.1, or set `admin.allow_remote = true` if that is meant"
         ]
     );
-    assert!(Config::parse(&sources("admin.listen = \"0.0.0.0:1\"\nadmin.allow_remote = true", &[], &[])).is_ok());
+    let remote = "admin.listen = \"0.0.0.0:1\"\nadmin.allow_remote = true\n";
+    let with = |more: &str| Config::parse(&sources(&format!("{remote}{more}"), &[], &[]));
+    assert!(with("").unwrap_err().to_string().contains("creel.toml:2: admin.allow_remote: lets keys"));
+    assert!(with("admin.allow_plaintext = true").is_ok());
+    let half = with("admin.tls.key_file = \"k\"").unwrap_err().to_string();
+    assert!(half.contains("admin.tls.key_file: is of no use alone; set `admin.tls.certificate_file` too"), "{half}");
+    let config = with("[admin.tls]\ncertificate_file = \"c\"\nkey_file = \"k\"").unwrap();
+    assert_eq!(config.admin.tls, Some(TlsFiles { certificate: "c".into(), key: "k".into() }));
     let found = mistakes("[ingress]\nin_flight_body_bytes_max = \"2 MiB\"", &[]);
     assert!(
         found[0].starts_with("creel.toml:2: ingress.in_flight_body_bytes_max: `ingress.body_bytes_max` is"),
@@ -118,6 +125,8 @@ fn the_master_key_comes_from_the_environment_and_is_never_shown() {
 fn variables_that_kubernetes_sets_are_no_mistakes() {
     let environment = [("CREEL_SERVICE_HOST", "10.0.0.1"), ("CREEL_PORT_8080_TCP", "x"), ("CREEL_CONFIG", "f")];
     assert!(Config::parse(&sources("", &environment, &[])).is_ok());
+    let of_tests_and_authors = [("CREEL_LONG", "1"), ("CREEL_SIM_SEEDS", "9"), ("CREEL_BUILD_DIR", "d")];
+    assert!(Config::parse(&sources("", &of_tests_and_authors, &[])).is_ok());
 }
 
 #[test]

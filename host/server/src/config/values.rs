@@ -1,8 +1,9 @@
 //! Reading one value by its kind, from the environment's text or from TOML, and saying what is allowed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use toml::de::DeValue;
 use url::Url;
 
@@ -19,6 +20,8 @@ pub(super) enum Value {
     Number(u64),
     Text(String),
     Url(Url),
+    Urls(Vec<Url>),
+    Networks(Vec<IpNet>),
     Places(Vec<AllowEntry>),
 }
 
@@ -38,7 +41,9 @@ pub(super) fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
         Kind::Word(words) if !words.contains(&text) => Err(wrong()),
         Kind::Word(_) | Kind::Text => Ok(Value::Text(text.to_owned())),
         Kind::Url => public_url(text).map(Value::Url).ok_or_else(wrong),
-        Kind::Places => places(text.split(',').map(str::trim).filter(|entry| !entry.is_empty())),
+        Kind::Urls => urls(listed(text)),
+        Kind::Networks => networks(listed(text)),
+        Kind::Places => places(listed(text)),
     }
 }
 
@@ -52,11 +57,16 @@ pub(super) fn from_toml(kind: Kind, value: &DeValue<'_>) -> Result<Value, String
             number.and_then(|number| within(number, min, max)).ok_or_else(wrong)
         }
         (Kind::Bool | Kind::Count { .. } | Kind::Millis { .. }, _) => Err(wrong()),
-        (Kind::Places, DeValue::Array(entries)) => {
+        (Kind::Places | Kind::Networks | Kind::Urls, DeValue::Array(entries)) => {
             let entries: Option<Vec<&str>> = entries.iter().map(|entry| entry.get_ref().as_str()).collect();
-            places(entries.ok_or_else(wrong)?)
+            let entries = entries.ok_or_else(wrong)?;
+            match kind {
+                Kind::Urls => urls(entries),
+                Kind::Networks => networks(entries),
+                _ => places(entries),
+            }
         }
-        (Kind::Places, _) => Err(wrong()),
+        (Kind::Places | Kind::Networks | Kind::Urls, _) => Err(wrong()),
         (_, DeValue::String(text)) => from_text(kind, text),
         _ => Err(wrong()),
     }
@@ -76,6 +86,8 @@ pub(super) fn allowed(kind: Kind) -> String {
         Kind::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or "),
         Kind::Text => "a text".to_owned(),
         Kind::Url => "an address such as `https://hooks.example.com`, without query".to_owned(),
+        Kind::Urls => "a list of addresses such as [\"https://hooks.example.com\"], without query".to_owned(),
+        Kind::Networks => "a list of networks such as [\"10.0.0.0/8\", \"192.0.2.7\"]".to_owned(),
         Kind::Places => "a list of places such as [\"10.1.0.0/16\", \"crm.internal:8443\"]".to_owned(),
     }
 }
@@ -114,12 +126,39 @@ fn public_url(text: &str) -> Option<Url> {
     (plain && url.username().is_empty() && url.password().is_none()).then_some(url)
 }
 
+fn listed(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}
+
 fn places<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Value, String> {
-    let (good, bad): (Vec<_>, Vec<_>) = entries.into_iter().map(str::parse::<AllowEntry>).partition(Result::is_ok);
+    let read = |entry: &str| entry.parse::<AllowEntry>().map_err(|error| error.to_string());
+    all(entries, read).map(Value::Places)
+}
+
+fn networks<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Value, String> {
+    let read = |entry: &str| {
+        let network = entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
+        network.map_err(|_| format!("`{}` is no network; write `10.1.0.0/16` or an address", shorten(entry)))
+    };
+    all(entries, read).map(Value::Networks)
+}
+
+fn urls<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Value, String> {
+    let read =
+        |entry: &str| public_url(entry).ok_or_else(|| format!("`{}` is not {}", shorten(entry), allowed(Kind::Url)));
+    all(entries, read).map(Value::Urls)
+}
+
+/// Every entry read, or what is wrong with each that is none.
+fn all<'a, T>(
+    entries: impl IntoIterator<Item = &'a str>,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let (good, bad): (Vec<_>, Vec<_>) = entries.into_iter().map(read).partition(Result::is_ok);
     if bad.is_empty() {
-        return Ok(Value::Places(good.into_iter().flatten().collect()));
+        return Ok(good.into_iter().flatten().collect());
     }
-    Err(bad.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect::<Vec<_>>().join("; "))
+    Err(bad.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("; "))
 }
 
 fn describe(value: &DeValue<'_>) -> String {

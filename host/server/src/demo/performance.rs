@@ -189,7 +189,7 @@ impl Performance {
         let mut accepted: BTreeMap<String, usize> = BTreeMap::new();
         let mut keys = std::collections::BTreeSet::new();
         for call in received.iter().filter(|call| call.status == 200) {
-            *accepted.entry(call.destination.clone()).or_default() += 1;
+            *accepted.entry(counted(&call.destination, call.is_look_up)).or_default() += 1;
             if !keys.insert(call.key.clone()) {
                 problems.push(format!("the receiver got {} twice", call.path));
             }
@@ -198,8 +198,13 @@ impl Performance {
             call.problem.as_ref().map(|problem| format!("the receiver refused {}: {problem}", call.path))
         }));
         let mut expected: BTreeMap<String, usize> = BTreeMap::new();
-        for destination in SCENES.iter().flat_map(|scene| scene.calls) {
-            *expected.entry((*destination).to_owned()).or_default() += 1;
+        for scene in SCENES {
+            for destination in scene.calls {
+                *expected.entry(counted(destination, false)).or_default() += 1;
+            }
+            for destination in scene.look_ups {
+                *expected.entry(counted(destination, true)).or_default() += 1;
+            }
         }
         if accepted != expected {
             problems.push(format!("the receiver counted {accepted:?} instead of {expected:?}"));
@@ -240,6 +245,11 @@ fn body_of(payload: Payload) -> anyhow::Result<(&'static str, Bytes)> {
     })
 }
 
+/// What a destination is counted under.
+fn counted(destination: &str, is_look_up: bool) -> String {
+    if is_look_up { format!("{destination} (asked)") } else { destination.to_owned() }
+}
+
 fn told_run(run: &crate::api::RunView) -> Option<ToldRun> {
     Some(ToldRun {
         plugin: run.plugin.clone(),
@@ -248,6 +258,7 @@ fn told_run(run: &crate::api::RunView) -> Option<ToldRun> {
         fuel: run.usage.fuel,
         cpu_us: run.usage.cpu_us,
         memory_bytes: run.usage.memory_bytes,
+        asked: run.fetches.iter().map(|one| (one.destination.clone(), one.status)).collect(),
     })
 }
 

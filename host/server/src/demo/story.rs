@@ -64,6 +64,8 @@ pub(super) struct Scene {
     pub(super) runs: &'static [(&'static str, Verdict)],
     /// The destinations that must each get one call.
     pub(super) calls: &'static [&'static str],
+    /// The destinations that must each be asked once, while the sender waits.
+    pub(super) look_ups: &'static [&'static str],
     /// One sentence on what it shows.
     pub(super) shows: &'static str,
 }
@@ -95,6 +97,7 @@ const QUIET: Scene = Scene {
     answer: "",
     runs: &[],
     calls: &[],
+    look_ups: &[],
     shows: "",
 };
 
@@ -140,6 +143,17 @@ pub(super) const SCENES: &[Scene] = &[
         runs: &[("escalation", Verdict::Done)],
         calls: &["tickets", "slack", "pagerduty"],
         shows: "ticket, Slack and pager in one decision, stored together or not at all",
+        ..QUIET
+    },
+    Scene {
+        title: "Retell: greeted by name",
+        sender: RETELL,
+        payload: Payload::Json(include_str!("../../samples/retell/call_inbound.json")),
+        id: "retell-0",
+        answer: "Hello Ada",
+        runs: &[("caller-context", Verdict::Done)],
+        look_ups: &["crm"],
+        shows: "while the phone rings: the CRM is asked, the agent is told who calls, and it is kept for replays",
         ..QUIET
     },
     Scene {

@@ -3,14 +3,9 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anstyle::{AnsiColor, Style};
+use crate::timeline::{self, BAD, BOLD, DIM, GOOD};
 
 use super::told::{Told, ToldScene};
-
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// Prints what happens. Colour is left out where the output is no terminal.
 pub(super) struct Voice {
@@ -30,7 +25,7 @@ impl Voice {
 
     /// A step of the preparation.
     pub(super) fn step(&self, what: &str, line: &str) {
-        anstream::println!("  {DIM}{what:<9}{DIM:#} {line}");
+        anstream::println!("{}", timeline::step(what, line));
     }
 
     /// Where the host is, and how the table is read.
@@ -39,34 +34,25 @@ impl Voice {
         self.began = Instant::now();
         self.step("host", &format!("webhooks at {ingress}, API at {admin}"));
         self.step("applied", &format!("{} ({changes} objects, through the API)", file.display()));
-        anstream::println!("\n  {BOLD}{:>6}  {:<31} {:<13} what came of it{BOLD:#}", "s", "sent", "answer");
+        anstream::println!("\n{}", timeline::columns("sent"));
     }
 
     /// One scene.
     pub(super) fn scene(&self, told: &ToldScene) {
-        let at = self.began.elapsed().as_secs_f64();
-        let (mark, style) = if told.problems.is_empty() { ("✓", GOOD) } else { ("✗", BAD) };
         let answer = format!("{} in {} ms", told.status, told.answered_ms);
-        anstream::println!(
-            "  {DIM}{at:>6.2}{DIM:#}  {:<31} {answer:<13} {style}{mark}{style:#} {}",
-            told.title,
-            told.shows
-        );
+        let (at, is_well) = (self.began.elapsed().as_secs_f64(), told.problems.is_empty());
+        anstream::println!("{}", timeline::row(at, told.title, &answer, is_well, told.shows));
         for run in &told.runs {
-            let (fuel, ms) = (thousands(run.fuel), run.cpu_us as f64 / 1_000.0);
-            anstream::println!(
-                "{:>56} {}: {BOLD}{}{BOLD:#} {DIM}· {fuel} fuel · {ms:.1} ms{DIM:#}",
-                "",
-                run.plugin,
-                run.verdict.as_str()
-            );
+            anstream::println!("{}", timeline::run(&run.plugin, run.verdict, run.fuel, run.cpu_us));
+            for (destination, status) in &run.asked {
+                anstream::println!("{}", timeline::asked(destination, *status));
+            }
         }
         for call in &told.calls {
-            let tries = if call.attempts == 1 { String::new() } else { format!(", {} attempts", call.attempts) };
-            anstream::println!("{:>56} {DIM}→{DIM:#} {} {DIM}{}{tries}{DIM:#}", "", call.destination, call.state);
+            anstream::println!("{}", timeline::call(&call.destination, call.state, call.attempts));
         }
         for problem in &told.problems {
-            anstream::println!("{:>56} {BAD}{problem}{BAD:#}", "");
+            anstream::println!("{}", timeline::below(&format!("{BAD}{problem}{BAD:#}")));
         }
     }
 
@@ -105,30 +91,5 @@ impl Voice {
         ] {
             anstream::println!("    cargo run --release -- {command:<45} {DIM}# {why}{DIM:#}");
         }
-    }
-}
-
-/// A number with its thousands apart.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(' ');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_stand_apart() {
-        assert_eq!(thousands(7), "7");
-        assert_eq!(thousands(1_000), "1 000");
-        assert_eq!(thousands(12_345_678), "12 345 678");
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct ToldRun {
     pub(super) fuel: u64,
     pub(super) cpu_us: u64,
     pub(super) memory_bytes: u64,
+    /// Whom it asked, and with what status it was answered.
+    pub(super) asked: Vec<(String, Option<u16>)>,
 }
 
 #[derive(Debug, Serialize)]

@@ -3,8 +3,8 @@
 //! The order is the point: size before reading, greetings that need no proof, proof, greetings that need it. A source whose
 //! configuration does not hold refuses everything.
 
-use axum::body::Body;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use creel_webhook::answer::Answer;
 use creel_webhook::clock::Timestamp;
@@ -13,6 +13,7 @@ use creel_webhook::handshake::Given;
 use creel_webhook::request::RawRequest;
 use creel_webhook::signature::verdict::{Material, Reason, Refusal, Verified};
 use creel_webhook::signature::verify;
+use hyper::body::Incoming;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
@@ -44,7 +45,7 @@ pub(super) enum Believed {
 /// Reads the whole request, within its source's limits; what is held is to be kept until the request is stored.
 pub(super) async fn read(
     parts: &Parts,
-    body: &mut Body,
+    body: &mut Incoming,
     entry: &SourceEntry,
     limits: BodyLimits,
     budget: &BodyBudget,
@@ -57,20 +58,23 @@ pub(super) async fn read(
         BodyError::Busy { .. } => TurnedAway::Busy,
         BodyError::Broken(_) => TurnedAway::Broken,
     })?;
-    let headers = parts
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes())))
-        .collect();
     let request = RawRequest {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
-        headers,
+        headers: headers(&parts.headers),
         body: held.bytes.clone(),
         received_at,
     };
     Ok((request, held))
+}
+
+/// All headers in order; the values share one buffer.
+fn headers(sent: &HeaderMap) -> Vec<(String, Bytes)> {
+    let mut values = Vec::with_capacity(sent.values().map(HeaderValue::len).sum());
+    sent.values().for_each(|value| values.extend_from_slice(value.as_bytes()));
+    let mut rest = Bytes::from(values);
+    sent.iter().map(|(name, value)| (name.as_str().to_owned(), rest.split_to(value.len()))).collect()
 }
 
 /// Runs what takes long with a large body without keeping others waiting: this thread's other requests go on elsewhere.

@@ -135,12 +135,14 @@ impl Certificates {
             connect_timeout_ms: FETCH_TIMEOUT_MS,
             timeout_ms: FETCH_TIMEOUT_MS,
             response_bytes_max: CERTIFICATE_BYTES_MAX,
+            tls: None,
+            grant: None,
         };
         let answer = self.client.send(request).await.map_err(|error| error.to_string())?;
         if !answer.status.is_success() {
             return Err(format!("it answered {}", answer.status.as_u16()));
         }
-        if answer.truncated {
+        if answer.truncated.is_some() {
             return Err(format!("what came is longer than {CERTIFICATE_BYTES_MAX} bytes or broke off"));
         }
         Ok(answer)
@@ -160,7 +162,7 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::egress::EgressError;
+    use crate::egress::{EgressError, Truncation};
 
     const PEM: &str = include_str!("../../../../tests/cases/sns/certificate.pem");
     const URL: &str = "https://sns.eu-west-1.amazonaws.com/a.pem";
@@ -177,11 +179,11 @@ mod tests {
             assert!(request.response_bytes_max <= CERTIFICATE_BYTES_MAX && request.timeout_ms <= FETCH_TIMEOUT_MS);
             tokio::task::yield_now().await;
             let (status, body, truncated) = match request.url.path() {
-                "/a.pem" => (200, PEM.to_owned(), false),
-                "/long.pem" => (200, PEM.to_owned(), true),
-                "/html.pem" => (200, "<html>".to_owned(), false),
+                "/a.pem" => (200, PEM.to_owned(), None),
+                "/long.pem" => (200, PEM.to_owned(), Some(Truncation::Long)),
+                "/html.pem" => (200, "<html>".to_owned(), None),
                 "/down.pem" => return Err(EgressError::Denied("the guard says no".to_owned())),
-                _ => (404, String::new(), false),
+                _ => (404, String::new(), None),
             };
             let status = StatusCode::from_u16(status).unwrap();
             Ok(IncomingResponse { status, headers: HeaderMap::new(), body: Bytes::from(body), truncated })

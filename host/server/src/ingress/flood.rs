@@ -8,9 +8,9 @@
 //! * **A source** whose bucket is empty (many senders at once) still takes the requests of senders that were genuine
 //!   within the last hour (`STANDING_MS`), and one of the others for each token that comes back.
 //!
-//! A sender is an IPv4 address or an IPv6 /64. Behind a proxy all senders are one: then genuine requests share its
-//! tokens with the flood, and are told to try again as soon as there is one. What is remembered is bounded, and
-//! forgotten at a restart. Time is an argument.
+//! A sender is an IPv4 address or an IPv6 /64; through a trusted proxy, the one that it names ([`crate::forwarded`]). Behind a
+//! proxy that is not trusted all senders are one: then genuine requests share its tokens with the flood, and are told to try
+//! again as soon as there is one. What is remembered is bounded, and forgotten at a restart. Time is an argument.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

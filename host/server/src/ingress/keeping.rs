@@ -16,13 +16,14 @@ use std::sync::Arc;
 use creel_store::contract::{Control, SecretRow, Store};
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{SecretId, TenantId};
-use creel_webhook::secret::{MasterKey, SecretBytes};
+use creel_webhook::secret::SecretBytes;
 use creel_webhook::signature::verdict::{Reason, Refusal};
 use creel_webhook::source::Source;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Mutex;
 
 use crate::directory::SourceEntry;
+use crate::keyring::Keyring;
 use crate::system::Entropy;
 
 use super::turning_away::{Refused, TurnedAway};
@@ -32,7 +33,7 @@ pub struct Keeper {
     /// Where they are kept.
     pub store: Arc<dyn Store>,
     /// What they are sealed under.
-    pub master: MasterKey,
+    pub master: Keyring,
     /// For ids and nonces.
     pub entropy: Arc<Entropy>,
     /// Writers of what people configure take turns; the admin API is the other one.

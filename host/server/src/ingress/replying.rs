@@ -19,12 +19,12 @@ use creel_webhook::id::{EventId, TenantId};
 use creel_webhook::reply;
 use creel_webhook::request::RawRequest;
 use creel_webhook::route::Mode;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::directory::{Proof, SourceEntry};
 use crate::errands::Errands;
 use crate::runner::{Runner, log_store_failure};
-use crate::worker::LEASE_MARGIN_MS;
+use crate::slots::Slots;
 
 use super::turning_away::TurnedAway;
 
@@ -65,7 +65,7 @@ impl Waiting {
     pub(super) fn new_reply(&self, runner: &Runner, now: Timestamp) -> NewReply {
         NewReply {
             deadline: self.deadline,
-            lease_ms: Some(self.deadline.since_ms(now) + runner.limits.timeout_ms + LEASE_MARGIN_MS),
+            lease_ms: Some(self.deadline.since_ms(now) + runner.lease_ms()),
             fallback: self.fallback.clone(),
         }
     }
@@ -77,7 +77,7 @@ pub struct Replier {
     /// Runs.
     pub runner: Arc<Runner>,
     /// Slots for runs that a sender waits for; nobody else uses them.
-    pub slots: Arc<Semaphore>,
+    pub slots: Slots,
     /// Carries on when the sender hangs up.
     pub errands: Errands,
 }
@@ -132,9 +132,9 @@ impl Replier {
         deadline: Timestamp,
     ) -> StoreResult<Option<RunCommitted>> {
         let left = Duration::from_millis(deadline.since_ms(self.runner.clock.now()));
-        match tokio::time::timeout(left, self.slots.acquire()).await {
-            Ok(Ok(_slot)) => self.runner.execute(ticket, event).await,
-            _ => {
+        match tokio::time::timeout(left, self.slots.take(ticket.tenant)).await {
+            Ok(_slot) => self.runner.execute(ticket, event).await,
+            Err(_) => {
                 let reason = "no slot for replies came free before its deadline (`runtime.reply_slots`); replay it";
                 self.runner.give_up(ticket, reason).await.map(Some)
             }

@@ -22,6 +22,9 @@ const REFUSALS_PER_MINUTE_MAX: u32 = 30;
 /// Seconds after which a sender may try again when the host has no room.
 const RETRY_AFTER_S: u64 = 5;
 
+/// What the sender of a compressed body is told.
+const COMPRESSED: &str = "send the body as it is, without `content-encoding`: no compression is undone here\n";
+
 /// Why a request was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TurnedAway {
@@ -31,6 +34,8 @@ pub(super) enum TurnedAway {
     Refused,
     /// The body is too large.
     TooLarge,
+    /// The body is compressed.
+    Compressed,
     /// The body came too slowly.
     Slow,
     /// The body broke off or is no HTTP.
@@ -44,6 +49,11 @@ pub(super) enum TurnedAway {
     },
     /// The tenant has too many runs pending.
     OverQuota,
+    /// A daily quota of the tenant is used up; it begins anew after this time.
+    OverDailyQuota {
+        /// Milliseconds.
+        wait_ms: u64,
+    },
     /// The store may hold no more.
     Full,
     /// The store can't answer.
@@ -57,10 +67,12 @@ impl TurnedAway {
             TurnedAway::NotFound => "not_found",
             TurnedAway::Refused => "refused",
             TurnedAway::TooLarge => "too_large",
+            TurnedAway::Compressed => "compressed",
             TurnedAway::Slow => "slow",
             TurnedAway::Broken => "broken",
             TurnedAway::Flooding { .. } => "rate_limited",
             TurnedAway::OverQuota => "over_quota",
+            TurnedAway::OverDailyQuota { .. } => "over_daily_quota",
             TurnedAway::Busy | TurnedAway::Full | TurnedAway::Unavailable => "unavailable",
         }
     }
@@ -72,7 +84,7 @@ impl TurnedAway {
 
     fn retry_after_s(self) -> u64 {
         match self {
-            TurnedAway::Flooding { wait_ms } => wait_ms.div_ceil(1_000).max(1),
+            TurnedAway::Flooding { wait_ms } | TurnedAway::OverDailyQuota { wait_ms } => wait_ms.div_ceil(1_000).max(1),
             _ => RETRY_AFTER_S,
         }
     }
@@ -82,9 +94,12 @@ impl TurnedAway {
             TurnedAway::NotFound => StatusCode::NOT_FOUND,
             TurnedAway::Refused => StatusCode::UNAUTHORIZED,
             TurnedAway::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            TurnedAway::Compressed => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             TurnedAway::Slow => StatusCode::REQUEST_TIMEOUT,
             TurnedAway::Broken => StatusCode::BAD_REQUEST,
-            TurnedAway::OverQuota | TurnedAway::Flooding { .. } => StatusCode::TOO_MANY_REQUESTS,
+            TurnedAway::OverQuota | TurnedAway::OverDailyQuota { .. } | TurnedAway::Flooding { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             TurnedAway::Busy | TurnedAway::Full | TurnedAway::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -124,6 +139,8 @@ impl From<StoreError> for TurnedAway {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full { .. } => TurnedAway::Full,
+            // Its tenant was removed a moment ago.
+            StoreError::NotFound(_) => TurnedAway::NotFound,
             other => {
                 tracing::error!(error = %other, "the store could not answer ingress");
                 TurnedAway::Unavailable
@@ -138,6 +155,10 @@ impl IntoResponse for TurnedAway {
         match status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 (status, [("retry-after", self.retry_after_s().to_string())]).into_response()
+            }
+            // The one mistake that a sender can mend by itself and would not guess.
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                (status, [("accept-encoding", "identity")], COMPRESSED).into_response()
             }
             // What is left of the body is not worth reading.
             StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_REQUEST => {

@@ -31,7 +31,7 @@ async fn start(router: Router, limits: ListenerLimits) -> Server {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let shutdown = async { drop(stopped.await) };
-    Server { address, stop, ended: tokio::spawn(serve(listener, router, limits, shutdown)) }
+    Server { address, stop, ended: tokio::spawn(serve(listener, router, limits, Door::default(), shutdown)) }
 }
 
 impl Server {

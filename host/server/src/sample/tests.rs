@@ -2,62 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use creel_webhook::event::EventDraft;
-use creel_webhook::signature::model::Signed;
 use creel_webhook::signature::verdict::Material;
-use creel_webhook::signature::{hash::Algorithm, verify};
+use creel_webhook::signature::verify;
 
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 const URL: &str = "https://h.test/in/a?x=1";
 
-/// Secret and public key of a test, as the scheme wants them written.
-fn keys(scheme: &Scheme) -> (String, Vec<String>) {
-    let base64 = || STANDARD.encode([7; 32]);
-    match &scheme.methods()[0] {
-        Method::Mac(Signed { key, .. }) => match key.strip_prefix.as_deref() {
-            Some(prefix) => (format!("{prefix}{}", base64()), Vec::new()),
-            None => (base64(), Vec::new()),
-        },
-        Method::Sig(signed) if signed.alg == Algorithm::Ed25519 => ed25519(signed),
-        Method::Sig(_) => (ECDSA_PRIVATE.to_owned(), vec![ECDSA_PUBLIC.to_owned()]),
-        Method::Basic(_) => ("user:password".to_owned(), Vec::new()),
-        _ => (base64(), Vec::new()),
-    }
-}
-
-/// RFC 8032 section 7.1, test 1.
-fn ed25519(signed: &Signed) -> (String, Vec<String>) {
-    use creel_webhook::signature::decode::KeyEncoding;
-    let seed = hex::decode("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").unwrap();
-    let public = hex::decode("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a").unwrap();
-    let prefix = signed.key.strip_prefix.clone().unwrap_or_default();
-    let write = |bytes: &[u8]| match signed.key.enc {
-        KeyEncoding::Hex => hex::encode(bytes),
-        _ => format!("{prefix}{}", STANDARD.encode(bytes)),
-    };
-    (write(&seed), vec![write(&public)])
-}
-
-/// A key pair of these tests' own (PKCS#8, SubjectPublicKeyInfo).
-const ECDSA_PRIVATE: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg6O7sDm9KKoIEgR8EvQELjlk2dDQxtlvAcV60XVMU9q6hRANCAARzaHzDlKq1kK0QLW0dLopWlMFmi+fauAqkvwaFRyLwvyiT94XoHkR34VPosTqZBBn8Vj0q8cj19mlna8EwU6PO";
-const ECDSA_PUBLIC: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEc2h8w5SqtZCtEC1tHS6KVpTBZovn2rgKpL8GhUci8L8ok/eF6B5Ed+FT6LE6mQQZ/FY9KvHI9fZpZ2vBMFOjzg==";
-
-fn params(preset: &Preset) -> Params {
-    let required = preset.params.iter().filter(|spec| spec.default.is_none() && !spec.optional);
-    required.map(|spec| (spec.name.clone(), format!("x-{}", spec.name.replace('_', "-")))).collect()
-}
-
 /// The events of a sample under a preset; it must be genuine.
 fn events(sample: &Sample, preset: &'static Preset, seed: u64, keep_ids: bool) -> Vec<EventDraft> {
     // A second one is sent a second later.
     let now = NOW.plus_ms(seed * 1_000);
-    let params = params(preset);
+    let params = trial::params(preset);
     let scheme = preset.scheme(&params).unwrap();
-    let (secret, public_keys) = keys(&scheme);
+    let trial::Keys { secret, public_keys } = trial::keys(&scheme, &Entropy::seeded(7)).unwrap();
     let wanted =
         Wanted { preset, params: params.clone(), secret: &secret, url: URL, signed_url: None, set: &[], keep_ids };
     let name = format!("{} under {}", sample.event, preset.name);
@@ -134,8 +94,8 @@ fn every_provider_has_two_samples_and_the_voice_providers_all() {
 fn headers_are_those_that_the_providers_own_libraries_look_for() {
     let sent = |provider: &str, event: &str| {
         let preset = preset_meant(provider).unwrap();
-        let params = params(preset);
-        let (secret, _) = keys(&preset.scheme(&params).unwrap());
+        let params = trial::params(preset);
+        let secret = trial::keys(&preset.scheme(&params).unwrap(), &Entropy::seeded(7)).unwrap().secret;
         let (set, signed_url, keep_ids) = (&[][..], None, false);
         let wanted = Wanted { preset, params, secret: &secret, url: URL, signed_url, set, keep_ids };
         let ready = sample(provider, event).unwrap().request(&wanted, NOW, &Entropy::seeded(1)).unwrap();

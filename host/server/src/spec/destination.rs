@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use creel_webhook::destination::{Auth, DestinationSpec, Kind, Signing};
+use creel_webhook::destination::{Auth, DestinationSpec, Kind, OAuth2, Signing, TlsSpec};
 use creel_webhook::retry::{SKIP_AFTER_MS_MAX, Schedule};
 use creel_webhook::signing::Signer;
 use serde_json::Value;
@@ -10,6 +10,7 @@ use url::Url;
 
 use super::fields::{Fields, Mistake, escape};
 use crate::sender::TIMEOUT_MS_MAX;
+use crate::tls::ClientTls;
 
 /// Headers that the host sets itself or that belong to the connection; nobody configures them.
 pub const RESERVED_HEADERS: &[&str] = &[
@@ -57,6 +58,8 @@ pub fn read(name: &str, document: Value) -> Result<DestinationSpec, Vec<Mistake>
     let kind = fields.or("kind", Kind::default());
     let auth = fields.or("auth", Auth::None);
     check_auth(&mut fields, &auth);
+    let tls = fields.optional::<TlsSpec>("tls");
+    check_tls(&mut fields, tls.as_ref(), url.as_deref());
     let signing = fields.optional::<Signing>("signing");
     check_signing(&mut fields, signing.as_ref(), &auth);
     let headers: BTreeMap<String, String> = fields.or("headers", BTreeMap::new());
@@ -77,6 +80,7 @@ pub fn read(name: &str, document: Value) -> Result<DestinationSpec, Vec<Mistake>
         kind,
         url,
         auth,
+        tls,
         signing,
         headers,
         secret_headers,
@@ -96,6 +100,9 @@ pub fn read(name: &str, document: Value) -> Result<DestinationSpec, Vec<Mistake>
 /// # Errors
 /// What is wrong, for people.
 pub fn base_url(text: &str) -> Result<Url, String> {
+    if text.contains('…') {
+        return Err(format!("`{text}` is an example; write your own in the place of `…`"));
+    }
     let url = Url::parse(text).map_err(|error| format!("`{text}` is no absolute URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("the scheme `{}` cannot be called; write https:// or http://", url.scheme()));
@@ -109,18 +116,34 @@ pub fn base_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Where each secret of a destination stands in its document, by name.
-pub fn secret_pointers(spec: &DestinationSpec) -> Vec<(String, &str)> {
+/// A secret that a destination names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use<'a> {
+    /// Where in its document.
+    pub pointer: String,
+    /// The secret's name.
+    pub secret: &'a str,
+    /// A URL that it, or what is had for it, goes to.
+    pub url: &'a str,
+}
+
+/// Every use that a destination makes of secrets; the same secret may go to several places.
+pub fn secret_uses(spec: &DestinationSpec) -> Vec<Use<'_>> {
+    let to = |pointer: &str, secret, url| Use { pointer: pointer.to_owned(), secret, url };
+    let here = |pointer: &str, secret| to(pointer, secret, spec.url.as_str());
     let auth = match &spec.auth {
-        Auth::None => None,
+        Auth::None => Vec::new(),
         Auth::Bearer { secret } | Auth::Basic { secret, .. } | Auth::Header { secret, .. } => {
-            Some(("/auth/secret".to_owned(), secret.as_str()))
+            vec![here("/auth/secret", secret.as_str())]
         }
+        Auth::OAuth2(own) => vec![to("/auth/secret", &own.secret, &own.token_url), here("/auth/secret", &own.secret)],
     };
-    let signing = spec.signing.as_ref().map(|signing| ("/signing/secret".to_owned(), signing.secret()));
+    let identity = spec.tls.as_ref().and_then(|tls| tls.identity.as_deref());
+    let identity = identity.map(|secret| here("/tls/identity", secret));
+    let signing = spec.signing.as_ref().map(|signing| here("/signing/secret", signing.secret()));
     let headers = spec.secret_headers.iter();
-    let headers = headers.map(|(name, secret)| (format!("/secret_headers/{}", escape(name)), secret.as_str()));
-    auth.into_iter().chain(signing).chain(headers).collect()
+    let headers = headers.map(|(name, secret)| here(&format!("/secret_headers/{}", escape(name)), secret));
+    auth.into_iter().chain(identity).chain(signing).chain(headers).collect()
 }
 
 /// A signature may stand wherever the connection and the other credentials leave room.
@@ -139,7 +162,7 @@ fn check_signing(fields: &mut Fields, signing: Option<&Signing>, auth: &Auth) {
     for name in signer.headers() {
         let taken_by_auth = match auth {
             Auth::None => false,
-            Auth::Bearer { .. } | Auth::Basic { .. } => name == "authorization",
+            Auth::Bearer { .. } | Auth::Basic { .. } | Auth::OAuth2(_) => name == "authorization",
             Auth::Header { header, .. } => header.eq_ignore_ascii_case(name),
         };
         if taken_by_auth {
@@ -184,7 +207,33 @@ fn check_auth(fields: &mut Fields, auth: &Auth) {
                 fields.mistake("auth/header", detail);
             }
         }
+        Auth::OAuth2(own) => check_oauth2(fields, own),
         _ => {}
+    }
+}
+
+fn check_oauth2(fields: &mut Fields, own: &OAuth2) {
+    if let Err(detail) = base_url(&own.token_url) {
+        fields.mistake("auth/token_url", detail);
+    }
+    let plain = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
+    if !plain(&own.client_id) {
+        fields.mistake("auth/client_id", "a client's id has at least one character and no control characters");
+    }
+    for (name, text) in [("auth/scope", &own.scope), ("auth/audience", &own.audience)] {
+        if text.as_deref().is_some_and(|text| !plain(text)) {
+            fields.mistake(name, "is empty or has control characters; leave it out or name something");
+        }
+    }
+}
+
+fn check_tls(fields: &mut Fields, tls: Option<&TlsSpec>, url: Option<&str>) {
+    let Some(tls) = tls else { return };
+    if url.is_some_and(|url| url.starts_with("http:")) {
+        fields.mistake("tls", "an http:// URL has no TLS; write https://");
+    }
+    if let Some(Err(reason)) = tls.ca.as_deref().map(|ca| ClientTls::new(Some(ca), None)) {
+        fields.mistake("tls/ca", reason);
     }
 }
 
@@ -251,6 +300,12 @@ mod tests {
     }
 
     #[test]
+    fn an_example_is_no_url() {
+        let mistakes = read("slack", json!({ "url": "https://hooks.slack.com/services/…" })).unwrap_err();
+        assert!(mistakes[0].pointer == "/url" && mistakes[0].detail.contains("write your own"), "{mistakes:?}");
+    }
+
+    #[test]
     fn every_mistake_has_its_pointer() {
         let document = json!({
             "url": "https://user:pw@crm.example/",
@@ -287,6 +342,23 @@ mod tests {
         assert_eq!(pointers(with(json!({ "secret_headers": secret_headers }))), expected);
         let plain = json!({ "headers": { "x-key": "plain" }, "secret_headers": { "X-Key": "s" } });
         assert_eq!(pointers(with(plain)), ["/secret_headers/X-Key"]);
+    }
+
+    #[test]
+    fn what_an_access_token_and_tls_need_is_checked() {
+        let with = |auth: Value| json!({ "url": "https://crm.example/v1", "auth": auth });
+        let auth = |token_url: &str, client_id: &str, scope: &str| json!({ "type": "oauth2", "token_url": token_url, "client_id": client_id, "secret": "s", "scope": scope });
+        let spec = read("crm", with(auth("https://login.example/token", "creel", "a b"))).unwrap();
+        let uses: Vec<_> = secret_uses(&spec).into_iter().map(|one| (one.pointer, one.url)).collect();
+        let pointer = || "/auth/secret".to_owned();
+        assert_eq!(uses, [(pointer(), "https://login.example/token"), (pointer(), "https://crm.example/v1")]);
+        assert_eq!(pointers(with(auth("login", "", ""))), ["/auth/token_url", "/auth/client_id", "/auth/scope"]);
+        let mut unknown = auth("https://login.example/token", "creel", "a");
+        unknown["scpoe"] = json!("b");
+        assert_eq!(pointers(with(unknown)), ["/auth"]);
+        let tls = |url: &str, tls: Value| json!({ "url": url, "tls": tls });
+        assert_eq!(pointers(tls("http://crm.example", json!({ "identity": "s" }))), ["/tls"]);
+        assert_eq!(pointers(tls("https://crm.example", json!({ "ca": "nonsense" }))), ["/tls/ca"]);
     }
 
     #[test]

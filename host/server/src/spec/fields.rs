@@ -2,13 +2,16 @@
 //!
 //! serde stops at the first mistake; people want all of them. [`Fields`] takes one field after the other, notes what
 //! does not fit with its JSON pointer (RFC 6901), and in the end refuses what nobody asked for.
+//!
+//! Texts that nobody took, or that were not what was wanted, are wiped: a secret may stand in the wrong field.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use zeroize::Zeroize as _;
 
 /// One thing that is wrong in a document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Mistake {
     /// Where: a JSON pointer, empty for the document itself.
     pub pointer: String,
@@ -36,7 +39,11 @@ impl Fields {
     pub fn of(document: Value) -> Self {
         let (map, mistakes) = match document {
             Value::Object(map) => (map, Vec::new()),
-            other => (Map::new(), vec![Mistake::new("", format!("an object is wanted here, not {}", name_of(&other)))]),
+            mut other => {
+                let mistake = Mistake::new("", format!("an object is wanted here, not {}", name_of(&other)));
+                wipe(&mut other);
+                (Map::new(), vec![mistake])
+            }
         };
         Fields { map, known: Vec::new(), mistakes }
     }
@@ -98,6 +105,7 @@ impl Fields {
         for name in self.map.keys() {
             self.mistakes.push(Mistake::new(format!("/{}", escape(name)), format!("unknown field; known are {known}")));
         }
+        self.map.values_mut().for_each(wipe);
         match value {
             Some(value) if self.mistakes.is_empty() => Ok(value),
             _ => Err(self.mistakes),
@@ -109,14 +117,26 @@ impl Fields {
         self.map.shift_remove(name).filter(|value| !value.is_null())
     }
 
-    fn read<T: DeserializeOwned>(&mut self, name: &'static str, value: Value) -> Option<T> {
-        match serde_json::from_value(value) {
+    fn read<T: DeserializeOwned>(&mut self, name: &'static str, mut value: Value) -> Option<T> {
+        let read = T::deserialize(&value);
+        wipe(&mut value);
+        match read {
             Ok(value) => Some(value),
             Err(error) => {
                 self.mistake(name, error.to_string());
                 None
             }
         }
+    }
+}
+
+/// Wipes all texts in a value.
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(map) => map.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -150,6 +170,13 @@ mod tests {
         fields.required::<String>("missing");
         let pointers: Vec<_> = fields.done(a).unwrap_err().into_iter().map(|mistake| mistake.pointer).collect();
         assert_eq!(pointers, ["/a", "/n", "/missing", "/strange~1one"]);
+    }
+
+    #[test]
+    fn what_is_wiped_holds_no_text() {
+        let mut value = json!({ "a": ["secret", { "b": "secret" }], "c": 1, "d": "secret" });
+        wipe(&mut value);
+        assert_eq!(value, json!({ "a": ["", { "b": "" }], "c": 1, "d": "" }));
     }
 
     #[test]

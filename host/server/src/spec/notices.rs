@@ -11,7 +11,7 @@ use super::fields::{Fields, Mistake};
 const REFUSALS_MIN_MAX: u64 = 1_000_000;
 
 /// What is written about a tenant's notices.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NoticesSpec {
     /// Name of the destination that they go to.
     pub destination: String,

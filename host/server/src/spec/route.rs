@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::fields::{Fields, Mistake};
 
 /// What people configure of a route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RouteSpec {
     /// Its name, unique in the tenant.
     pub name: String,

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use creel_webhook::secret::SecretBytes;
 use serde_json::Value;
 use url::{Origin, Url};
+use zeroize::Zeroizing;
 
 use super::fields::{Fields, Mistake};
 
@@ -33,6 +34,11 @@ pub struct SecretSpec {
     pub overlap_ms: u64,
 }
 
+/// Reads for how long what is rotated still counts, milliseconds.
+pub fn read_overlap(fields: &mut Fields) -> u64 {
+    fields.number("overlap_ms", 0..=OVERLAP_MS_MAX).unwrap_or(OVERLAP_MS_DEFAULT)
+}
+
 /// Reads a secret.
 ///
 /// # Errors
@@ -40,23 +46,23 @@ pub struct SecretSpec {
 pub fn read(name: &str, document: Value) -> Result<SecretSpec, Vec<Mistake>> {
     let mut fields = Fields::of(document);
     let name = fields.name(name);
-    let text = fields.optional::<String>("value");
-    let encoded = fields.optional::<String>("value_base64");
+    let text = fields.optional::<String>("value").map(|text| SecretBytes::new(text.into_bytes()));
+    let encoded = fields.optional::<String>("value_base64").map(Zeroizing::new);
     let value = match (text, encoded) {
         (Some(_), Some(_)) => {
             fields.mistake("value_base64", "give either `value` or `value_base64`");
             None
         }
-        (Some(text), None) => Some(text.into_bytes()),
+        (Some(text), None) => Some(text),
         (None, Some(encoded)) => decode(&mut fields, &encoded),
         (None, None) => None,
     };
-    if let Some(bytes) = &value {
-        check_value(&mut fields, bytes);
+    if let Some(value) = &value {
+        check_value(&mut fields, value.expose());
     }
     let origins = fields.optional::<Vec<String>>("origins").map(|origins| read_origins(&mut fields, &origins));
-    let overlap_ms = fields.number("overlap_ms", 0..=OVERLAP_MS_MAX).unwrap_or(OVERLAP_MS_DEFAULT);
-    fields.done(Some(SecretSpec { name, value: value.map(SecretBytes::new), origins, overlap_ms }))
+    let overlap_ms = read_overlap(&mut fields);
+    fields.done(Some(SecretSpec { name, value, origins, overlap_ms }))
 }
 
 /// The origin of a URL in the one form in which origins are compared: `https://crm.example`, the port only where it
@@ -72,12 +78,15 @@ pub fn origin_of(text: &str) -> Result<String, String> {
     }
 }
 
-fn decode(fields: &mut Fields, encoded: &str) -> Option<Vec<u8>> {
-    let decoded = STANDARD.decode(encoded).ok();
-    if decoded.is_none() {
-        fields.mistake("value_base64", "this is not base64 with padding");
+fn decode(fields: &mut Fields, encoded: &str) -> Option<SecretBytes> {
+    let mut bytes = Zeroizing::new(vec![0; encoded.len()]);
+    match STANDARD.decode_slice(encoded, &mut bytes) {
+        Ok(length) => Some(SecretBytes::new(bytes[..length].to_vec())),
+        Err(_) => {
+            fields.mistake("value_base64", "this is not base64 with padding");
+            None
+        }
     }
-    decoded
 }
 
 fn check_value(fields: &mut Fields, bytes: &[u8]) {

@@ -8,6 +8,7 @@ use creel_webhook::source::{AnswerSpec, DEDUP_TTL_MS_DEFAULT, IdentitySpec, Sour
 use serde_json::Value;
 
 use super::fields::{Fields, Mistake};
+use super::secret::read_overlap;
 
 /// Two are needed while rotating; a few more for accounts that share one URL.
 const SECRETS_MAX: usize = 8;
@@ -112,6 +113,16 @@ fn check_answer(fields: &mut Fields, answer: &AnswerSpec) {
     if answer.content_type.as_deref().is_some_and(|value| http::HeaderValue::from_str(value).is_err()) {
         fields.mistake("fallback/content_type", "holds characters that a header can't");
     }
+}
+
+/// Reads a rotation of a source's URL: for how long the one before still leads to it, milliseconds.
+///
+/// # Errors
+/// All mistakes with their pointers.
+pub fn read_rotation(document: Value) -> Result<u64, Vec<Mistake>> {
+    let mut fields = Fields::of(document);
+    let overlap_ms = read_overlap(&mut fields);
+    fields.done(Some(overlap_ms))
 }
 
 #[cfg(test)]
