@@ -5,6 +5,7 @@
 
 use creel_store::contract::Store;
 use creel_webhook::clock::Timestamp;
+use creel_webhook::quota::day_of;
 
 use crate::model::{Check, hold};
 use crate::sim::Sim;
@@ -12,12 +13,19 @@ use crate::sim::Sim;
 /// Looks after which there would have been an end.
 const LOOKS_MAX: u32 = 3_000;
 
+/// Midnights that are passed with a tenant's quotas; then it asks for more.
+const MIDNIGHTS: i64 = 1;
+
 /// How much later than due something may be looked at, milliseconds.
 const PATIENCE_MS: u64 = 1_000;
 
 /// Works until nothing is left.
 pub(crate) async fn drain(sim: &mut Sim) -> Check {
+    let last_day = day_of(sim.now) + MIDNIGHTS;
     for _ in 0..LOOKS_MAX {
+        if day_of(sim.now) > last_day {
+            sim.lift().await?;
+        }
         // Behind this verb every earlier wake-up has been raised.
         let pinged = sim.store.ping().await;
         sim.known("ping", pinged)?;
@@ -30,8 +38,11 @@ pub(crate) async fn drain(sim: &mut Sim) -> Check {
             runs(sim).await?;
         } else if is_due(1, sim) {
             calls(sim).await?;
-        } else if sim.send_rest().await? {
-            match due.into_iter().flatten().min() {
+        } else {
+            let is_sent = sim.send_rest().await?;
+            match due.into_iter().chain([sim.comes_back]).flatten().min() {
+                // What was sent just now may be due at once.
+                _ if !is_sent && sim.comes_back.is_none() => {}
                 Some(at) => wait_until(sim, at).await?,
                 None => return nothing_is_left(sim).await,
             }
@@ -46,8 +57,11 @@ async fn runs(sim: &mut Sim) -> Check {
     let max = sim.of(&[1, 4, 16]);
     loop {
         let claimed = sim.claim_runs_upto(max).await?;
-        for ticket in sim.take_jobs() {
-            sim.finish(&ticket).await?;
+        // Who is overtaken has something in hand again.
+        while !sim.jobs.is_empty() {
+            for ticket in sim.take_jobs() {
+                sim.finish(&ticket).await?;
+            }
         }
         sim.now = sim.now.plus_ms(1);
         if claimed == Some(0) {
@@ -75,6 +89,10 @@ async fn wait_until(sim: &mut Sim, at: Timestamp) -> Check {
     }
     sim.now = sim.now.max(at);
     sim.tell_waiting().await?;
+    if sim.has_forgotten() {
+        // What is over by now would go too, and nobody could judge it.
+        return Ok(());
+    }
     let pruned = sim.store.prune(sim.now).await;
     sim.known("upkeep", pruned).map(|_| ())
 }

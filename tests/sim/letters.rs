@@ -43,6 +43,7 @@ impl Model {
         for id in asked {
             let call = self.calls.get_mut(id).expect("it is known");
             call.state = call.state.perhaps_back(at.now);
+            call.back += 1;
         }
     }
 
@@ -55,6 +56,9 @@ impl Model {
 impl Sim {
     /// A person wants dead runs of a tenant once more, within what it may have pending.
     pub(crate) async fn replay_dead_runs(&mut self, shop: usize) -> Check {
+        if self.model.is_removed(shop) {
+            return Ok(());
+        }
         let (tenant, at) = (self.model.shops[shop].tenant, self.at());
         let filter = RunFilter { limit: LETTERS, ..RunFilter::default() };
         let window = self.store.run_dead(tenant, filter, None).await;
@@ -73,7 +77,7 @@ impl Sim {
             let filter = EventFilter { limit: 500, ..EventFilter::default() };
             let events = self.store.event_list(tenant, filter).await;
             let Some(events) = self.known("events", events)? else { return Ok(()) };
-            let pending: u32 = events.iter().map(|event| event.pending).sum();
+            let pending: u32 = events.events.iter().map(|event| event.pending).sum();
             hold!(
                 u64::from(pending) <= pending_runs_max,
                 "a replay went beyond the quota: {pending} runs of tenant {shop} are pending"
@@ -86,8 +90,8 @@ impl Sim {
     pub(crate) async fn replay_calls(&mut self, shop: usize) -> Check {
         let all = self.model.shops.len();
         // A person goes where there is something to do.
-        let has_dead = |shop: &usize| self.model.has_dead_call(*shop);
-        let shop = (0..all).map(|next| (shop + next) % all).find(has_dead).unwrap_or(shop);
+        let has_dead = |shop: &usize| self.model.has_dead_call(*shop) && !self.model.is_removed(*shop);
+        let shop = (0..all).map(|next| (shop + next) % all).find(has_dead).unwrap_or(0);
         let (tenant, at) = (self.model.shops[shop].tenant, self.at());
         let filter = DeliveryFilter { limit: LETTERS, ..DeliveryFilter::default() };
         let looked_at = DeliveryFilter { limit: LOOKED_AT, ..filter.clone() };

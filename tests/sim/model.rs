@@ -12,11 +12,14 @@ use creel_store::contract::{
 };
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::{DestinationChange, Next};
+use creel_webhook::followup::Origin;
 use creel_webhook::id::{DeliveryId, EventId, RouteId, RunId};
+use creel_webhook::outcome::OnResult;
 use creel_webhook::route::Mode;
 use creel_webhook::run::{CLAIMS_MAX, RunNext, Verdict};
 
-use crate::script::Item;
+use crate::rations::Rations;
+use crate::script::{Item, Matter};
 use crate::world::{CONCURRENCY_MAX, SKIP_AFTER_MS, Shop};
 
 /// A promise that was broken, as a sentence.
@@ -78,18 +81,28 @@ impl Claimable {
         Claimable { attempts: (0, self.attempts.1), boot, over, ..Claimable::new(due_at) }
     }
 
-    fn was_claimed(&self) -> bool {
+    pub(crate) fn was_claimed(&self) -> bool {
         self.boot > 0
     }
 
     /// Whether so many claims were lost that the store gives it up.
-    fn is_given_up(&self) -> bool {
+    pub(crate) fn is_given_up(&self) -> bool {
         self.claims.saturating_sub(self.attempts.0) >= CLAIMS_MAX
     }
 
     /// Whether somebody holds it.
     pub(crate) fn is_held(&self, boot: u32, now: Timestamp) -> bool {
         self.token.is_some() && self.boot == boot && now < self.lease_until
+    }
+
+    /// Until when somebody holds it, if somebody does.
+    pub(crate) fn held_until(&self, at: Moment) -> Option<Timestamp> {
+        self.is_held(at.boot, at.now).then_some(self.lease_until)
+    }
+
+    /// The same where no commit that nobody heard of may have ended that.
+    pub(crate) fn is_certainly_held(&self, at: Moment) -> bool {
+        self.is_held(at.boot, at.now) && self.over == Over::No && self.attempts.0 == self.attempts.1
     }
 
     /// Whether certainly nobody has claimed it since this boot.
@@ -103,6 +116,7 @@ impl Claimable {
         hold!(self.token != Some(token), "{what} was claimed twice with one token");
         hold!(self.due_at <= at.now, "{what} was claimed at {} and is due at {}", at.now, self.due_at);
         let (claims, attempts) = counts;
+        hold!(claims <= self.claims + 1, "{what} has {claims} claims by its claim, and {} count", self.claims + 1);
         hold!(
             (self.attempts.0..=self.attempts.1).contains(&attempts),
             "{what} has {attempts} attempts by its claim and {:?} commits",
@@ -120,8 +134,22 @@ impl Claimable {
         }
     }
 
+    /// The process died, and work on it may have been under way: if not, its claim was never made.
+    fn crashed(&mut self, boot: u32, is_under_way: bool) {
+        let is_certain = self.over == Over::No && self.attempts.0 == self.attempts.1;
+        if self.token.is_some() && self.boot == boot && is_certain && !is_under_way {
+            self.claims -= 1;
+        }
+    }
+
+    /// Whether it certainly lost two claims, this one included.
+    fn is_suspect(&self, boot: u32) -> bool {
+        let is_certain = self.over == Over::No && self.attempts.0 == self.attempts.1;
+        self.token.is_some() && self.boot == boot && is_certain && self.claims - self.attempts.0 >= 2
+    }
+
     /// Whether a commit with this token had to be taken.
-    fn must_take(&self, token: u64, at: Moment) -> bool {
+    pub(crate) fn must_take(&self, token: u64, at: Moment) -> bool {
         self.token == Some(token) && self.boot == at.boot && self.over == Over::No
     }
 }
@@ -146,7 +174,28 @@ pub(crate) struct Run {
     pub(crate) waits: bool,
     /// What keeps it in line: the route and the key.
     pub(crate) line: Option<(RouteId, u8)>,
-    route: RouteId,
+    pub(crate) route: RouteId,
+    /// What it is about.
+    pub(crate) about: About,
+}
+
+/// The event of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct About {
+    /// The event.
+    pub(crate) event: EventId,
+    /// What keys outward are made from.
+    pub(crate) identity: EventId,
+    /// Results in a row that led to it.
+    pub(crate) depth: u32,
+}
+
+impl About {
+    /// An event from outside, or a report.
+    pub(crate) fn new(event: EventId, origin: Option<&Origin>) -> About {
+        let (identity, depth) = origin.map_or((event, 0), |origin| (origin.identity, origin.depth));
+        About { event, identity, depth }
+    }
 }
 
 /// A call that is known.
@@ -161,8 +210,14 @@ pub(crate) struct Call {
     /// What keeps it in line.
     line: Option<String>,
     key: String,
-    run: RunId,
+    pub(crate) run: RunId,
     expires_at: Option<Timestamp>,
+    /// Which of its ends its plugin wants to hear of.
+    pub(crate) on_result: Option<OnResult>,
+    /// Position in its outcome.
+    pub(crate) index: u32,
+    /// How often a person wanted it back.
+    pub(crate) back: u32,
 }
 
 /// What an observer knows.
@@ -190,6 +245,19 @@ pub(crate) struct Model {
     pub(crate) replays: BTreeSet<RunId>,
     /// Runs that certainly have a successor.
     pub(crate) succeeded: BTreeSet<RunId>,
+    /// Reports of calls' ends, with the call.
+    pub(crate) reports: BTreeMap<EventId, (DeliveryId, Matter)>,
+    /// What tenants may use and have used.
+    pub(crate) rations: Rations,
+    /// The tenant that was certainly removed.
+    pub(crate) removed: Option<usize>,
+    /// Events that a person certainly erased.
+    pub(crate) erased: BTreeSet<EventId>,
+    /// Runs that have to be the first to be claimed, each alone.
+    pub(crate) suspects: BTreeSet<RunId>,
+    /// Runs of which that may be so.
+    pub(crate) perhaps_suspects: BTreeSet<RunId>,
+    alone: Option<(RunId, u64)>,
     paused: BTreeMap<(usize, usize), bool>,
     /// Routes that are paused, or perhaps are.
     paused_routes: BTreeMap<RouteId, Option<bool>>,
@@ -201,19 +269,43 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// The power went: whoever was about to be claimed may have been.
-    pub(crate) fn crashed(&mut self) {
-        let runs = self.runs.values_mut().map(|run| &mut run.state);
-        let calls = self.calls.values_mut().map(|call| &mut call.state);
-        runs.chain(calls).for_each(|state| state.claims += 1);
+    /// The process died while work on these was under way.
+    pub(crate) fn crashed(&mut self, boot: u32, under_way: &[[u8; 16]]) {
+        self.alone = None;
+        let begun = self.runs.iter().filter(|(id, run)| under_way.contains(id.as_bytes()) && run.state.claims >= 2);
+        self.perhaps_suspects = begun.clone().map(|(id, _)| *id).collect();
+        let suspects = begun.filter(|(_, run)| run.state.is_suspect(boot) && !run.waits && self.goes(run));
+        self.suspects = suspects.map(|(id, _)| *id).collect();
+        let runs = self.runs.iter_mut().map(|(id, run)| (id.as_bytes(), &mut run.state));
+        let calls = self.calls.iter_mut().map(|(id, call)| (id.as_bytes(), &mut call.state));
+        runs.chain(calls).for_each(|(id, state)| state.crashed(boot, under_way.contains(id)));
         self.passed.clear();
     }
 
-    /// The disk refused a verb: it did not happen, but it may be there after the next cut.
-    pub(crate) fn refused(&mut self) {
-        let runs = self.runs.values_mut().map(|run| &mut run.state);
-        let calls = self.calls.values_mut().map(|call| &mut call.state);
-        runs.chain(calls).for_each(|state| state.claims += 1);
+    /// Whether a run has the host to itself.
+    pub(crate) fn is_one_alone(&self, at: Moment) -> bool {
+        self.alone.is_some_and(|(run, token)| {
+            let Run { state, shop, .. } = &self.runs[&run];
+            state.token == Some(token) && state.is_held(at.boot, at.now) && !self.is_removed(*shop)
+        })
+    }
+
+    /// Whether one may have it.
+    pub(crate) fn may_one_be_alone(&self, at: Moment) -> bool {
+        let is_held = |run: &RunId| self.runs[run].state.is_held(at.boot, at.now);
+        self.perhaps_suspects.iter().any(is_held)
+    }
+
+    /// Whoever may be what kills the process is claimed alone.
+    fn suspected(&mut self, what: &str, ticket: &RunTicket, at: Moment) -> Check {
+        hold!(!self.is_one_alone(at), "{what} was claimed while {:?} has the host to itself", self.alone);
+        if self.suspects.remove(&ticket.run) {
+            let held = |(_, run): &(&RunId, &Run)| !run.waits && run.state.is_held(at.boot, at.now);
+            let other = self.runs.iter().find(held).map(|(id, _)| *id);
+            hold!(other.is_none(), "{what} was there when the host died twice, and is claimed beside {other:?}");
+            self.alone = Some((ticket.run, ticket.claim.0));
+        }
+        Ok(())
     }
 
     /// The item of an event, by its provider's id.
@@ -221,6 +313,12 @@ impl Model {
         let number =
             provider_id.as_deref().and_then(|id| id.strip_prefix("item-")).and_then(|n| n.parse::<usize>().ok());
         self.items[number.expect("events carry an item's name")]
+    }
+
+    /// What an event is about, if it is known.
+    pub(crate) fn matter_of(&self, event: EventId) -> Option<Matter> {
+        let item = |item| Matter { item, heard: None };
+        self.reports.get(&event).map(|(_, matter)| *matter).or_else(|| self.item_of(event).map(item))
     }
 
     /// The item that an event is, or may be.
@@ -242,7 +340,7 @@ impl Model {
         let (stored, first, claimed) = match accepted {
             Accepted::Stored { events, first, reply, .. } => (events.clone(), first.clone(), reply.is_some()),
             Accepted::Duplicate(first) => (vec![], Some(first.clone()), false),
-            Accepted::OverQuota { .. } => return Ok(()),
+            Accepted::OverQuota { .. } | Accepted::OverDailyQuota { .. } => return Ok(()),
         };
         for event in &accept.events {
             let item = self.item(&event.provider_id);
@@ -250,7 +348,7 @@ impl Model {
                 let before = self.events.insert(item.number, event.id);
                 hold!(before.is_none(), "{} was stored as {before:?} and again as {}", item.name(), event.id);
                 for run in &event.runs {
-                    self.queued(item, run.id, run.route, at);
+                    self.queued(item, run.id, run.route, About::new(event.id, None), at);
                     // Nobody runs it; and in a full tenant its neighbour may have ended with it.
                     if item.waits && !claimed {
                         let over = if run.reply.is_some() { Over::Yes } else { Over::Perhaps };
@@ -283,11 +381,13 @@ impl Model {
         Ok(())
     }
 
-    fn queued(&mut self, item: Item, run: RunId, route: RouteId, at: Moment) {
-        let waits = route == self.shops[item.shop].routes[2] && !self.replays.contains(&run);
-        let line = item.order.filter(|_| !waits && !self.replays.contains(&run)).map(|key| (route, key));
+    fn queued(&mut self, item: Item, run: RunId, route: RouteId, about: About, at: Moment) {
+        // A report stands in the line of its call's run; where, nobody can tell from outside.
+        let is_first = about.depth == 0 && !self.replays.contains(&run);
+        let waits = is_first && route == self.shops[item.shop].routes[2];
+        let line = item.order.filter(|_| is_first && !waits).map(|key| (route, key));
         let state = Claimable::new(at.now);
-        self.runs.entry(run).or_insert(Run { state, shop: item.shop, waits, line, route });
+        self.runs.entry(run).or_insert(Run { state, shop: item.shop, waits, line, route, about });
     }
 
     /// A sender who waits was told something.
@@ -298,13 +398,20 @@ impl Model {
     }
 
     /// A run was claimed, by a worker or with its accept.
-    pub(crate) fn run_claimed(&mut self, ticket: &RunTicket, item: Item, at: Moment) -> Check {
+    pub(crate) fn run_claimed(&mut self, ticket: &RunTicket, item: Item, about: About, at: Moment) -> Check {
         let what = format!("run {} of {}", ticket.run, item.name());
         hold!(
             self.paused_routes.get(&ticket.route) != Some(&Some(true)),
             "{what} was claimed though its route is paused"
         );
-        self.queued(item, ticket.run, ticket.route, at);
+        self.queued(item, ticket.run, ticket.route, about, at);
+        if ticket.mode == Mode::Ack {
+            // Who may be what kills the process is run first, whatever else there is.
+            if !self.perhaps_suspects.contains(&ticket.run) {
+                self.run_fits(&what, item.shop, at)?;
+            }
+            self.suspected(&what, ticket, at)?;
+        }
         let run = &self.runs[&ticket.run];
         hold!(run.waits == (ticket.mode == Mode::Reply), "{what} changed its mode");
         if let Some(line) = run.line {
@@ -348,8 +455,19 @@ impl Model {
             destinations.iter().position(|id| *id == call.destination).expect("a destination of the shop");
         let mut state = Claimable::new(call.due_at);
         state.over = over;
-        let (line, key, expires_at) = (call.order_key.clone(), call.key.clone(), call.expires_at);
-        self.calls.insert(new.id, Call { state, shop, destination, line, key, run, expires_at });
+        let call = Call {
+            state,
+            shop,
+            destination,
+            line: call.order_key.clone(),
+            key: call.key.clone(),
+            run,
+            expires_at: call.expires_at,
+            on_result: call.on_result.clone(),
+            index: call.index,
+            back: 0,
+        };
+        self.calls.insert(new.id, call);
     }
 
     /// A run's commit was answered. `before` is the run as it was when that was asked for.
@@ -402,6 +520,7 @@ impl Model {
         let held =
             self.calls.values().filter(|call| call.place() == place && call.state.is_held(at.boot, at.now)).count();
         hold!(held < CONCURRENCY_MAX[call.destination] as usize, "{what} is one too many on its way to {place:?}");
+        self.call_fits(&what, call.shop, at)?;
         // What was decided by a commit that nobody heard of is decided.
         let run = self.runs.get_mut(&call.run).ok_or_else(|| format!("{what} belongs to no run"))?;
         hold!(run.state.over != Over::No, "{what} is made though its run is not over");
@@ -504,6 +623,8 @@ impl Model {
     /// A person paused or resumed a route; `None` is "perhaps".
     pub(crate) fn route_paused(&mut self, route: RouteId, paused: Option<bool>) {
         self.paused_routes.insert(route, paused);
+        let others = |run: &RunId| self.runs[run].route != route;
+        self.suspects.retain(others);
     }
 
     /// Whether a route certainly is not paused.
@@ -518,15 +639,16 @@ impl Model {
 
     /// And there is.
     pub(crate) fn replayed(&mut self, run: RunId, new: RunId, at: Moment) {
-        let (shop, route) = (self.runs[&run].shop, self.runs[&run].route);
+        let Run { shop, route, about, .. } = self.runs[&run];
         let state = Claimable::new(at.now);
-        self.runs.entry(new).or_insert(Run { state, shop, waits: false, line: None, route });
+        self.runs.entry(new).or_insert(Run { state, shop, waits: false, line: None, route, about });
         self.succeeded.insert(run);
     }
 
     /// Runs that are over.
     pub(crate) fn over(&self) -> Vec<RunId> {
-        self.runs.iter().filter(|(_, run)| run.state.over == Over::Yes).map(|(id, _)| *id).collect()
+        let is_over = |run: &Run| run.state.over == Over::Yes && !self.is_removed(run.shop);
+        self.runs.iter().filter(|(_, run)| is_over(run)).map(|(id, _)| *id).collect()
     }
 
     /// A receiver took a call.
@@ -539,15 +661,15 @@ impl Model {
 
     /// Runs that a killed host held and that nobody can have ended: the next boot has to give them out at once.
     pub(crate) fn lost(&self, boot: u32, now: Timestamp) -> Vec<RunId> {
-        let lost =
-            self.runs.iter().filter(|(_, run)| run.state.is_held(boot, now) && run.is_undecided() && self.goes(run));
+        let is_lost = |run: &Run| run.state.is_held(boot, now) && run.is_undecided() && self.goes(run);
+        let lost = self.runs.iter().filter(|(_, run)| is_lost(run) && !self.rations.hold_runs(run.shop));
         lost.map(|(id, _)| *id).collect()
     }
 
     /// Tenants with a run that could be claimed now, whatever else there is.
     pub(crate) fn claimable(&self, at: Moment) -> Vec<usize> {
         let is_due = |run: &Run| run.state.due_at <= at.now && !run.state.is_held(at.boot, at.now);
-        let due = |run: &&Run| run.is_plain() && is_due(run) && self.goes(run);
+        let due = |run: &&Run| run.is_plain() && is_due(run) && self.goes(run) && !self.rations.hold_runs(run.shop);
         let mut shops: Vec<usize> = self.runs.values().filter(due).map(|run| run.shop).collect();
         shops.sort_unstable();
         shops.dedup();
@@ -576,12 +698,16 @@ impl Model {
         let when = |state: &Claimable| {
             if state.is_held(at.boot, at.now) { state.due_at.max(state.lease_until) } else { state.due_at }
         };
-        let runs = self.runs.iter().filter(|(_, run)| run.is_plain());
-        let runs = runs.map(|(id, run)| (when(&run.state), format!("run {id}")));
+        let runs = self.runs.iter().filter(|(_, run)| run.is_plain() && !self.may_one_be_alone(at));
+        let runs =
+            runs.map(|(id, run)| (when(&run.state).max(self.runs_wait_until(run.shop, at)), format!("run {id}")));
         // What has expired or is given up ends as soon as somebody looks, and nobody is told.
         let lives = |call: &Call| call.state.over == Over::No && !call.has_expired(at) && !call.state.is_given_up();
         let calls = self.calls.iter().filter(|(_, call)| call.line.is_none() && lives(call));
-        let calls = calls.map(|(id, call)| (when(&call.state).plus_ms(PATIENCE_MS), format!("call {id}")));
+        let calls = calls.map(|(id, call)| {
+            let due = when(&call.state).max(self.calls_wait_until(call.shop, at));
+            (due.plus_ms(PATIENCE_MS), format!("call {id}"))
+        });
         runs.chain(calls).min()
     }
 }
@@ -604,6 +730,11 @@ impl Run {
         self.line.is_none() && self.is_undecided()
     }
 
+    /// Whether it certainly is not over.
+    pub(crate) fn is_certain_to_wait(&self) -> bool {
+        self.state.over == Over::No && !self.waits && !self.state.is_given_up()
+    }
+
     /// Whether it is to be decided by a worker, and certainly is not yet; and no commit that nobody heard of may have
     /// put it off.
     fn is_undecided(&self) -> bool {
@@ -613,7 +744,7 @@ impl Run {
 }
 
 impl Call {
-    fn has_expired(&self, at: Moment) -> bool {
+    pub(crate) fn has_expired(&self, at: Moment) -> bool {
         self.expires_at.is_some_and(|expires_at| expires_at <= at.now)
     }
 

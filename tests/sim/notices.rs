@@ -9,6 +9,7 @@ use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::{Answer, Next};
 use creel_webhook::id::DeliveryId;
 use creel_webhook::notice::{NO_RUN, WINDOW_MS};
+use creel_webhook::quota::Quota;
 use creel_webhook::run::Verdict;
 use serde_json::Value;
 
@@ -51,8 +52,12 @@ fn read(body: &[u8], created_at: Timestamp) -> Check<Read> {
     let data = &body["data"];
     hold!(data["run"] != NO_RUN.to_string(), "a notice is about a notice: {body}");
     hold!(text(&body["timestamp"]) == created_at.to_string(), "a notice of {created_at} says otherwise: {body}");
-    let thing = if data["route_id"].is_string() { &data["route_id"] } else { &data["destination_id"] };
-    Ok(Read { about: (text(&body["type"]), text(thing)), at: created_at })
+    let thing = match (&data["route_id"], &data["quota"]) {
+        (route @ Value::String(_), _) => text(route),
+        (_, Value::String(quota)) => format!("{quota} {}", data["percent"]),
+        _ => text(&data["destination_id"]),
+    };
+    Ok(Read { about: (text(&body["type"]), thing), at: created_at })
 }
 
 impl Sim {
@@ -71,7 +76,12 @@ impl Sim {
         let (id, claim, response, destination, seen) = (claim.id, claim.claim, None, None, 0);
         let commit = DeliveryCommit { id, claim, now, attempt, response, next, destination, seen };
         let committed = self.store.delivery_commit(commit).await;
+        let counts = u64::from(!refuses);
+        self.model.rations.perhaps(shop, Quota::Deliveries, counts, self.now);
         let committed = self.known("commit of a notice", committed)?;
+        if committed.is_some() {
+            self.model.rations.certainly(shop, Quota::Deliveries, counts, counts, self.now);
+        }
         hold!(committed != Some(DeliveryCommitted::Stale), "notice {id} is held, and its commit was called stale");
         Ok(())
     }
@@ -95,7 +105,7 @@ impl Sim {
             hold!(again.is_none(), "{:?} was told twice within a window", one.about);
         }
         for (about, times) in &deaths.0 {
-            for at in times {
+            for at in times.iter().filter(|at| **at > self.forgotten_until) {
                 let is_told = told.iter().any(|one| one.about == *about && window(one.at, *at));
                 hold!(is_told, "{about:?} happened at {at} and tenant {shop} was not told");
             }

@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use creel_store::contract::StoredAnswer;
 use creel_webhook::delivery::Answer;
-use creel_webhook::outcome::{Call, Outcome, Reply};
+use creel_webhook::followup::DEPTH_MAX;
+use creel_webhook::outcome::{Call, OnResult, Outcome, Reply};
 use creel_webhook::run::Verdict;
 
 use crate::dice::Dice;
@@ -35,6 +36,11 @@ impl Item {
         let mut hash = [7; 32];
         hash[..4].copy_from_slice(&self.number.to_be_bytes());
         hash
+    }
+
+    /// Whether its plugin answers every result with another call.
+    fn talks(self) -> bool {
+        self.number.is_multiple_of(6)
     }
 
     /// The routes that it takes, by place.
@@ -92,9 +98,73 @@ impl Item {
             order_key: dice.one_in(2).then(|| format!("k{}", dice.below(2))),
             delay_ms: dice.one_in(4).then_some(500),
             expires_ms: dice.one_in(8).then_some(20_000),
-            on_result: None,
+            on_result: dice.one_in(3).then(|| {
+                let (on_delivered, on_dead) = dice.of(&[(true, true), (true, false), (false, true)]);
+                OnResult { tag: self.name(), on_delivered, on_dead }
+            }),
             attributes: vec![],
         }
+    }
+}
+
+/// What a run is about: what happened at a provider, or how a call about it ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Matter {
+    /// What happened.
+    pub(crate) item: Item,
+    /// The end that is reported, if one is.
+    pub(crate) heard: Option<Heard>,
+}
+
+/// How a call ended, as its plugin hears.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heard {
+    /// Results in a row that led here.
+    pub(crate) depth: u32,
+    /// Position of the call in its outcome.
+    pub(crate) index: u32,
+    /// Whether it arrived.
+    pub(crate) delivered: bool,
+}
+
+impl Heard {
+    fn dice(self, item: Item, route: usize) -> Dice {
+        let end = u64::from(self.depth) << 8 | u64::from(self.index) << 4 | u64::from(self.delivered);
+        let mut dice = Dice::new(u64::from(item.number) << 24 | end << 8 | route as u64);
+        dice.next();
+        dice
+    }
+}
+
+impl Matter {
+    /// How a run on a route ends after so many tries.
+    pub(crate) fn verdict(self, route: usize, attempts: u32) -> Verdict {
+        let Some(heard) = self.heard else { return self.item.verdict(route, attempts) };
+        if heard.dice(self.item, route).one_in(6) && attempts < 1 { Verdict::Retry } else { self.last_verdict(route) }
+    }
+
+    /// How a run on a route ends in the end.
+    pub(crate) fn last_verdict(self, route: usize) -> Verdict {
+        match self.heard {
+            None => self.item.last_verdict(route),
+            // It asks for one result too many.
+            Some(heard) if heard.depth == DEPTH_MAX && self.item.talks() => Verdict::Output,
+            Some(_) => Verdict::Done,
+        }
+    }
+
+    /// What a run on a route decides.
+    pub(crate) fn outcome(self, route: usize) -> Outcome {
+        let Some(heard) = self.heard else { return self.item.outcome(route) };
+        let mut dice = heard.dice(self.item, route).fork();
+        let count = if self.item.talks() { 1 } else { dice.below(2) };
+        let mut calls: Vec<Call> = (0..count).map(|_| self.item.call(&mut dice)).collect();
+        for call in &mut calls {
+            let asks = OnResult { tag: "talk".to_owned(), on_delivered: true, on_dead: true };
+            call.on_result = if self.item.talks() { Some(asks) } else { call.on_result.take() };
+            call.on_result.take_if(|_| heard.depth == DEPTH_MAX && !self.item.talks());
+        }
+        Outcome { calls, reply: None }
     }
 }
 

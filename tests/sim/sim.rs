@@ -7,6 +7,7 @@
 //! be.
 
 mod providers;
+mod removal;
 mod senders;
 mod verbs;
 mod workers;
@@ -16,18 +17,22 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use creel_store::contract::{DeliveryClaim, RunTicket, Store, StoreResult, Terms};
-use creel_store::sqlite::SqliteStore;
+use creel_store::contract::{DeliveryClaim, RunTicket, Store, StoreError, StoreResult, Terms};
+use creel_store::sqlite::{Options, SqliteStore};
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::Answer;
 use creel_webhook::id::{EventId, Id, Kind, RunId, TenantId};
+use creel_webhook::quota::renewed_at;
 
+use self::removal::Removal;
 use crate::dice::Dice;
 use crate::disk::{Disk, Image};
+use crate::memory::Memory;
 use crate::model::{Check, Model, Moment, hold};
+use crate::results::Stories;
 use crate::script::{Item, Mood};
 use crate::vfs::Mounted;
-use crate::world::{BODY_DAYS, START, TENANTS, World, id, options};
+use crate::world::{START, TENANTS, World, id, options};
 
 /// How long a worker may hold a run, milliseconds.
 const RUN_LEASE_MS: u64 = 10_000;
@@ -65,7 +70,12 @@ pub(crate) struct Sim {
     numbers: u64,
     messages: Vec<Message>,
     waiting: Vec<Waiting>,
-    jobs: Vec<RunTicket>,
+    /// When a sender was told to come back whose tenant had nothing left of its day.
+    pub(crate) comes_back: Option<Timestamp>,
+    removal: Removal,
+    pub(crate) jobs: Vec<RunTicket>,
+    /// What workers have read of what plugins remember.
+    pub(crate) memory: Memory,
     held: Vec<DeliveryClaim>,
     sent: Vec<(DeliveryClaim, Answer)>,
     moods: [[Mood; 2]; TENANTS],
@@ -73,6 +83,10 @@ pub(crate) struct Sim {
     pub(crate) woken: [bool; 2],
     /// When they last looked.
     pub(crate) looked: [Timestamp; 2],
+    /// Notices of before that may have gone by age.
+    pub(crate) forgotten_until: Timestamp,
+    /// What went by age, as it was.
+    pub(crate) gone: Stories,
     /// What happened, for whoever reads a failure.
     pub(crate) story: String,
 }
@@ -81,7 +95,7 @@ impl Sim {
     /// Begins a life on a fresh copy of the world's disk.
     pub(crate) async fn begin(world: &'static World, seed: u64) -> Check<Sim> {
         let mut dice = Dice::new(seed);
-        let (mounted, store) = boot(&world.image, &mut dice)?;
+        let (mounted, store, _) = boot(&world.image, &mut dice, &[], START)?;
         let (mut model, mut moods) = (Model::default(), dice.fork());
         model.shops.clone_from(&world.shops);
         let sim = Sim {
@@ -96,15 +110,42 @@ impl Sim {
             numbers: 1_000,
             messages: Vec::new(),
             waiting: Vec::new(),
+            comes_back: None,
+            removal: Removal::Never,
             jobs: Vec::new(),
+            memory: Memory::default(),
             held: Vec::new(),
             sent: Vec::new(),
             moods: std::array::from_fn(|_| std::array::from_fn(|_| moods.of(&Mood::ALL))),
             woken: [true; 2],
             looked: [Timestamp::default(); 2],
+            forgotten_until: Timestamp::default(),
+            gone: Stories::new(),
             story: String::new(),
         };
         Ok(sim)
+    }
+
+    /// One of these, if there is one.
+    pub(crate) fn one_of<T: Copy>(&mut self, choices: &[T]) -> Option<T> {
+        (!choices.is_empty()).then(|| self.dice.of(choices))
+    }
+
+    /// Messages whose senders were told that they are stored and did not wait for more.
+    pub(crate) fn acknowledged_messages(&self) -> Vec<usize> {
+        let is_known = |message: &Message| message.acknowledged && message.items.iter().all(|item| !item.waits);
+        (0..self.messages.len()).filter(|number| is_known(&self.messages[*number])).collect()
+    }
+
+    /// Whether records went by age.
+    pub(crate) fn has_forgotten(&self) -> bool {
+        self.forgotten_until > Timestamp::default()
+    }
+
+    /// Nobody waits for a reply for weeks: such senders have given up.
+    pub(crate) fn give_up_waiting(&mut self) {
+        let waiting = self.messages.iter_mut().filter(|message| message.items[0].waits);
+        waiting.for_each(|message| message.acknowledged = true);
     }
 
     /// How many of something to claim at once.
@@ -127,6 +168,7 @@ impl Sim {
             }
             self.reboot().await?;
         }
+        self.look_who_left().await?;
         if self.dice.one_in(2) {
             // A host that hangs for ever.
             self.forget();
@@ -189,7 +231,6 @@ impl Sim {
             }
             Err(_) if self.mounted.disk.has_refused() => {
                 self.note(format_args!("{what}: the disk refused"));
-                self.model.refused();
                 Ok(None)
             }
             Err(error) => Err(format!("{what} failed: {error}")),
@@ -207,7 +248,8 @@ impl Sim {
 
     async fn step(&mut self) -> Check {
         self.mounted.disk.forgive();
-        match self.dice.below(45) {
+        self.look_who_left().await?;
+        match self.dice.below(48) {
             0..=3 => self.send_new().await,
             4..=7 => self.send_again().await,
             8..=11 => self.burst().await,
@@ -216,6 +258,7 @@ impl Sim {
             22..=25 => self.claim_calls().await,
             26..=29 => self.call(),
             30..=32 => self.finish_call_or_repeat().await,
+            33 if self.dice.one_in(2) => self.erase().await,
             33 => self.give_back().await,
             34..=36 => self.person().await,
             37 => match self.dice.below(TENANTS as u64) as usize {
@@ -225,8 +268,10 @@ impl Sim {
             },
             38 => self.maintain().await,
             39 | 40 => self.advance().await,
-            41 | 42 => self.fail(),
+            41 | 42 => self.fail().await,
             43 => self.refuse(),
+            44 | 45 => self.limit().await,
+            46 => self.leave().await,
             _ => self.restart().await,
         }
     }
@@ -248,6 +293,9 @@ impl Sim {
     }
 
     async fn pause_route(&mut self, shop: usize, number: usize, paused: bool) -> Check {
+        if self.model.is_removed(shop) {
+            return Ok(());
+        }
         let mut route = self.world.shops[shop].route(number);
         route.paused = paused;
         let id = route.id;
@@ -269,7 +317,14 @@ impl Sim {
         let tenant = self.world.shops[self.model.runs[&run].shop].tenant;
         self.model.replaying(new);
         let replayed = self.store.run_replay(tenant, run, new, Terms::default(), self.now).await;
+        let event = self.model.runs[&run].about.event;
+        if let Err(StoreError::Conflict(why)) = &replayed {
+            // What follows from it may have been erased with what it follows from.
+            hold!(why.contains("erased"), "{run} is over and was not replayed: {why}");
+            return Ok(());
+        }
         if self.known("replay", replayed)?.is_some() {
+            hold!(!self.model.erased.contains(&event), "{event} has lost its payload and was replayed");
             self.note(format_args!("replayed {run} as {new}"));
             self.model.replayed(run, new, at);
         }
@@ -277,6 +332,9 @@ impl Sim {
     }
 
     async fn pause(&mut self, (shop, destination): (usize, usize), paused: bool) -> Check {
+        if self.model.is_removed(shop) {
+            return Ok(());
+        }
         let own = self.world.shops[shop];
         let reason = paused.then(|| "tea".to_owned());
         self.model.paused((shop, destination), None);
@@ -308,18 +366,13 @@ impl Sim {
         self.known("upkeep", pruned).map(|_| ())
     }
 
-    /// Days pass in which nobody did anything, and what is too old goes; what is pending never is.
-    async fn age(&mut self) -> Check {
-        self.now = self.now.plus_ms((BODY_DAYS + 1) * 86_400_000);
-        self.note(format_args!("days pass"));
-        self.tell_waiting().await?;
-        while self.store.prune(self.now).await.map_err(|error| error.to_string())? {}
-        Ok(())
-    }
-
     async fn advance(&mut self) -> Check {
         let millis = self.dice.of(&[1, 10, 200, 700, 1_500, 6_000, 12_000]);
         self.now = self.now.plus_ms(millis);
+        if self.dice.one_in(6) {
+            self.now = renewed_at(self.now);
+            self.note(format_args!("midnight"));
+        }
         self.tell_waiting().await
     }
 
@@ -336,13 +389,17 @@ impl Sim {
         Ok(())
     }
 
-    /// Lights a fuse: the power goes within one of the next verbs, or at once.
-    fn fail(&mut self) -> Check {
+    /// Lights a fuse: the power goes within one of the next verbs, or at once; often while something is decided.
+    async fn fail(&mut self) -> Check {
         match self.dice.below(24) {
             0..=3 => self.mounted.disk.cut(),
             operations => self.mounted.disk.cut_after(operations - 3),
         }
-        Ok(())
+        match self.dice.below(4) {
+            0 | 1 if !self.mounted.disk.is_dead() => self.finish_run().await,
+            2 if !self.mounted.disk.is_dead() => self.finish_call().await,
+            _ => Ok(()),
+        }
     }
 
     /// The disk is to refuse an operation of one of the next verbs.
@@ -364,10 +421,20 @@ impl Sim {
         Ok(())
     }
 
+    /// The power goes and is back.
+    pub(crate) async fn power_cut(&mut self) -> Check {
+        self.mounted.disk.cut();
+        while self.is_over() {
+            self.reboot().await?;
+        }
+        Ok(())
+    }
+
     /// The power is back: what the disk kept is opened.
     async fn reboot(&mut self) -> Check {
         let lost = self.model.lost(self.boot, self.now);
-        self.model.crashed();
+        let under_way = self.under_way();
+        self.model.crashed(self.boot, &under_way);
         self.boot += 1;
         self.forget();
         // Whoever waited heard nothing and asks again.
@@ -376,14 +443,31 @@ impl Sim {
             let asks = self.messages.iter_mut().find(|message| Some(message.items[0].number) == item);
             asks.into_iter().for_each(|message| message.acknowledged = false);
         }
-        let (mounted, store) = boot(&self.mounted.disk.survivor(), &mut self.dice)?;
+        let (mounted, store, at_once) = boot(&self.mounted.disk.survivor(), &mut self.dice, &under_way, self.now)?;
+        if !at_once {
+            // What it knew of suspects died with the power.
+            self.model.suspects.clear();
+        }
         (self.mounted, self.store) = (mounted, Arc::new(store));
         (self.woken, self.looked, self.latest) = ([true; 2], [Timestamp::default(); 2], Timestamp::default());
         let boot = self.boot;
         self.note(format_args!("boot {boot}"));
         // The first verb of a boot tells the true time.
         self.maintain().await?;
-        if self.dice.one_in(2) { self.claim_at_once(&lost).await } else { Ok(()) }
+        self.look_who_left().await?;
+        if self.dice.one_in(2) && self.model.perhaps_suspects.is_empty() {
+            self.claim_at_once(&lost).await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What a host that died had begun: a plugin runs or does not yet, a call is on its way or not yet.
+    fn under_way(&mut self) -> Vec<[u8; 16]> {
+        let runs: Vec<_> = self.jobs.iter().map(|ticket| *ticket.run.as_bytes()).collect();
+        let mut begun: Vec<_> = runs.into_iter().filter(|_| self.dice.one_in(2)).collect();
+        begun.extend(self.sent.iter().map(|(claim, _)| *claim.id.as_bytes()));
+        begun
     }
 
     /// What the host before held is given out at once.
@@ -395,7 +479,7 @@ impl Sim {
                 Some(_) => {}
             }
         }
-        for run in lost {
+        for run in lost.iter().filter(|run| !self.model.is_removed(self.model.runs[run].shop)) {
             let state = &self.model.runs[run].state;
             hold!(
                 state.is_held(self.boot, self.now),
@@ -406,17 +490,18 @@ impl Sim {
     }
 }
 
-/// Opens the store on what a disk kept, and again while the power goes meanwhile.
-fn boot(image: &Image, dice: &mut Dice) -> Check<(Mounted, SqliteStore)> {
-    let mut image = image.clone();
+/// Opens the store on what a disk kept, and again while the power goes meanwhile; says whether it opened at once.
+fn boot(image: &Image, dice: &mut Dice, under_way: &[[u8; 16]], now: Timestamp) -> Check<(Mounted, SqliteStore, bool)> {
+    let (mut image, mut at_once) = (image.clone(), true);
     loop {
         let mounted = Mounted::new(Disk::new(&image, dice.fork()));
         if dice.one_in(8) {
             mounted.disk.cut_after(dice.below(12));
         }
-        match SqliteStore::open(mounted.database(), options(mounted.disk.clone())) {
-            Ok(store) => return Ok((mounted, store)),
-            Err(_) if mounted.disk.is_dead() => image = mounted.disk.survivor(),
+        let options = Options { under_way: under_way.to_vec(), opened_at: now, ..options(mounted.disk.clone()) };
+        match SqliteStore::open(mounted.database(), options) {
+            Ok(store) => return Ok((mounted, store, at_once)),
+            Err(_) if mounted.disk.is_dead() => (image, at_once) = (mounted.disk.survivor(), false),
             Err(error) => return Err(format!("the store does not open: {error}")),
         }
     }

@@ -2,91 +2,112 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use creel_store::contract::{DeliveryRow, DeliveryState, EventFilter, RunRow, Store, Story};
+use creel_store::contract::{DeliveryRow, DeliveryState, RunRow, Story};
 use creel_webhook::decision::outward_key;
 use creel_webhook::id::EventId;
 use creel_webhook::run::Verdict;
 
 use crate::model::{Check, hold};
 use crate::notices::Deaths;
-use crate::script::Item;
+use crate::results::{judge_reports, matter_in};
+use crate::script::Matter;
 use crate::sim::Sim;
 
 /// Judges a life that is over.
 pub(crate) async fn judge(sim: &mut Sim) -> Check {
+    sim.judge_removal().await?;
+    let mut stories = sim.stories().await?;
+    stories.append(&mut sim.gone.clone());
     let mut stored: BTreeMap<u32, Vec<EventId>> = BTreeMap::new();
-    let mut keys = BTreeSet::new();
-    for (place, shop) in sim.model.shops.clone().into_iter().enumerate() {
-        let mut deaths = Deaths::default();
-        let filter = EventFilter { limit: 500, ..EventFilter::default() };
-        let events = sim.store.event_list(shop.tenant, filter).await.map_err(|error| error.to_string())?;
-        for event in events {
-            let item = sim.model.item(&event.subject);
-            stored.entry(item.number).or_default().push(event.id);
-            let story = sim.store.event_story(shop.tenant, event.id).await.map_err(|error| error.to_string())?;
-            let story = story.ok_or_else(|| format!("{} is listed and has no story", event.id))?;
-            judge_event(sim, item, &story, &mut keys)?;
-            deaths.note(&story);
+    let mut keys = Keys::default();
+    let mut deaths: Vec<Deaths> = sim.model.shops.iter().map(|_| Deaths::default()).collect();
+    for (id, story) in &stories {
+        let matter = matter_in(&sim.model, &stories, story)?;
+        if matter.heard.is_none() {
+            stored.entry(matter.item.number).or_default().push(*id);
         }
-        sim.judge_notices(place, &deaths).await?;
+        judge_event(sim, matter, story, &mut keys)?;
+        if !sim.gone.contains_key(id) {
+            deaths[matter.item.shop].note(story);
+        }
+    }
+    judge_reports(&sim.model, &stories)?;
+    let removed = sim.model.removed;
+    for (place, deaths) in deaths.iter().enumerate().filter(|(place, _)| removed != Some(*place)) {
+        sim.judge_notices(place, deaths).await?;
+        sim.judge_memory(place).await?;
     }
     for number in sim.model.acknowledged.keys() {
         let events = stored.get(number).map_or(0, Vec::len);
         hold!(events == 1, "item-{number} was acknowledged and is there {events} times");
     }
-    for (key, place) in &sim.model.taken {
-        hold!(keys.contains(key), "the receiver {place:?} took a call {key} that nobody decided");
+    for (key, place) in sim.model.taken.iter().filter(|(_, place)| !sim.model.is_removed(place.0)) {
+        hold!(keys.all.contains(key), "the receiver {place:?} took a call {key} that nobody decided");
     }
     Ok(())
 }
 
-fn judge_event(sim: &Sim, item: Item, story: &Story, keys: &mut BTreeSet<String>) -> Check {
-    let (name, shop) = (item.name(), sim.model.shops[item.shop]);
-    let mut expected: Vec<_> = item.routes().map(|route| shop.routes[route]).into();
+/// Keys outward that were seen, and what they were made from: two reports of one end, or of the same end of two runs of
+/// one event, lead to the same keys.
+#[derive(Default)]
+struct Keys {
+    all: BTreeSet<String>,
+    identities: BTreeSet<EventId>,
+}
+
+fn judge_event(sim: &Sim, matter: Matter, story: &Story, keys: &mut Keys) -> Check {
+    let (item, shop) = (matter.item, sim.model.shops[matter.item.shop]);
+    let name = format!("{} ({})", item.name(), story.event.id);
     let first = |run: &&RunRow| !sim.model.replays.contains(&run.id);
     let mut decided: Vec<_> = story.runs.iter().filter(first).map(|run| run.route).collect();
-    expected.sort();
     decided.sort();
-    hold!(decided == expected, "{name} has runs on {decided:?} and takes {expected:?}");
-    if item.waits {
+    if matter.heard.is_some() {
+        hold!(decided.len() == 1, "{name} has runs on {decided:?} and reports to one handler");
+    } else {
+        let mut expected: Vec<_> = item.routes().map(|route| shop.routes[route]).into();
+        expected.sort();
+        hold!(decided == expected, "{name} has runs on {decided:?} and takes {expected:?}");
+    }
+    if item.waits && matter.heard.is_none() {
         let told = sim.model.replies.get(&story.event.id);
         hold!(story.answer.is_some(), "the reply to {name} is not decided");
         hold!(told.is_none() || told == story.answer.as_ref(), "{name} was told {told:?} and has {:?}", story.answer);
     }
+    let is_known = !keys.identities.insert(story.event.identity());
     for run in &story.runs {
         let route = shop.routes.iter().position(|route| *route == run.route).unwrap_or_default();
         let calls: Vec<&DeliveryRow> = story.deliveries.iter().filter(|call| call.run == run.id).collect();
-        judge_run(item, route, run, &calls, first(&run))?;
+        judge_run(sim, matter, (run, route), &calls)?;
         for call in calls {
-            hold!(
-                call.key == outward_key(story.event.id, run.route, call.index),
-                "{name}: {} has another key",
-                call.id
-            );
-            let is_new = keys.insert(call.key.clone());
-            hold!(is_new || !first(&run), "{name}: two calls have the key {}", call.key);
+            let key = outward_key(story.event.identity(), run.route, call.index);
+            hold!(call.key == key, "{name}: {} has another key", call.id);
+            let is_new = keys.all.insert(call.key.clone());
+            hold!(is_new || is_known || !first(&run), "{name}: two calls have the key {}", call.key);
             judge_call(sim, call)?;
         }
     }
     Ok(())
 }
 
-fn judge_run(item: Item, route: usize, run: &RunRow, calls: &[&DeliveryRow], is_first: bool) -> Check {
+fn judge_run(sim: &Sim, matter: Matter, (run, route): (&RunRow, usize), calls: &[&DeliveryRow]) -> Check {
+    let item = matter.item;
     let what = format!("run {} of {} on route {route}", run.id, item.name());
     let verdict = run.verdict.filter(|_| run.ended_at.is_some()).ok_or_else(|| format!("{what} is not decided"))?;
-    let given_up = run.reason.as_deref().is_some_and(|reason| reason.contains("claims were lost"));
+    let given_up = sim.model.runs.get(&run.id).is_some_and(|known| known.state.is_given_up());
+    let is_waited_for = matter.heard.is_none() && !sim.model.replays.contains(&run.id) && route == 2;
     let right = match verdict {
         Verdict::Host => given_up,
-        Verdict::Late => route == 2 && is_first,
-        Verdict::Unanswered => item.waits && is_first,
+        Verdict::Late => is_waited_for,
+        // In a full tenant its neighbour ends with it.
+        Verdict::Unanswered => matter.heard.is_none() && item.waits && !sim.model.replays.contains(&run.id),
         // A sender that waits is answered once: nothing is tried again for it.
-        verdict if route == 2 && is_first => verdict == item.verdict(route, 0),
-        verdict => verdict == item.last_verdict(route),
+        verdict if is_waited_for => verdict == matter.verdict(route, 0),
+        verdict => verdict == matter.last_verdict(route),
     };
     hold!(right, "{what} ended {verdict:?}: {:?}", run.reason);
     let made = verdict == Verdict::Done || verdict == Verdict::Late && item.keeps_late();
-    let decided = if made && item.verdict(route, run.attempts.saturating_sub(1)) == Verdict::Done {
-        item.outcome(route).calls.len() as u32
+    let decided = if made && matter.verdict(route, run.attempts.saturating_sub(1)) == Verdict::Done {
+        matter.outcome(route).calls.len() as u32
     } else {
         0
     };

@@ -33,6 +33,9 @@ pub(crate) const WAITING_MAX: [u32; 2] = [6, 10_000];
 /// Days for which bodies are kept.
 pub(crate) const BODY_DAYS: u64 = 7;
 
+/// Days for which everything else is kept.
+pub(crate) const RECORD_DAYS: u64 = 30;
+
 /// Tenants that named a destination for notices: the first ones.
 pub(crate) const TOLD: usize = 2;
 
@@ -104,11 +107,10 @@ pub(crate) fn world() -> &'static World {
     })
 }
 
-/// As shipped, but with so few keys in memory that lives are long enough to merge them, and nothing goes by age: the
-/// verdict compares with all that was ever acknowledged.
+/// As shipped, but with so few keys in memory that lives are long enough to merge them.
 pub(crate) fn options(disk: Arc<Disk>) -> Options {
     let log_sync = LogSync::Layer(Arc::new(move || disk.sync(LOG).map_err(|why| io::Error::other(format!("{why:?}")))));
-    Options { young_keys_max: 5, body_days: BODY_DAYS, record_days: 36_500, log_sync, ..Options::default() }
+    Options { young_keys_max: 5, body_days: BODY_DAYS, record_days: RECORD_DAYS, log_sync, ..Options::default() }
 }
 
 async fn make() -> World {
@@ -143,7 +145,8 @@ async fn fill(store: &SqliteStore, shop: Shop, name: &str) {
     store.tenant_put(row).await.expect("a tenant");
     let spec = serde_json::json!({ "name": "s", "preset": "custom", "skip_after_ms": SKIP_AFTER_MS });
     let spec = serde_json::from_value(spec).expect("a spec");
-    let source = Source { id: shop.source, tenant, token: shop.source.to_string(), paused: false, spec };
+    let source =
+        Source { id: shop.source, tenant, token: shop.source.to_string(), previous: None, paused: false, spec };
     store.source_put(source).await.expect("a source");
     let plugin = Plugin { id: shop.plugin, tenant, name: "p".to_owned(), active: None };
     store.plugin_put(plugin).await.expect("a plugin");

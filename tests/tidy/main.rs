@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `walls.rs` | which crate may depend on which, and which words may not occur in it; features named in one place |
 //! | `circles.rs` | no circle among a crate's files, no child that imports its parent |
+//! | `examples.rs` | an example that runs on everything that authors of plugins are shown |
 //! | `shape.rs` | names, lengths, `//!`, words that mean "unfinished", `unsafe`, `tokio::spawn`, sleeping tests |
 //!
 //! Exceptions are data at the head of each of those files, each with its reason.
@@ -15,6 +16,7 @@
 use std::path::{Path, PathBuf};
 
 mod circles;
+mod examples;
 mod shape;
 mod source;
 mod walls;
@@ -80,6 +82,13 @@ fn a_crate_has_no_circles() {
 #[test]
 fn crates_keep_to_their_side_of_the_walls() {
     assert_none(sources().iter().flat_map(walls::check_words).collect());
+}
+
+#[test]
+fn what_authors_are_shown_has_an_example() {
+    let sources = sources();
+    assert_none(sources.iter().flat_map(examples::check).collect());
+    assert_none(examples::check_modules(&sources.iter().collect::<Vec<_>>()));
 }
 
 #[test]

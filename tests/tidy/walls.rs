@@ -15,7 +15,7 @@ const NO_HTTP: &str = "the store knows no HTTP; that is the server's";
 const NO_SQL: &str = "the runtime knows no SQL; take what is needed as an argument";
 const NO_SERVER: &str = "the runtime serves nobody; that is the server's";
 
-/// server -> {store, runtime, webhook}; store -> webhook; runtime -> webhook; webhook -> nothing of ours.
+/// server -> {store, runtime, webhook, guest-sdk (for what a case file is)}; store -> webhook; runtime -> webhook; webhook -> nothing of ours.
 const WALLS: &[Wall] = &[
     Wall {
         folder: "host/webhook",
@@ -48,7 +48,11 @@ const WALLS: &[Wall] = &[
         may_use: &["creel-webhook"],
         refused: &[("rusqlite", NO_SQL), ("axum", NO_SERVER), ("hyper", NO_SERVER), ("reqwest", NO_SERVER)],
     },
-    Wall { folder: "host/server", may_use: &["creel-webhook", "creel-store", "creel-runtime"], refused: &[] },
+    Wall {
+        folder: "host/server",
+        may_use: &["creel-webhook", "creel-store", "creel-runtime", "creel-guest"],
+        refused: &[],
+    },
 ];
 
 /// Features that a member may name itself, with the reason.

@@ -71,6 +71,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
             receiver: courier.receiver(),
             component: component.clone(),
             concurrency: 64,
+            reply: false,
             again: None,
             past,
         };

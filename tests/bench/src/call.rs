@@ -1,30 +1,22 @@
 //! Scenario `call`: one call of a plugin.
 //!
-//! **Measures** what a fresh instance per event costs, through the product's own [`Runtime::run`], which is what
+//! **Measures** what a fresh instance per event costs, through the product's own `Runtime::run`, which is what
 //! happens in production: store, limits, capabilities, instance, call, report, drop. **Yardsticks**: the same component
 //! on an instance that is used again (what isolation costs), a fresh instance on bare wasmtime with the same settings
 //! (what the product adds), and the same work in native Rust (what the sandbox costs). One thread, one call at a time,
 //! a 2 KB body, a plugin of the repository; the event is handed over by value on every side.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::ensure;
 use bytes::Bytes;
 use clap::Args;
-use creel_runtime::cache::Cache;
-use creel_runtime::capability::granted::Granted;
-use creel_runtime::gate::Prepared;
-use creel_runtime::gate::compile::Compiler;
-use creel_runtime::limits::{EngineOptions, Limits};
-use creel_runtime::registry::Registry;
-use creel_runtime::run::{RunInput, Runtime};
 use creel_webhook::outcome::GuestEvent;
 use creel_webhook::run::Verdict;
-use creel_webhook::secret::SecretBytes;
 use serde_json::json;
 
 use crate::guest::{self, Bare};
+use crate::sandbox::Sandbox;
 use crate::verdict::Goal;
 use crate::{disk, machine, stats, verdict};
 
@@ -76,8 +68,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
 
 /// Everything that is called.
 struct Sides {
-    runtime: Runtime,
-    prepared: Arc<Prepared>,
+    sandbox: Sandbox,
     bare: Bare,
     event: GuestEvent,
     upload_bytes: usize,
@@ -95,27 +86,14 @@ struct Measured {
 
 impl Sides {
     async fn prepare(upload: Bytes) -> anyhow::Result<Sides> {
-        let runtime = Runtime::new(&EngineOptions::default())?;
-        let directory = tempfile::tempdir()?;
-        let cache = Cache::open(directory.path(), runtime.sandbox(), SecretBytes::new(vec![7; 32]))?;
-        let registry = Registry::new(runtime.sandbox(), cache, Compiler::in_process(), Limits::default(), u64::MAX);
-        let prepared = registry.admit(upload.clone(), &Limits::default()).await?;
+        let sandbox = Sandbox::prepare(upload.clone(), &[]).await?;
         let bare = Bare::prepare(&upload)?;
-        let mut sides = Sides { runtime, prepared, bare, event: guest::event(), upload_bytes: upload.len(), fuel: 0 };
-        let report = sides.runtime.run(sides.prepared.clone(), sides.input()).await;
+        let mut sides = Sides { sandbox, bare, event: guest::event(), upload_bytes: upload.len(), fuel: 0 };
+        let report = sides.sandbox.run(sides.event.clone()).await;
         ensure!(report.verdict == Verdict::Done, "the plugin ended {:?}: {:?}", report.verdict, report.reason);
         ensure!(report.outcome.is_some_and(|outcome| outcome.calls.len() == 1), "the plugin decided nothing");
         sides.fuel = report.usage.fuel;
         Ok(sides)
-    }
-
-    fn input(&self) -> RunInput {
-        RunInput {
-            event: self.event.clone(),
-            limits: Limits::default(),
-            capabilities: Box::new(Granted::default()),
-            seed: [3; 32],
-        }
     }
 
     async fn measure(&self, options: &Options) -> anyhow::Result<Measured> {
@@ -139,7 +117,7 @@ impl Sides {
     async fn fresh(&self, calls: u32) -> anyhow::Result<f64> {
         let start = Instant::now();
         for _ in 0..calls {
-            let report = self.runtime.run(self.prepared.clone(), self.input()).await;
+            let report = self.sandbox.run(self.event.clone()).await;
             ensure!(report.verdict == Verdict::Done, "a run ended {:?}: {:?}", report.verdict, report.reason);
         }
         Ok(micros(start, calls))

@@ -10,12 +10,13 @@ use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use creel_server::system::{Entropy, SystemClock};
 use creel_store::contract::{
-    Accept, NewDelivery, NewEvent, NewRequest, NewRun, RunClaim, RunCommit, Store, StoredAnswer,
+    Accept, NewDelivery, NewEvent, NewRequest, NewRun, RunClaim, RunCommit, StateWrites, Store, StoredAnswer,
 };
 use creel_webhook::clock::{Clock as _, Timestamp};
 use creel_webhook::decision::DecidedCall;
 use creel_webhook::id::{DeliveryId, DestinationId, EventId, PluginId, RequestId, RouteId, RunId, SourceId, TenantId};
 use creel_webhook::plugin::Digest;
+use creel_webhook::record::Record;
 use creel_webhook::run::{RunNext, Usage, Verdict};
 use tokio::task::JoinSet;
 
@@ -143,7 +144,7 @@ impl Filling {
 
     async fn decide(self: Arc<Self>) -> anyhow::Result<()> {
         loop {
-            let claims = self.store.run_claim(self.clock.now(), 600_000, CLAIM_RUNS).await?;
+            let claims = self.store.run_claim(self.clock.now(), 600_000, CLAIM_RUNS, u32::MAX).await?;
             if claims.is_empty() {
                 return Ok(());
             }
@@ -213,9 +214,11 @@ impl Filling {
             deployment: Some(1),
             usage: Usage::default(),
             log: Vec::new(),
+            record: Record::default(),
             next: RunNext::End,
             calls: calls.into_iter().collect(),
             reply: None,
+            state: StateWrites::default(),
             keep_late: false,
         }
     }

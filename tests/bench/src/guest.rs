@@ -37,16 +37,26 @@ mod bindings {
 
 /// Builds the first-party plugins as the product does; gives the one that is measured.
 pub(crate) fn build(target: &Path) -> anyhow::Result<Bytes> {
+    let wasm = built("plugins", PLUGIN, &PathBuf::from(target).join("guests"))?;
+    Ok(std::fs::read(&wasm).with_context(|| format!("reading {}", wasm.display()))?.into())
+}
+
+/// Builds the fixtures of the tests; gives the component of this one.
+pub(crate) fn fixture(name: &str, target: &Path) -> anyhow::Result<PathBuf> {
+    built("tests/components", name, &PathBuf::from(target).join("fixtures"))
+}
+
+fn built(workspace: &str, name: &str, target: &Path) -> anyhow::Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().context("finding the checkout")?;
     let job = toolchain::Build {
-        workspace: root.join("plugins"),
+        workspace: root.join(workspace),
         sources: vec![root.join("guest-sdk"), root.join("wit")],
         root,
-        target: PathBuf::from(target).join("guests"),
+        target: target.to_owned(),
     };
     let guests = toolchain::build(&job, &mut |line| eprintln!("  {line}"))?;
-    let guest = guests.into_iter().find(|guest| guest.name == PLUGIN).context("the plugin was not built")?;
-    Ok(std::fs::read(&guest.wasm).with_context(|| format!("reading {}", guest.wasm.display()))?.into())
+    let guest = guests.into_iter().find(|guest| guest.name == name);
+    Ok(guest.with_context(|| format!("the guest `{name}` was not built"))?.wasm)
 }
 
 /// The event: a push of four commits, about 2 KB with a provider's usual headers.

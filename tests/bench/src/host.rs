@@ -93,7 +93,8 @@ pub(crate) struct Numbers {
 pub(crate) fn serve(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(options.threads).enable_all().build()?;
     runtime.block_on(async {
-        let config = config(&options.directory)?;
+        let mut config = config(&options.directory)?;
+        config.ceilings.pending_runs_max = 10_000_000;
         telemetry::install(config.log_format, &config.log_filter)?;
         let app = App::open(config, surroundings()?).await?;
         let (tenant, token) = configure(app.store().as_ref(), &options.secret).await?;
@@ -145,7 +146,16 @@ async fn configure(store: &dyn Store, secret: &str) -> anyhow::Result<(TenantId,
     store.plugin_put(Plugin { id: plugin, tenant, name: "handler".to_owned(), active: None }).await?;
     let source = SourceId::new(now, entropy.id_bytes());
     let token = entropy.token();
-    store.source_put(Source { id: source, tenant, token: token.clone(), paused: true, spec: source_spec() }).await?;
+    store
+        .source_put(Source {
+            id: source,
+            tenant,
+            token: token.clone(),
+            previous: None,
+            paused: true,
+            spec: source_spec(),
+        })
+        .await?;
     let route = Route {
         id: RouteId::new(now, entropy.id_bytes()),
         tenant,
@@ -208,14 +218,16 @@ async fn read_back(directory: &Path, tenant: TenantId) -> anyhow::Result<Stored>
     let mut filter = EventFilter { limit: PAGE, ..EventFilter::default() };
     loop {
         let page = store.event_list(tenant, filter.clone()).await?;
-        let Some(last) = page.last() else { break };
-        filter.before = Some(last.id);
-        for event in page {
+        for event in page.events {
             stored.events += 1;
             match event.provider_id.filter(|id| seen.insert(id.clone())) {
                 Some(id) => note(&mut stored.lines, &id),
                 None => stored.doubled += 1,
             }
+        }
+        filter.before = page.next;
+        if filter.before.is_none() {
+            break;
         }
     }
     store.close().await?;

@@ -39,8 +39,9 @@ pub(crate) struct Options {
     /// Seconds of a round, at most 10.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Connections, each with one request under way: as many as saturate both sides. With 64, the host waits for its disk.
-    #[arg(long, default_value_t = 256)]
+    /// Connections, each with one request under way: what a host takes from one address. With fewer, the host waits for
+    /// its disk in between.
+    #[arg(long, default_value_t = 512)]
     connections: u16,
     /// Worker threads of each side.
     #[arg(long, default_value_t = 2)]

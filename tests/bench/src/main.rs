@@ -12,10 +12,16 @@
 //! | [`pipeline`] | scenario: the whole way from request to call against a plain Node.js service |
 //! | [`backlog`] | scenario: the pipeline over a full store against an empty one |
 //! | [`recovery`] | scenario: kill -9 with a backlog, and the first accepted request after it |
+//! | [`neighbour`] | scenario: a victim beside four attackers against the same alone |
+//! | [`serve`] | scenario: a synchronous reply against the same component behind bare axum |
+//! | [`devloop`] | scenario: from a save to the verdict in `creel dev`, against the build alone |
+//! | [`density`] | scenario: thousands of distinct components in one process |
 //! | [`verify`] | scenario: believing one request, by scheme, against the hash alone |
 //! | [`guest`] | the plugin of `call`: built, on bare wasmtime, and by hand in native Rust |
+//! | [`sandbox`] | the product's sandbox without a host around it |
 //! | [`host`] | a whole Creel host in a process of its own |
 //! | [`yardstick`] | the bare axum handler in a process of its own |
+//! | [`quarter`], [`attack`] | the host of `neighbour`, and those who attack it |
 //! | [`works`], [`filling`] | a whole host with plugin and destination, and the past that it is given |
 //! | [`courier`] | sender and receiver of the whole way, and the time between them |
 //! | [`node`] | the Node.js service of `pipeline` in a process of its own |
@@ -29,10 +35,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod attack;
 mod backlog;
 mod call;
 mod child;
 mod courier;
+mod density;
+mod devloop;
 mod disk;
 mod filling;
 mod guest;
@@ -40,9 +49,13 @@ mod host;
 mod ingest;
 mod load;
 mod machine;
+mod neighbour;
 mod node;
 mod pipeline;
+mod quarter;
 mod recovery;
+mod sandbox;
+mod serve;
 mod stats;
 mod verdict;
 mod verify;
@@ -63,6 +76,8 @@ enum Scenario {
     Call(call::Options),
     /// Durable verified accepts per second against a handler that only verifies.
     Ingest(ingest::Options),
+    /// Thousands of distinct components: memory, cold starts, and the rate over many.
+    Density(density::Options),
     /// Believing one request, by scheme, on 2 KB and 1 MB.
     Verify(verify::Options),
     /// The whole way of an event, from request to call, against a plain Node.js service.
@@ -71,9 +86,24 @@ enum Scenario {
     Backlog(backlog::Options),
     /// From kill -9 with a backlog to the first accepted request.
     Recovery(recovery::Options),
+    /// A victim's events beside four attackers, against the same events alone.
+    Neighbour(neighbour::Options),
+    /// A plugin's reply with both commits, against the same component behind bare axum.
+    Serve(serve::Options),
+    /// From a save to the verdict in `creel dev`, against the build alone.
+    Devloop(devloop::Options),
+    /// The development host of `devloop`, until it has told its runs.
+    #[command(hide = true)]
+    ServeDev(devloop::Serve),
     /// A host that does everything, until standard input ends.
     #[command(hide = true)]
     ServeWorks(works::Options),
+    /// The host of `neighbour`, until standard input ends.
+    #[command(hide = true)]
+    ServeQuarter(quarter::Options),
+    /// Compiles one component: what the host has a child do.
+    #[command(hide = true)]
+    CompileComponent,
     /// A host, until standard input ends.
     #[command(hide = true)]
     ServeHost(host::Options),
@@ -86,13 +116,22 @@ enum Scenario {
 }
 
 fn main() -> ExitCode {
+    // The clients want a TLS provider even where they only speak plain HTTP to the loopback interface.
+    rustls::crypto::ring::default_provider().install_default().ok();
     let result = match Cli::parse().scenario {
         Scenario::Call(options) => call::run(&options),
         Scenario::Ingest(options) => ingest::run(&options),
+        Scenario::Density(options) => density::run(&options),
         Scenario::Verify(options) => verify::run(&options),
         Scenario::Pipeline(options) => pipeline::run(&options),
         Scenario::Backlog(options) => backlog::run(&options),
         Scenario::Recovery(options) => recovery::run(&options),
+        Scenario::Neighbour(options) => neighbour::run(&options),
+        Scenario::Serve(options) => serve::run(&options),
+        Scenario::Devloop(options) => devloop::run(&options),
+        Scenario::ServeDev(options) => devloop::serve(&options).map(|()| true),
+        Scenario::ServeQuarter(options) => quarter::serve(&options).map(|()| true),
+        Scenario::CompileComponent => Ok(creel_runtime::gate::compile::child_main() == 0),
         Scenario::ServeWorks(options) => works::serve(&options).map(|()| true),
         Scenario::ServeHost(options) => host::serve(&options).map(|()| true),
         Scenario::ServeYardstick(options) => yardstick::serve(&options).map(|()| true),

@@ -158,6 +158,7 @@ fn host(options: &Options, courier: &Courier, directory: &Path, component: PathB
         receiver: courier.receiver(),
         component,
         concurrency: options.concurrency,
+        reply: false,
         again: None,
         past: Past::NONE,
     };

@@ -64,6 +64,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
         receiver: courier.receiver(),
         component: component(directory.path())?,
         concurrency: 64,
+        reply: false,
         again: None,
         past: Past { events, blocked: 0, behind: Behind::Key, pending: true },
     };

@@ -14,7 +14,7 @@ use creel_server::datadir::DataDir;
 use creel_server::shutdown::Shutdown;
 use creel_server::system::{Entropy, SystemClock};
 use creel_server::telemetry;
-use creel_store::contract::{DeliveryFilter, DeliveryState, NewDeployment, Store};
+use creel_store::contract::{DeliveryFilter, DeliveryState, NewComponent, NewDeployment, Store};
 use creel_store::sqlite::{Options as StoreOptions, SqliteStore};
 use creel_webhook::clock::{Clock as _, Timestamp};
 use creel_webhook::destination::{Destination, DestinationSpec};
@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::filling::{self, Past, Places};
+use crate::sandbox::REPLYING;
 use crate::{child, host};
 
 /// The destination that the plugin calls.
@@ -57,6 +58,9 @@ pub(crate) struct Options {
     /// Calls to the receiver side by side.
     #[arg(long, default_value_t = 64)]
     pub(crate) concurrency: u32,
+    /// Senders wait for the plugin's reply.
+    #[arg(long)]
+    pub(crate) reply: bool,
     /// The path of its source, when another host on this directory made it: nothing is made then.
     #[arg(long)]
     pub(crate) again: Option<String>,
@@ -79,6 +83,7 @@ impl Options {
         ];
         arguments.extend(values.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
         arguments.extend(self.past.arguments());
+        arguments.extend(self.reply.then(|| "--reply".to_owned()));
         arguments.extend(self.again.iter().flat_map(|path| ["--again".to_owned(), path.clone()]));
         arguments
     }
@@ -118,6 +123,8 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut config = host::config(&options.directory)?;
         config.egress_allow = vec!["127.0.0.1".parse()?];
+        config.ceilings.fuel_per_second = 1_000_000_000_000;
+        config.ceilings.pending_runs_max = 10_000_000;
         telemetry::install(config.log_format, "error")?;
         let app = App::open(config, host::surroundings()?).await?;
         let store = app.store();
@@ -166,59 +173,103 @@ async fn left(directory: &Path, tenant: Option<TenantId>) -> anyhow::Result<Ende
 
 /// Makes everything from the tenant to the route; gives the ids and the source's token.
 async fn configure(store: &dyn Store, options: &Options) -> anyhow::Result<(Places, String)> {
-    let entropy = Entropy::system()?;
-    let now = SystemClock::default().now();
-    let limits = TenantLimits { pending_runs_max: Some(10_000_000), ..TenantLimits::default() };
-    let tenant = TenantId::new(now, entropy.id_bytes());
-    store.tenant_put(Tenant { id: tenant, name: "bench".to_owned(), created_at: now, limits }).await?;
-    store.secret_put(host::secret_row(tenant, &options.secret, &entropy, now)).await?;
-    let source = SourceId::new(now, entropy.id_bytes());
-    let token = entropy.token();
-    let spec = host::source_spec();
-    store.source_put(Source { id: source, tenant, token: token.clone(), paused: false, spec }).await?;
-    let unreachable = DestinationId::new(now, entropy.id_bytes());
     // Port 9 is "discard"; nothing listens there, so connecting is refused at once.
-    for (id, name, url) in [
-        (DestinationId::new(now, entropy.id_bytes()), DESTINATION, options.receiver.as_str()),
-        (unreachable, UNREACHABLE, "http://127.0.0.1:9/"),
-    ] {
-        let spec = destination_spec(name, url, options.concurrency)?;
-        store.destination_put(Destination { id, tenant, paused: None, lacks: None, disabled: None, spec }).await?;
-    }
-    let plugin = PluginId::new(now, entropy.id_bytes());
-    store.plugin_put(Plugin { id: plugin, tenant, name: "handler".to_owned(), active: None }).await?;
-    deploy(store, options, tenant, plugin, &entropy, now).await?;
-    let route = RouteId::new(now, entropy.id_bytes());
-    let (name, pattern) = ("all".to_owned(), TypePattern::any());
-    let (mode, late, paused) = (Mode::Ack, Late::Drop, false);
-    store.route_put(Route { id: route, tenant, name, source, pattern, plugin, mode, late, paused }).await?;
-    Ok((Places { tenant, source, route, plugin, unreachable }, token))
+    let destinations = [(DESTINATION, options.receiver.as_str()), (UNREACHABLE, "http://127.0.0.1:9/")];
+    let settler = Settler {
+        name: "bench",
+        secret: &options.secret,
+        component: &options.component,
+        config: if options.reply { REPLYING } else { &[] },
+        destinations: &destinations,
+        concurrency: options.concurrency,
+        mode: if options.reply { Mode::Reply } else { Mode::Ack },
+        limits: TenantLimits {
+            pending_runs_max: Some(10_000_000),
+            fuel_per_second: Some(1_000_000_000_000),
+            ..TenantLimits::default()
+        },
+    };
+    settler.settle(store).await
 }
 
-async fn deploy(
-    store: &dyn Store,
-    options: &Options,
-    tenant: TenantId,
-    plugin: PluginId,
-    entropy: &Entropy,
-    now: Timestamp,
-) -> anyhow::Result<()> {
-    let bytes =
-        std::fs::read(&options.component).with_context(|| format!("reading {}", options.component.display()))?;
-    let digest = Digest::of(&bytes);
-    store.component_put(tenant, digest, Bytes::from(bytes), now).await?;
-    let deployment = Deployment {
-        id: DeploymentId::new(now, entropy.id_bytes()),
-        tenant,
-        plugin,
-        number: 0,
-        digest,
-        config: Default::default(),
-        grants: Grants { destinations: vec![DESTINATION.to_owned()], ..Grants::default() },
-        created_at: now,
-    };
-    store.deployment_create(NewDeployment { deployment, activate: true }).await?;
-    Ok(())
+/// A tenant with one source, one plugin and one route from one to the other.
+pub(crate) struct Settler<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// What its requests are signed with.
+    pub(crate) secret: &'a str,
+    /// The plugin's component.
+    pub(crate) component: &'a Path,
+    /// The plugin's settings.
+    pub(crate) config: &'a [(&'a str, &'a str)],
+    /// Names and URLs of where it may call; the last one is said to be unreachable.
+    pub(crate) destinations: &'a [(&'a str, &'a str)],
+    /// Calls side by side to each.
+    pub(crate) concurrency: u32,
+    /// Whether its senders wait.
+    pub(crate) mode: Mode,
+    /// Its own limits.
+    pub(crate) limits: TenantLimits,
+}
+
+impl Settler<'_> {
+    /// Makes everything; gives the ids and the source's token.
+    pub(crate) async fn settle(&self, store: &dyn Store) -> anyhow::Result<(Places, String)> {
+        let entropy = Entropy::system()?;
+        let now = SystemClock::default().now();
+        let tenant = TenantId::new(now, entropy.id_bytes());
+        let (name, limits) = (self.name.to_owned(), self.limits);
+        store.tenant_put(Tenant { id: tenant, name, created_at: now, limits }).await?;
+        store.secret_put(host::secret_row(tenant, self.secret, &entropy, now)).await?;
+        let source = SourceId::new(now, entropy.id_bytes());
+        let token = entropy.token();
+        let spec = host::source_spec();
+        store
+            .source_put(Source { id: source, tenant, token: token.clone(), previous: None, paused: false, spec })
+            .await?;
+        let mut unreachable = DestinationId::new(now, entropy.id_bytes());
+        for (name, url) in self.destinations {
+            unreachable = DestinationId::new(now, entropy.id_bytes());
+            let spec = destination_spec(name, url, self.concurrency)?;
+            let row = Destination { id: unreachable, tenant, paused: None, lacks: None, disabled: None, spec };
+            store.destination_put(row).await?;
+        }
+        let plugin = PluginId::new(now, entropy.id_bytes());
+        store.plugin_put(Plugin { id: plugin, tenant, name: "handler".to_owned(), active: None }).await?;
+        self.deploy(store, tenant, plugin, &entropy, now).await?;
+        let route = RouteId::new(now, entropy.id_bytes());
+        let (name, pattern) = ("all".to_owned(), TypePattern::any());
+        let (mode, late, paused) = (self.mode, Late::Drop, false);
+        store.route_put(Route { id: route, tenant, name, source, pattern, plugin, mode, late, paused }).await?;
+        Ok((Places { tenant, source, route, plugin, unreachable }, token))
+    }
+
+    async fn deploy(
+        &self,
+        store: &dyn Store,
+        tenant: TenantId,
+        plugin: PluginId,
+        entropy: &Entropy,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        let bytes = std::fs::read(self.component).with_context(|| format!("reading {}", self.component.display()))?;
+        let digest = Digest::of(&bytes);
+        let bytes = Bytes::from(bytes);
+        store.component_put(NewComponent { tenant, digest, bytes, room_bytes: u64::MAX, now }).await?;
+        let names = self.destinations.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let deployment = Deployment {
+            id: DeploymentId::new(now, entropy.id_bytes()),
+            tenant,
+            plugin,
+            number: 0,
+            digest,
+            config: self.config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            grants: Grants { destinations: names, ..Grants::default() },
+            created_at: now,
+        };
+        store.deployment_create(NewDeployment { deployment, activate: true }).await?;
+        Ok(())
+    }
 }
 
 /// A destination as people write it: everything that is not said is the default.

@@ -102,7 +102,7 @@ impl Sim {
         self.send(message).await
     }
 
-    pub(super) async fn send(&mut self, message: usize) -> Check {
+    pub(crate) async fn send(&mut self, message: usize) -> Check {
         let accept = self.accept_of(message);
         self.ask(Asked::Accept(message, Box::new(accept))).await
     }
@@ -110,10 +110,15 @@ impl Sim {
     /// Sends what was never acknowledged until it is, as providers do.
     pub(crate) async fn send_rest(&mut self) -> Check<bool> {
         let rest: Vec<usize> = (0..self.messages.len()).filter(|number| !self.messages[*number].acknowledged).collect();
+        self.comes_back = None;
         for message in &rest {
             let mut accept = self.accept_of(*message);
             accept.pending_runs_max = 100_000;
             self.ask(Asked::Accept(*message, Box::new(accept))).await?;
+        }
+        if rest.iter().any(|message| self.messages[*message].acknowledged) {
+            // Others may find room now, and what was stored may be due.
+            self.comes_back = None;
         }
         Ok(rest.is_empty())
     }

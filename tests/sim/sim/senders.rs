@@ -28,6 +28,7 @@ impl Sim {
         self.note(format_args!("claimed {:?}", claims.iter().map(|claim| claim.id).collect::<Vec<_>>()));
         let count = claims.len();
         for claim in claims {
+            self.model.serves(&format!("call {}", claim.id), claim.tenant)?;
             hold!(claim.body.is_some(), "{} is to be made and has lost its body", claim.id);
             if claim.run == NO_RUN {
                 let refuses = self.dice.one_in(4);

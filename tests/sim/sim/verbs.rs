@@ -8,11 +8,13 @@ use creel_store::contract::{
     Accept, Accepted, DeliveryCommit, DeliveryCommitted, FirstAnswer, RunCommit, RunCommitted, Store, StoreResult,
 };
 use creel_store::sqlite::SqliteStore;
+use creel_webhook::delivery::Next;
 use creel_webhook::id::EventId;
+use creel_webhook::quota::Quota;
 use creel_webhook::run::RunNext;
 
 use super::{Message, Sim, Waiting};
-use crate::model::{Call, Check, Run, hold};
+use crate::model::{About, Call, Check, Run, hold};
 
 /// A verb that may be one of a batch.
 pub(super) enum Asked {
@@ -24,7 +26,7 @@ pub(super) enum Asked {
 }
 
 /// What it was told.
-enum Told {
+pub(super) enum Told {
     Accept(Accepted),
     Run(RunCommitted),
     Call(DeliveryCommitted),
@@ -34,10 +36,21 @@ impl Sim {
     fn noting(&mut self, asked: &Asked) {
         let at = self.at();
         match asked {
-            Asked::Accept(_, accept) => self.model.sending(accept),
+            Asked::Accept(_, accept) => {
+                self.model.sending(accept);
+                let shop = self.model.item(&accept.events[0].provider_id).shop;
+                self.model.rations.perhaps(shop, Quota::Events, accept.events.len() as u64, at.now);
+            }
             Asked::Bad(_) => {}
-            Asked::Run(commit, ..) => self.model.run_committing(commit, at),
-            Asked::Call(commit, _) => self.model.call_committing(commit, at),
+            Asked::Run(commit, before, _) => {
+                self.model.run_committing(commit, at);
+                self.model.rations.perhaps(before.shop, Quota::Runs, 1, at.now);
+            }
+            Asked::Call(commit, before) => {
+                self.model.call_committing(commit, at);
+                let arrives = u64::from(commit.next == Next::Delivered);
+                self.model.rations.perhaps(before.place().0, Quota::Deliveries, arrives, at.now);
+            }
         }
     }
 
@@ -108,8 +121,12 @@ impl Sim {
         let at = self.at();
         if let Asked::Bad(_) = &asked {
             self.listen();
-            hold!(told.is_err(), "a second event of one id was stored");
+            let refused = matches!(told, Err(_) | Ok(Told::Accept(Accepted::OverDailyQuota { .. })));
+            hold!(refused, "a second event of one id was stored");
             return Ok(());
+        }
+        if self.is_for_removed(&asked) {
+            return self.heard_for_removed(asked, told);
         }
         let what = match &asked {
             Asked::Accept(message, _) => format!("accept of message {message}"),
@@ -128,11 +145,17 @@ impl Sim {
             (Asked::Accept(message, accept), Told::Accept(accepted)) => {
                 self.note(format_args!("{what}: {accepted:?}"));
                 self.model.accepted(&accept, &accepted, at)?;
+                self.model.rationed(&accept, &accepted, at)?;
                 self.answered(message, &accept, accepted)
             }
             (Asked::Run(commit, before, event), Told::Run(committed)) => {
                 self.note(format_args!("{what}: {committed:?}"));
                 let ended = commit.next == RunNext::End;
+                let counts = u64::from(matches!(committed, RunCommitted::Stored { .. }));
+                self.model.rations.certainly(before.shop, Quota::Runs, 1, counts, at.now);
+                if self.heard_memory(&commit, &committed, &before, at).await? {
+                    return Ok(());
+                }
                 self.model.run_committed(&commit, &committed, before, at)?;
                 self.look_who_made_room(&commit).await?;
                 match committed {
@@ -142,7 +165,11 @@ impl Sim {
             }
             (Asked::Call(commit, before), Told::Call(committed)) => {
                 self.note(format_args!("{what}: {committed:?}"));
-                self.model.call_committed(&commit, committed == DeliveryCommitted::Stored, before, at)
+                let is_stored = committed == DeliveryCommitted::Stored;
+                let arrives = u64::from(commit.next == Next::Delivered);
+                let arrived = if is_stored { arrives } else { 0 };
+                self.model.rations.certainly(before.place().0, Quota::Deliveries, arrives, arrived, at.now);
+                self.model.call_committed(&commit, is_stored, before, at)
             }
             _ => Err("a verb was told what another asked".to_owned()),
         }
@@ -155,9 +182,13 @@ impl Sim {
         let waits = self.messages[message].items[0].waits;
         let first = match accepted {
             Accepted::OverQuota { .. } => return Ok(()),
+            Accepted::OverDailyQuota { until, .. } => {
+                self.comes_back = Some(until);
+                return Ok(());
+            }
             Accepted::Stored { reply: Some(ticket), .. } => {
                 let item = self.model.item(&accept.events[0].provider_id);
-                self.model.run_claimed(&ticket, item, at)?;
+                self.model.run_claimed(&ticket, item, About::new(ticket.event, None), at)?;
                 let deadline = ticket.deadline.unwrap_or(self.now);
                 self.waiting.push(Waiting { tenant, event: ticket.event, deadline });
                 self.jobs.push(ticket);

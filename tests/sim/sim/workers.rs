@@ -7,8 +7,8 @@ use creel_webhook::run::{RunNext, Usage, Verdict, run_next};
 
 use super::verbs::Asked;
 use super::{RUN_LEASE_MS, Sim};
-use crate::model::{Check, hold};
-use crate::script::{Item, answer};
+use crate::model::{About, Check, hold};
+use crate::script::{Matter, answer};
 
 impl Sim {
     pub(super) async fn claim_runs(&mut self) -> Check {
@@ -20,19 +20,27 @@ impl Sim {
     pub(crate) async fn claim_runs_upto(&mut self, max: u32) -> Check<Option<usize>> {
         let (at, told) = (self.at(), self.told_time());
         let due = self.model.claimable(at);
-        let claimed = self.store.run_claim(told, RUN_LEASE_MS, max).await;
+        let claimed = self.store.run_claim(told, RUN_LEASE_MS, max, u32::MAX).await;
         let Some(claims) = self.known("claim of runs", claimed)? else { return Ok(None) };
         self.looked[0] = told;
         let mut served = Vec::new();
         for claim in &claims {
-            let item = self.model.item(&claim.event.provider_id);
+            self.model.serves(&format!("run {}", claim.ticket.run), claim.ticket.tenant)?;
+            let item = match &claim.event.origin {
+                Some(origin) => self.model.heard(claim, origin, at)?,
+                None => self.model.item(&claim.event.provider_id),
+            };
             hold!(!claim.event.erased, "{} is to be run and has lost its event's body", claim.ticket.run);
             served.push(item.shop);
-            self.model.run_claimed(&claim.ticket, item, at)?;
-            self.note(format_args!("claimed {} of tenant {}", claim.ticket.run, item.shop));
+            let about = About::new(claim.event.id, claim.event.origin.as_ref());
+            self.model.run_claimed(&claim.ticket, item, about, at)?;
+            let depth = claim.event.depth();
+            let alone = if self.model.is_one_alone(at) { " alone" } else { "" };
+            self.note(format_args!("claimed {} of tenant {} at depth {depth}{alone}", claim.ticket.run, item.shop));
+            self.remember(&claim.ticket, item.shop).await;
             self.jobs.push(claim.ticket.clone());
         }
-        if claims.len() as u32 == max {
+        if claims.len() as u32 == max && !self.model.may_one_be_alone(at) {
             self.model.turns(&due, &served, at)?;
         }
         Ok(Some(claims.len()))
@@ -70,18 +78,23 @@ impl Sim {
     /// The commit of a claim, with what is known of its run before.
     pub(super) fn run_commit(&mut self, ticket: &RunTicket) -> Option<Asked> {
         let before = self.model.runs.get(&ticket.run)?.clone();
-        let item = self.model.item_of(ticket.event)?;
-        let shop = self.world.shops[item.shop];
+        let matter = self.model.matter_of(ticket.event)?;
+        let shop = self.world.shops[matter.item.shop];
         let route = shop.routes.iter().position(|route| *route == ticket.route)?;
-        let verdict = item.verdict(route, ticket.attempts);
+        let verdict = matter.verdict(route, ticket.attempts);
         let next = match ticket.mode {
             Mode::Ack => run_next(verdict, ticket.attempts, ticket.failures, 700, self.now),
             Mode::Reply => RunNext::End,
         };
-        let decision = if verdict == Verdict::Done { self.decide(ticket, item, route) } else { None };
+        let decision = match verdict {
+            Verdict::Done | Verdict::Output => self.decide(ticket, matter, before.about, route),
+            _ => None,
+        };
+        let verdict = if verdict == Verdict::Output && decision.is_some() { Verdict::Done } else { verdict };
         let reply = decision.as_ref().and_then(|decision| decision.reply.clone());
         let calls = decision.into_iter().flat_map(|decision| decision.calls);
         let calls = calls.map(|call| self.delivery_of(call)).collect();
+        let (record, state) = self.memory.of(ticket, verdict);
         let commit = RunCommit {
             run: ticket.run,
             claim: ticket.claim,
@@ -91,28 +104,30 @@ impl Sim {
             deployment: Some(1),
             usage: Usage::default(),
             log: vec![],
+            record,
             next,
             calls,
             reply: reply
                 .map(|reply| answer(reply.status, String::from_utf8_lossy(&reply.body.unwrap_or_default()).into())),
-            keep_late: item.keeps_late(),
+            state,
+            keep_late: matter.item.keeps_late(),
         };
         Some(Asked::Run(Box::new(commit), before, ticket.event))
     }
 
     /// The plugin's outcome by the real rules.
-    pub(super) fn decide(&self, ticket: &RunTicket, item: Item, route: usize) -> Option<Decision> {
-        let shop = self.world.shops[item.shop];
+    pub(super) fn decide(&self, ticket: &RunTicket, matter: Matter, about: About, route: usize) -> Option<Decision> {
+        let shop = self.world.shops[matter.item.shop];
         let ground = Ground {
-            event: ticket.event,
-            depth: 0,
+            event: about.identity,
+            depth: about.depth,
             route: ticket.route,
             now: self.now,
             granted: &["d0".to_owned(), "d1".to_owned()],
             destination: &|name| name.strip_prefix('d')?.parse::<usize>().ok().map(|place| shop.destinations[place]),
             limits: OutcomeLimits::default(),
         };
-        decide(item.outcome(route), &ground).ok()
+        decide(matter.outcome(route), &ground).ok()
     }
 
     pub(super) fn delivery_of(&mut self, call: DecidedCall) -> NewDelivery {
