@@ -2,46 +2,14 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};
-use creel_server::admin::access::Access;
-use creel_server::admin::routes::TABLE;
+use creel_webhook::clock::Clock as _;
 use serde_json::{Value, json};
 
 use crate::desk::{BAD_COMPONENT, Desk};
 
-/// A path of the table with names that stand for something.
-fn example(path: &str) -> String {
-    path.replace("{tenant}", "acme").replace("{number}", "1").replace(['{', '}'], "")
-}
-
 #[tokio::test]
-async fn every_row_wants_a_key_but_health_and_metrics() {
-    let (desk, _) = Desk::with_tenants().await;
-    let open: Vec<&str> = TABLE.iter().filter(|row| row.access == Access::Open).map(|row| row.path).collect();
-    assert_eq!(open, ["/healthz", "/readyz", "/metrics"]);
-    let wrong = desk.operator.replace("creel_key_0", "creel_key_1");
-    for row in TABLE {
-        for key in [None, Some("nonsense"), Some(wrong.as_str())] {
-            let answer = desk.call_as(key, row.method.clone(), &example(row.path), Value::Null).await;
-            if row.access == Access::Open {
-                assert_eq!(answer.status, 200, "{}", row.path);
-                continue;
-            }
-            answer.problem(401);
-            assert!(answer.authenticate.is_some(), "{}", row.path);
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_tenants_key_sees_its_own_tenant_and_nothing_else() {
+async fn a_tenants_key_sees_its_own_tenant() {
     let (desk, key) = Desk::with_tenants().await;
-    for row in TABLE.iter().filter(|row| row.access == Access::Tenant) {
-        let path = example(row.path).replace("/acme", "/other");
-        desk.call_as(Some(&key), row.method.clone(), &path, Value::Null).await.problem(404);
-    }
-    for row in TABLE.iter().filter(|row| row.access == Access::Operator) {
-        desk.call_as(Some(&key), row.method.clone(), &example(row.path), Value::Null).await.problem(403);
-    }
     assert_eq!(desk.call_as(Some(&key), Method::GET, "/v1/tenants/acme", Value::Null).await.status, 200);
     let id = desk.call_as(Some(&key), Method::GET, "/v1/tenants/acme", Value::Null).await.json()["id"].clone();
     let by_id = format!("/v1/tenants/{}/sources", id.as_str().unwrap());
@@ -63,6 +31,116 @@ async fn keys_expire_and_end() {
     desk.call(Method::DELETE, &path.replace("acme", "other"), Value::Null).await.problem(404);
     assert_eq!(desk.call(Method::DELETE, &path, Value::Null).await.status, 204);
     desk.call(Method::DELETE, &path, Value::Null).await.problem(404);
+}
+
+#[tokio::test]
+async fn nobody_gives_a_key_more_than_the_own_has() {
+    let (desk, _) = Desk::with_tenants().await;
+    let make = async |key: Option<&str>, path: &str, document: Value| {
+        desk.call_as(Some(key.unwrap_or(&desk.operator)), Method::POST, path, document).await
+    };
+    let acme = "/v1/tenants/acme/keys";
+    let blind = make(None, acme, json!({ "name": "blind", "payload_read": false })).await.json();
+    let blind = blind["key"].as_str().unwrap();
+    assert_eq!(
+        make(Some(blind), acme, json!({ "name": "x", "payload_read": true })).await.problem(422),
+        ["/payload_read"]
+    );
+    assert_eq!(make(Some(blind), acme, json!({ "name": "x", "role": "operator" })).await.problem(422), ["/role"]);
+    let made = make(Some(blind), acme, json!({ "name": "x" })).await.json();
+    assert_eq!((&made["role"], &made["payload_read"]), (&json!("tenant_admin"), &json!(false)));
+    let made = make(None, acme, json!({ "name": "x", "role": "reader" })).await.json();
+    assert_eq!((&made["role"], &made["payload_read"]), (&json!("reader"), &json!(false)));
+    make(Some(made["key"].as_str().unwrap()), acme, json!({ "name": "y" })).await.problem(403);
+    assert_eq!(make(None, "/v1/keys", json!({ "name": "x", "role": "reader" })).await.problem(422), ["/role"]);
+    assert_eq!(make(None, acme, json!({ "name": "x", "role": "king" })).await.problem(422), ["/role"]);
+}
+
+#[tokio::test]
+async fn the_last_operator_key_stays_and_uses_are_known_by_the_hour() {
+    let (desk, _) = Desk::with_tenants().await;
+    let keys = async || desk.call(Method::GET, "/v1/keys", Value::Null).await.json()["items"].clone();
+    let first = keys().await[0].clone();
+    assert_eq!(first["last_used_at"], "2026-01-01T00:00:00.000Z");
+    desk.clock.advance_ms(59 * 60_000);
+    assert_eq!(keys().await[0]["last_used_at"], "2026-01-01T00:00:00.000Z");
+    desk.clock.advance_ms(60_000);
+    assert_eq!(keys().await[0]["last_used_at"], "2026-01-01T01:00:00.000Z");
+    let path = format!("/v1/keys/{}", first["id"].as_str().unwrap());
+    desk.call(Method::DELETE, &path, Value::Null).await.problem(409);
+    let short = desk.call(Method::POST, "/v1/keys", json!({ "name": "short", "expires_in_s": 60 })).await.json();
+    desk.clock.advance_ms(60_000);
+    desk.call(Method::DELETE, &path, Value::Null).await.problem(409);
+    let second = desk.call(Method::POST, "/v1/keys", json!({ "name": "second" })).await.json();
+    assert_eq!(desk.call(Method::DELETE, &path, Value::Null).await.status, 204);
+    desk.call(Method::GET, "/v1/keys", Value::Null).await.problem(401);
+    let second = second["key"].as_str();
+    let path = format!("/v1/keys/{}", short["id"].as_str().unwrap());
+    assert_eq!(desk.call_as(second, Method::DELETE, &path, Value::Null).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_master_key_of_the_environment_is_not_rotated() {
+    let (desk, _) = Desk::with_tenants().await;
+    let answer = desk.call(Method::POST, "/v1/master-key/rotate", Value::Null).await;
+    answer.problem(409);
+    assert!(answer.text().contains("CREEL_MASTER_KEY") && answer.text().contains("`master_key.file`"));
+}
+
+#[tokio::test]
+async fn who_sends_bad_keys_waits_and_a_good_key_does_not() {
+    let (desk, key) = Desk::with_tenants().await;
+    desk.call_as(Some(&key), Method::GET, "/v1/whoami", Value::Null).await;
+    let bad = key.replace("creel_key_0", "creel_key_1");
+    for _ in 0..30 {
+        desk.call_as(Some(&bad), Method::GET, "/v1/whoami", Value::Null).await.problem(401);
+    }
+    desk.call_as(Some(&bad), Method::GET, "/v1/whoami", Value::Null).await.problem(429);
+    desk.call_as(None, Method::GET, "/v1/whoami", Value::Null).await.problem(429);
+    assert_eq!(desk.call_as(Some(&key), Method::GET, "/v1/whoami", Value::Null).await.status, 200);
+    desk.clock.advance_ms(1_000);
+    desk.call_as(Some(&bad), Method::GET, "/v1/whoami", Value::Null).await.problem(401);
+}
+
+#[tokio::test]
+async fn changes_and_readings_of_payloads_are_written_down() {
+    let (desk, key) = Desk::with_tenants().await;
+    let secret = json!({ "value": "canary-value" });
+    desk.call_as(Some(&key), Method::PUT, "/v1/tenants/acme/secrets/s?dry_run=true", secret.clone()).await;
+    desk.call_as(Some(&key), Method::PUT, "/v1/tenants/acme/secrets/s", secret).await;
+    desk.call_as(Some(&key), Method::PUT, "/v1/tenants/acme/secrets/s", json!({ "colour": 1 })).await;
+    desk.call_as(Some(&key), Method::GET, "/v1/tenants/acme/events/evt_1", Value::Null).await;
+    desk.call_as(Some(&key), Method::PUT, "/v1/tenants/new", json!({})).await.problem(403);
+    desk.call(Method::POST, "/v1/tenants/other/keys", json!({ "name": "x" })).await;
+    let answer = desk.call_as(Some(&key), Method::GET, "/v1/tenants/acme/audit", Value::Null).await;
+    assert!(!answer.text().contains("canary"));
+    let line = |one: &Value| {
+        let field = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
+        format!("{} {} {} {} {}", field("key_name"), field("role"), field("what"), field("object"), one["status"])
+    };
+    let lines: Vec<String> = answer.json()["items"].as_array().unwrap().iter().map(line).collect();
+    let secrets = "PUT /v1/tenants/{tenant}/secrets/{secret} /v1/tenants/acme/secrets/s";
+    assert_eq!(
+        lines,
+        [
+            "ci tenant_admin GET /v1/tenants/{tenant}/events/{event} /v1/tenants/acme/events/evt_1 404".to_owned(),
+            format!("ci tenant_admin {secrets} 422"),
+            format!("ci tenant_admin {secrets} 201"),
+            "test operator POST /v1/tenants/{tenant}/keys /v1/tenants/acme/keys 201".to_owned(),
+        ]
+    );
+    let whole = desk.call(Method::GET, "/v1/audit?limit=3", Value::Null).await.json();
+    let lines: Vec<String> = whole["items"].as_array().unwrap().iter().map(line).collect();
+    assert!(lines[0].starts_with("test operator POST /v1/tenants/{tenant}/keys /v1/tenants/other/keys 201"));
+    assert_eq!(lines[1], "ci tenant_admin PUT /v1/tenants/{tenant} /v1/tenants/new 403");
+    assert_eq!((&whole["items"][0]["tenant"], &whole["items"][1]["tenant"]), (&json!("other"), &Value::Null));
+    let next = format!("/v1/audit?limit=500&before={}", whole["next"].as_str().unwrap());
+    assert!(!desk.call(Method::GET, &next, Value::Null).await.json()["items"].as_array().unwrap().is_empty());
+    desk.call_as(Some(&key), Method::GET, "/v1/audit", Value::Null).await.problem(403);
+    desk.clock.advance_ms(401 * 86_400_000);
+    while desk.store.prune(desk.clock.now()).await.unwrap() {}
+    let left = desk.call(Method::GET, "/v1/audit", Value::Null).await.json();
+    assert_eq!(left["items"], json!([]));
 }
 
 #[tokio::test]

@@ -162,6 +162,9 @@ async fn an_operator_sets_a_tenants_limits() {
     );
     let (code, error) = tenant(&["--pending-runs-max", "0"]).await;
     assert_eq!((code, &error["problem"]["errors"][0]["pointer"]), (Some(4), &Value::from("/limits/pending_runs_max")));
+    let (code, error) = tenant(&["--memory-bytes-max", "8589934592"]).await;
+    let detail = error["problem"]["errors"][0]["detail"].as_str().unwrap();
+    assert!(code == Some(4) && detail.contains("the operator's `ceiling.memory_bytes_max` is the ceiling"), "{error}");
     assert_eq!(tenant(&["--reset"]).await.1["limits"]["fuel_max"], Value::Null);
 }
 

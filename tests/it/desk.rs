@@ -9,7 +9,9 @@ use bytes::Bytes;
 use creel_server::admin;
 use creel_server::admin::key::{self, KeyFor};
 use creel_server::admin::state::{Admin, UploadRefusal, Uploaded};
+use creel_server::keyring::Keyring;
 use creel_server::rehearsal::Stage;
+use creel_server::settled::Settled;
 use creel_server::system::Entropy;
 use creel_store::contract::Store;
 use creel_store::sqlite::{Options, SqliteStore};
@@ -41,23 +43,30 @@ impl Desk {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path, Options::default()).unwrap());
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_767_225_600)));
         let entropy = Arc::new(Entropy::seeded(7));
-        let wanted = KeyFor { tenant: None, name: "test".to_owned(), expires_at: None };
-        let minted = key::mint(wanted, clock.now(), entropy.bytes());
+        let minted = key::mint(KeyFor::operator("test"), clock.now(), entropy.bytes());
         store.key_put(minted.key).await.unwrap();
         let router = admin::router(Admin {
             store: store.clone(),
             clock: clock.clone(),
+            settled: Settled::new(clock.clone()),
             entropy,
-            master: MasterKey::from_bytes([3; 32]),
+            master: Keyring::of(MasterKey::from_bytes([3; 32])),
+            master_key_file: None,
             upload_gate: Arc::new(|bytes| Box::pin(async move { gate(bytes) })),
+            forget_stray: Arc::new(|_| Box::pin(async {})),
+            imports_of: Arc::new(|_, _| Box::pin(async { Vec::new() })),
             stage: Stage::new(Arc::new(|_| Box::pin(async { Ok(None) }))),
             url_check: Arc::new(|url| {
                 if url.contains("169.254.") { Err("the guard denies link-local addresses".to_owned()) } else { Ok(()) }
             }),
+            refused: Arc::new(|_| {}),
             metrics: Arc::new(|| "# EOF\n".to_owned()),
             ready: Arc::new(|| Box::pin(async { Ok(()) })),
             public_url: "http://127.0.0.1:8080".to_owned(),
+            probes: Arc::default(),
             component_bytes_max: 1_024,
+            in_flight_upload_bytes_max: 4_096,
+            components_bytes_max: 8_192,
             turns: Arc::default(),
         });
         Desk { router, clock, store, operator: minted.text.to_string(), directory }

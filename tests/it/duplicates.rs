@@ -63,7 +63,8 @@ async fn twenty_at_once_are_one_event() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repetition_of_an_undecided_request_waits_for_the_same_bytes() {
-    let host = Host::with(|config| config.runtime.fuel_max = 10_000_000_000).await;
+    let host =
+        Host::with(|config| (config.limits.fuel_max, config.limits.fuel_per_second) = (10_000_000_000, u64::MAX)).await;
     let tenant = host.tenant("shop").await;
     let source = tenant.source("orders", "standard-webhooks", SECRET).await;
     tenant.receiver(&host).await;

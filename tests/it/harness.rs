@@ -7,7 +7,9 @@
 //! Nothing sleeps: [`wait::until`] asks again and again until something holds, and fails with the last thing that it
 //! saw when that takes too long.
 
+pub(crate) mod authority;
 pub(crate) mod command;
+pub(crate) mod dev;
 pub(crate) mod guests;
 pub(crate) mod host;
 pub(crate) mod process;
@@ -15,4 +17,6 @@ pub(crate) mod receiver;
 pub(crate) mod sender;
 pub(crate) mod tenant;
 pub(crate) mod wait;
+pub(crate) mod way;
 pub(crate) mod wire;
+pub(crate) mod written;

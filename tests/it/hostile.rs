@@ -123,7 +123,9 @@ async fn a_flood_of_log_lines_is_cut_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_tenant_does_not_wait_for_the_first_ones_loops() {
-    let host = Host::with(|config| config.runtime.fuel_max = 1_000_000_000_000).await;
+    let host =
+        Host::with(|config| (config.limits.fuel_max, config.limits.fuel_per_second) = (1_000_000_000_000, u64::MAX))
+            .await;
     let (hostile, loops) = tenant_with(&host, "hostile", "loops", json!({})).await;
     let (innocent, source) = tenant_with(&host, "innocent", "echo", json!({})).await;
     // The first event pays for preparing the component.

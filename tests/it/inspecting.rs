@@ -2,16 +2,17 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::command::creel;
+use crate::harness::command::{creel, follow};
 use crate::harness::host::Host;
 use crate::harness::sender::Webhook;
 use crate::harness::tenant::Tenant;
 use crate::harness::wait::until;
+use crate::harness::way::Way;
 
 const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS1vcmRlcnMtMDAwMDE=";
 
 /// A tenant whose orders go to `receiver`, once and never again; other types go nowhere.
-async fn shop(host: &Host) -> (Tenant, String) {
+pub(crate) async fn shop(host: &Host) -> (Tenant, String) {
     let tenant = host.tenant("shop").await;
     let source = tenant.source("orders", "standard-webhooks", SECRET).await;
     tenant.destination("receiver", json!({ "url": host.receiver.url(""), "retry_ms": [0] })).await;
@@ -195,5 +196,40 @@ async fn what_is_not_there_or_not_sayable_is_refused_with_a_code_of_its_own() {
     }
     let unknown = creel(&tenant, &["dead", "deliveries", "--destination", "nowhere"]).await;
     assert!(matches!(unknown.code, Some(3 | 4)) && unknown.err.contains("nowhere"), "{unknown:?}");
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_plugins_logged_is_told_and_followed() {
+    let host = Host::open().await;
+    let (tenant, source) = shop(&host).await;
+    tenant.deploy("chatty", "logs", json!({ "lines": "2", "bytes": "3" })).await;
+    tenant.route_with("orders", "chatty", json!({ "pattern": "order.told" })).await;
+    send(&host, &source, "msg_1", "order.told").await;
+    let first = tenant.settled().await.event.id.to_string();
+
+    let told = creel(&tenant, &["logs", "chatty"]).await;
+    assert_eq!(told.out.lines().count(), 1 + 2, "{told:?}");
+    for part in ["chatty", "done", &first, "trace 0 xxx", "debug 1 xxx"] {
+        assert!(told.out.contains(part), "no `{part}` in {told:?}");
+    }
+    let other = creel(&tenant, &["logs", "echo"]).await;
+    assert_eq!((other.code, other.out.as_str()), (Some(0), ""));
+
+    let way = Way::to(tenant.api.base()).await;
+    let mut following = follow(&tenant, &["--url", &way.url(), "--json", "logs", "--follow"]);
+    following.line_with(&first).await;
+    send(&host, &source, "msg_2", "order.told").await;
+    let run: Value = serde_json::from_str(&following.line_with("run_").await).expect("a line is JSON");
+    assert_eq!((&run["verdict"], &run["log"][0]["message"]), (&json!("done"), &json!("0 xxx")), "{run}");
+    assert_ne!(run["event"], json!(first), "what was told is not told again");
+
+    way.cut();
+    following.complaint_with("; trying again").await;
+    send(&host, &source, "msg_3", "order.told").await;
+    let third = tenant.settled().await.event.id.to_string();
+    way.leads_to(tenant.api.base(), u64::MAX);
+    following.line_with(&third).await;
+    assert_eq!(following.interrupt().await, (Some(0), Vec::new()));
     host.finish().await;
 }

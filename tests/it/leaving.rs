@@ -123,7 +123,7 @@ async fn a_full_store_refuses_until_something_has_gone() {
     let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
     let small = Home::new(|config| {
         config.store_bytes_max = 4 << 20;
-        config.body_days = 1;
+        config.limits.body_days = 1;
     });
     let host = small.with_clock(clock.clone()).serve(Arc::new(Receiver::start().await)).await;
     let tenant = host.tenant("clinic").await;

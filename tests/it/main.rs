@@ -16,6 +16,18 @@ mod verify;
 /// What is not genuine, too long or too slow learns a status and nothing else.
 mod refusals;
 
+/// Requests that a proxy could read differently than the host does.
+mod smuggling;
+
+/// Whoever connects: how many, how long, how much, and ten thousand bad requests against the program.
+mod strangers;
+
+/// What stands between providers and a host: who the sender is, and which URL was signed.
+mod proxied;
+
+/// TLS on both listeners, and certificates that change.
+mod encrypted;
+
 /// Amazon SNS: certificates that are fetched, subscriptions that are confirmed.
 mod sns;
 
@@ -34,8 +46,17 @@ mod sync;
 /// Plugins that loop, grow, panic, flood and overstep.
 mod hostile;
 
+/// The same event comes to the same, in every process and build.
+mod determinism;
+
 /// Attackers, a small guest each: it falls where it says, and nobody beside it notices.
 mod attackers;
+
+/// What a tenant may use, and what it is told when that is not enough.
+mod limits;
+
+/// Who goes when all want everything: places, fuel, slots.
+mod scheduling;
 
 /// Calls on their way out: again, given up, held, denied.
 mod delivery;
@@ -46,11 +67,29 @@ mod dead_letters;
 /// The same from the command line: what is listed, told, replayed, erased, and what is refused.
 mod inspecting;
 
+/// Events found by state and time, and why what is not over waits.
+mod looking_back;
+
+/// What `creel doctor` says of everything that can be wrong.
+mod doctor;
+
 /// What a replay would do, shown beside what was decided, with nothing sent or stored.
 mod rehearsals;
 
 /// What calls carry: signatures, credentials, the sender's trace.
 mod outgoing;
+
+/// Client certificates, and access tokens that the host gets by itself.
+mod credentials;
+
+/// Where no call goes, however its address is written and whatever its name leads to.
+mod guarded;
+
+/// What a run looks up while it decides: granted or denied, answered or not, kept, and never sent again for a rehearsal.
+mod look_ups;
+
+/// What plugins remember: exact, theirs alone, limited, seen and removed by people.
+mod remembering;
 
 /// What comes of a call comes back to its plugin.
 mod followups;
@@ -73,6 +112,9 @@ mod stopping;
 /// The store fails for a while: what was decided or sent is not thrown away.
 mod failing_store;
 
+/// However much waits, memory does not grow with it.
+mod backlog;
+
 /// The program itself is killed under load, again and again, and opened again.
 mod crash;
 
@@ -85,6 +127,12 @@ mod uploads;
 /// The gate's own parts fail, and what is deployed goes on.
 mod broken_gate;
 
+/// Another engine: code is made anew in the background.
+mod upgrades;
+
+/// Plugins in JavaScript and in Python.
+mod languages;
+
 /// Secrets are nowhere but where they belong.
 mod canaries;
 
@@ -93,6 +141,24 @@ mod desk;
 
 /// The admin API: who may, what is refused and how, what is never shown.
 mod admin;
+
+/// Every row of the API, called by everybody who may not.
+mod rows;
+
+/// Keys and the audit trail from the command line.
+mod people;
+
+/// What a tenant has, as files.
+mod exporting;
+
+/// A tenant is removed, and nothing of it is left.
+mod removal;
+
+/// Secrets, URLs and keys are rotated while they are used.
+mod rotation;
+
+/// Who may change what runs can't lead a secret elsewhere.
+mod deputy;
 
 /// The URLs that a host gives away.
 mod urls;
@@ -103,5 +169,17 @@ mod apply;
 /// The files in the plugins' pages, applied.
 mod recipes;
 
+/// A plugin is tried without a host: what the gate would say to it, and what its cases say.
+mod trying;
+
 /// The plugin of the README's first page, by somebody who has the program and no checkout.
 mod author;
+
+/// The guide, typed line by line into a shell.
+mod guide;
+
+/// The author's inner loop: edit, save, see what comes of it.
+mod developing;
+
+/// What every command says, word for word: for people and as JSON, on good and on bad input, and every page of help.
+mod wording;

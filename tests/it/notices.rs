@@ -10,10 +10,11 @@ use creel_store::contract::DeliveryState;
 use creel_webhook::breaker::{FAILURES_MAX, OPEN_MS_MIN};
 use creel_webhook::clock::{Clock as _, ManualClock};
 use creel_webhook::notice::WINDOW_MS;
+use creel_webhook::quota::renewed_at;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::host::{Change, Home, Host};
+use crate::harness::host::{Home, Host};
 use crate::harness::receiver::{Arrived, Receiver};
 use crate::harness::sender::Webhook;
 use crate::harness::tenant::Tenant;
@@ -38,7 +39,7 @@ impl Shop {
         Shop::with(fixture, config, |_| {}).await
     }
 
-    async fn with(fixture: &str, config: Value, change: Change) -> Shop {
+    async fn with(fixture: &str, config: Value, change: fn(&mut creel_server::config::Config)) -> Shop {
         let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
         let home = Home::new(change).with_clock(clock.clone());
         let host = home.serve(Arc::new(Receiver::start().await)).await;
@@ -236,7 +237,7 @@ async fn no_notice_is_about_a_notice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_that_runs_out_of_room_is_told_before() {
-    let shop = Shop::with("echo", json!({}), |config| config.pending_runs_max = 10).await;
+    let shop = Shop::with("echo", json!({}), |config| config.limits.pending_runs_max = 10).await;
     let route = shop.tenant.path("routes/orders-orders");
     shop.tenant.api.post(&format!("{route}/pause"), json!({})).await;
     for number in 0..8 {
@@ -247,6 +248,42 @@ async fn a_tenant_that_runs_out_of_room_is_told_before() {
     assert_eq!((&notice["data"]["pending"], &notice["data"]["max"]), (&json!(8), &json!(10)));
     shop.tenant.api.post(&format!("{route}/resume"), json!({})).await;
     shop.state("delivered", 9).await;
+    shop.host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daily_quota_is_told_at_eighty_percent_and_when_it_is_used_up() {
+    let shop = Shop::with("echo", json!({}), |config| config.limits.events_per_day = 5).await;
+    for number in 0..4 {
+        shop.order(&format!("msg_{number}")).await;
+    }
+    let notice = shop.told(&["creel.tenant.daily_quota"]).await;
+    let data = &notice["data"];
+    assert_eq!((&data["quota"], &data["used"], &data["max"]), (&json!("events"), &json!(4), &json!(5)), "{notice}");
+    shop.order("msg_4").await;
+    let notice = shop.told(&["creel.tenant.daily_quota", "creel.tenant.daily_quota"]).await;
+    assert_eq!((&notice["data"]["used"], &notice["data"]["percent"]), (&json!(5), &json!(100)), "{notice}");
+
+    let order = |id: &str| Webhook::json("standard-webhooks", SECRET, id, "{}");
+    let refused = shop.host.send(&shop.source, &order("msg_5")).await;
+    let left_ms = renewed_at(shop.clock.now()).since_ms(shop.clock.now());
+    assert_eq!((refused.status, refused.retry_after_s), (429, Some(left_ms.div_ceil(1_000))));
+    assert_eq!(
+        shop.host.send(&shop.source, &order("msg_1")).await.status,
+        200,
+        "a repetition is told what the first was"
+    );
+    let told = creel(&shop.tenant, &["usage"]).await;
+    assert!(told.1.contains("100 %") && told.1.contains("429 until midnight"), "{told:?}");
+    shop.state("delivered", 7).await;
+
+    // The setting holds for who has no quota of its own; the operator gives this one more.
+    let more = json!({ "limits": { "events_per_day": 100 } });
+    shop.host.api.put("/v1/tenants/shop", more).await;
+    shop.order("msg_5").await;
+    let quotas = shop.tenant.api.list(&shop.tenant.path("quotas")).await;
+    assert_eq!((&quotas[0]["used"], &quotas[0]["max"], &quotas[2]["max"]), (&json!(6), &json!(100), &Value::Null));
+    shop.state("delivered", 8).await;
     shop.host.finish().await;
 }
 

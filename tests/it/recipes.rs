@@ -48,7 +48,8 @@ async fn every_plugins_page_holds_a_recipe_that_can_be_applied() {
         let router = desk.router.clone();
         tokio::spawn(async move { axum::serve(socket, router).await.unwrap() });
         let file = desk.directory.path().join("recipe.toml");
-        std::fs::write(&file, recipe).unwrap();
+        // What a reader has to fill in.
+        std::fs::write(&file, recipe.replace('…', "filled-in")).unwrap();
         std::fs::write(desk.directory.path().join(format!("{name}.wasm")), "component").unwrap();
 
         let plan = applied(&url, &desk.operator, &file, &variables(recipe)).await;

@@ -19,7 +19,7 @@ fn order(id: &str) -> Webhook {
 }
 
 fn unbelieved() -> Answer {
-    Answer { status: 401, content_type: None, body: String::new() }
+    Answer { status: 401, content_type: None, retry_after_s: None, body: String::new() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! What a replay would do: the outcome of now beside the decision of then, with nothing sent, nothing stored.
 
-use creel_server::api::{RehearsalView, Rehearsed};
+use creel_server::api::rehearsed::{RehearsalView, Rehearsed};
 use creel_webhook::comparison::Change;
 use creel_webhook::run::Verdict;
 use reqwest::Method;
@@ -143,7 +143,7 @@ async fn another_deployment_shows_which_calls_would_change() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_would_loop_is_cut_as_a_run_is_and_what_was_mended_is_seen() {
-    let host = Host::with(|config| config.runtime.fuel_max = 10_000_000).await;
+    let host = Host::with(|config| config.limits.fuel_max = 10_000_000).await;
     let (tenant, _) = shop(&host, json!({})).await;
     tenant.deploy("echo", "loops", json!({})).await;
     let event = tenant.events().await[0].id.to_string();
@@ -167,7 +167,7 @@ async fn what_would_loop_is_cut_as_a_run_is_and_what_was_mended_is_seen() {
 async fn rehearsals_take_no_room_from_a_sender_that_waits() {
     let host = Host::with(|config| {
         (config.runtime.concurrent_runs, config.runtime.reply_slots) = (1, 1);
-        config.runtime.fuel_max = 100_000_000_000;
+        (config.limits.fuel_max, config.limits.fuel_per_second) = (100_000_000_000, u64::MAX);
     })
     .await;
     let (tenant, _) = shop(&host, json!({})).await;

@@ -25,7 +25,9 @@ fn ringing(id: &str) -> Webhook {
 
 /// A host with a tenant whose source `voice` waits for the plugin `desk`, at most [`SOON`].
 async fn impatient(fixture: &str, config: Value, route: Value) -> (Host, Tenant, String) {
-    let host = Host::with(|config| config.runtime.fuel_max = 100_000_000_000).await;
+    let host =
+        Host::with(|config| (config.limits.fuel_max, config.limits.fuel_per_second) = (100_000_000_000, u64::MAX))
+            .await;
     let tenant = host.tenant("voice").await;
     let source = tenant.source_with("voice", "twilio", "auth-token", json!({ "reply_deadline_ms": SOON })).await;
     tenant.receiver(&host).await;
@@ -129,7 +131,7 @@ async fn a_sources_own_fallback_goes_before_the_providers() {
 async fn without_a_free_slot_the_fallback_comes_at_the_deadline() {
     let host = Host::with(|config| {
         config.runtime.reply_slots = 1;
-        config.runtime.fuel_max = 100_000_000_000;
+        (config.limits.fuel_max, config.limits.fuel_per_second) = (100_000_000_000, u64::MAX);
     })
     .await;
     let tenant = host.tenant("voice").await;

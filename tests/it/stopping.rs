@@ -142,7 +142,7 @@ async fn a_stop_that_has_nothing_to_wait_for_ends_well_and_leaves_no_log_to_read
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sender_that_waited_is_told_to_come_again_and_then_hears_the_plugin() {
     let host = Host::with(|config| {
-        config.runtime.fuel_max = 100_000_000_000;
+        (config.limits.fuel_max, config.limits.fuel_per_second) = (100_000_000_000, u64::MAX);
         config.shutdown_timeout_ms = 50;
     })
     .await;

@@ -225,7 +225,9 @@ async fn every_provider_hears_the_plugin_in_its_own_words_and_the_same_words_aga
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waited_too_long_hears_what_its_provider_understands() {
-    let host = Host::with(|config| config.runtime.fuel_max = 100_000_000_000).await;
+    let host =
+        Host::with(|config| (config.limits.fuel_max, config.limits.fuel_per_second) = (100_000_000_000, u64::MAX))
+            .await;
     let (tenant, paths) = tenant_with(&host, json!({ "reply_deadline_ms": SOON }), json!({ "iterations": LATE })).await;
     let now = SystemClock::new().now();
     for question in &questions() {
@@ -243,7 +245,9 @@ async fn who_waited_too_long_hears_what_its_provider_understands() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_cut_off_before_it_answers_leaves_runs_unanswered_and_tells_the_fallback_to_who_asks_again() {
     let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
-    let home = Home::new(|config| config.runtime.fuel_max = 100_000_000_000).with_clock(clock.clone());
+    let home =
+        Home::new(|config| (config.limits.fuel_max, config.limits.fuel_per_second) = (100_000_000_000, u64::MAX))
+            .with_clock(clock.clone());
     let host = home.serve(Arc::new(Receiver::start().await)).await;
     let (tenant, paths) = tenant_with(&host, json!({}), json!({ "iterations": LONG })).await;
     let mut asked: Vec<Question> = questions();

@@ -1,12 +1,16 @@
 //! Uploads that are refused, with what is wrong and what is offered; what runs stays.
 
 use bytes::Bytes;
+use creel_webhook::plugin::Digest;
 use creel_webhook::run::Verdict;
 use serde_json::{Value, json};
 
 use crate::harness::guests::{checkout, guest};
 use crate::harness::host::Host;
 use crate::harness::sender::Webhook;
+use crate::harness::wait::until;
+use crate::harness::wire::Wire;
+use crate::harness::written;
 
 fn wat(name: &str) -> Bytes {
     wat::parse_file(checkout().join("tests/cases/uploads").join(name)).expect("the case is WebAssembly text").into()
@@ -91,5 +95,69 @@ async fn a_refused_upload_leaves_what_runs_and_a_rollback_brings_back_what_ran()
     tenant.settled().await;
     let paths: Vec<String> = host.receiver.arrived().into_iter().map(|call| call.request.path).collect();
     assert_eq!(paths, ["/v1", "/v1"], "with its configuration");
+    host.finish().await;
+}
+
+/// A plugin of forty thousand bytes, and of as many more as are asked for.
+fn sized(number: u32, more: usize) -> Bytes {
+    let text = format!(
+        "(func (export \"creel:plugin/handler@0.1.0#handle\") (param i32) (result i32)
+            (drop (i32.const {number})) (i32.const 1024))
+        (data (i32.const 4096) \"{}\")",
+        "x".repeat(40_000 + more)
+    );
+    written::upload(&text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_that_nothing_uses_make_room_for_new_ones() {
+    let host = Host::with(|config| config.components_bytes_max = 100_000).await;
+    let tenant = host.tenant("acme").await;
+    tenant.receiver(&host).await;
+    tenant.deploy_component("handler", sized(1, 0), json!({}), &["receiver"]).await;
+    assert_eq!(tenant.upload("handler", sized(2, 0)).await.0, 201);
+    tenant.deploy_component("handler", sized(3, 0), json!({}), &["receiver"]).await;
+    assert_eq!(tenant.upload("handler", sized(2, 0)).await.0, 201, "it made room");
+    assert_eq!(tenant.upload("handler", sized(3, 0)).await.0, 200, "what is active did not");
+
+    let first = "/v1/tenants/acme/plugins/handler/deployments/1/activate";
+    let problem = tenant.api.refused(reqwest::Method::POST, first, &json!({})).await;
+    assert_eq!(problem.status, 409);
+    assert!(
+        problem.detail.contains("upload it again") && problem.detail.contains("components_bytes_max"),
+        "{problem:?}"
+    );
+    tenant.upload("handler", sized(1, 0)).await;
+    tenant.api.post(first, json!({})).await;
+
+    let big = tenant.upload("handler", sized(4, 30_000)).await;
+    assert_problem(&big, 409, &["active deployments hold 4", "may hold 100000", "ask the operator"]);
+    let code = format!("{}.aot", hex::encode(Digest::of(&sized(4, 30_000)).as_bytes()));
+    let is_kept =
+        walkdir::WalkDir::new(host.path()).into_iter().any(|entry| entry.unwrap().file_name() == code.as_str());
+    assert!(!is_kept, "what was refused leaves no code");
+    assert_eq!(tenant.upload("handler", sized(1, 0)).await.0, 200);
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_in_memory_have_one_bound_together() {
+    let host = Host::with(|config| config.runtime.in_flight_upload_bytes_max = 100_000).await;
+    let (slow, other) = (host.tenant("slow").await, host.tenant("other").await);
+    slow.api.put(&slow.path("plugins/handler"), json!({})).await;
+    // The most of an upload, and then silence.
+    let admin = host.admin_url().strip_prefix("http://").unwrap().parse().unwrap();
+    let mut wire = Wire::connect(admin).await;
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nhost: creel\r\nauthorization: Bearer {}\r\ncontent-type: application/wasm\r\n\
+         content-length: 90000\r\n\r\n",
+        slow.path("plugins/handler/versions"),
+        slow.api.key()
+    );
+    wire.write(&[head.as_bytes(), &[0; 80_000][..]].concat()).await;
+    let refused = until("the slow one", || other.upload("handler", sized(1, 0)), |(status, _)| *status == 503).await;
+    assert_problem(&refused, 503, &["`runtime.in_flight_upload_bytes_max`"]);
+    drop(wire);
+    until("room again", || other.upload("handler", sized(1, 0)), |(status, _)| matches!(status, 200 | 201)).await;
     host.finish().await;
 }

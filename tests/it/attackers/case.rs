@@ -5,26 +5,13 @@ use std::path::Path;
 use bytes::Bytes;
 use creel_webhook::run::Verdict;
 use serde_json::{Map, Value, json};
-use wit_component::{StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
 
 use crate::harness::guests::checkout;
+use crate::harness::written::upload;
 
 /// Fuel of an attacker's run unless it says otherwise: a host without optimisation takes seconds for the calls that the
 /// default pays for.
 const FUEL_MAX: u64 = 50_000_000;
-
-/// What a core module has that does not bring its own.
-const MEMORY: &str = r#"(memory (export "memory") 4)"#;
-
-/// Memory for the event, from the second page on, never given back.
-const REALLOC: &str = r#"
-    (global $next (mut i32) (i32.const 65536))
-    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
-      (local $at i32)
-      (local.set $at (i32.and (i32.add (global.get $next) (i32.const 15)) (i32.const -16)))
-      (global.set $next (i32.add (local.get $at) (local.get 3)))
-      (local.get $at))"#;
 
 /// Somebody hostile, and where it must fall.
 pub(super) struct Attacker {
@@ -102,26 +89,4 @@ fn read(path: &Path) -> Attacker {
 
 fn verdict(word: &str) -> Verdict {
     serde_json::from_value(json!(word)).unwrap_or_else(|_| panic!("`{word}` is no verdict"))
-}
-
-/// A component as it is; of anything else a core module with the type of a plugin, which the host wraps.
-fn upload(text: &str) -> anyhow::Result<Bytes> {
-    if text.lines().any(|line| line.starts_with("(component")) {
-        return Ok(wat::parse_str(text)?.into());
-    }
-    let memory = if text.contains("(export \"memory\")") { "" } else { MEMORY };
-    let realloc = if text.contains("cabi_realloc") { "" } else { REALLOC };
-    typed(&wat::parse_str(format!("(module {text}\n{memory}{realloc})"))?)
-}
-
-/// A core module with the component type of `world.wit` in it.
-pub(super) fn typed(module: &[u8]) -> anyhow::Result<Bytes> {
-    let mut wit = Resolve::default();
-    wit.push_path(checkout().join("wit"))?;
-    let world = checkout().join("tests/components/hostile/world.wit");
-    let package = wit.push_str("world.wit", &std::fs::read_to_string(world)?)?;
-    let world = wit.select_world(&[package], Some("creel:attackers/attacker@0.1.0"))?;
-    let mut module = module.to_vec();
-    embed_component_metadata(&mut module, &wit, world, StringEncoding::UTF8)?;
-    Ok(module.into())
 }

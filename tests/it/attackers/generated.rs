@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::case::typed;
+use crate::harness::written::typed;
 
 const HANDLER: &str = r#"
     (memory (export "memory") 4)

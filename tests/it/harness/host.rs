@@ -22,7 +22,7 @@ use super::sender::{Answer, Webhook};
 use super::tenant::{Api, Tenant};
 
 /// What is different from a usual host.
-pub(crate) type Change = fn(&mut Config);
+type Change = Box<dyn Fn(&mut Config) + Send + Sync>;
 
 /// A data directory without a host, and the key of its operator.
 pub(crate) struct Home {
@@ -51,13 +51,13 @@ pub(crate) struct Host {
 
 impl Home {
     /// A new directory with a master key.
-    pub(crate) fn new(change: Change) -> Home {
+    pub(crate) fn new(change: impl Fn(&mut Config) + Send + Sync + 'static) -> Home {
         let directory = in_memory().map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
         let data_dir = DataDir::create(directory.path()).unwrap();
         make_master_key(&data_dir.master_key_file(), &Entropy::system().unwrap()).unwrap();
         Home {
             directory,
-            change,
+            change: Box::new(change),
             clock: Arc::new(SystemClock::new()),
             client: None,
             compiler: None,
@@ -66,8 +66,8 @@ impl Home {
     }
 
     /// The same directory for a host that is different in something.
-    pub(crate) fn changed(self, change: Change) -> Home {
-        Home { change, ..self }
+    pub(crate) fn changed(self, change: impl Fn(&mut Config) + Send + Sync + 'static) -> Home {
+        Home { change: Box::new(change), ..self }
     }
 
     /// The same directory for a host with another clock.
@@ -110,8 +110,7 @@ impl Home {
     pub(crate) async fn serve(mut self, receiver: Arc<Receiver>) -> Host {
         let app = self.app(&receiver).await.expect("the host opens");
         if self.key.is_empty() {
-            let wanted = KeyFor { tenant: None, name: "test".to_owned(), expires_at: None };
-            let minted = mint(wanted, SystemClock::new().now(), Entropy::system().unwrap().bytes());
+            let minted = mint(KeyFor::operator("test"), SystemClock::new().now(), Entropy::system().unwrap().bytes());
             app.store().key_put(minted.key).await.unwrap();
             self.key = minted.text.to_string();
         }
@@ -131,7 +130,7 @@ impl Host {
     }
 
     /// A host on a new directory that is different in something.
-    pub(crate) async fn with(change: Change) -> Host {
+    pub(crate) async fn with(change: impl Fn(&mut Config) + Send + Sync + 'static) -> Host {
         Home::new(change).serve(Arc::new(Receiver::start().await)).await
     }
 
@@ -143,6 +142,15 @@ impl Host {
     /// Its store, for what no public door does.
     pub(crate) fn store(&self) -> &dyn Store {
         self.store.as_ref()
+    }
+
+    /// Lets the saved destinations of this name lead to a URL that no public door would save.
+    pub(crate) async fn mislead(&self, destination: &str, url: &str) {
+        let saved = self.store.control_read().await.unwrap().destinations;
+        for mut one in saved.into_iter().filter(|one| one.spec.name == destination) {
+            one.spec.url = url.to_owned();
+            self.store.destination_put(one).await.unwrap();
+        }
     }
 
     /// A client for requests by hand.

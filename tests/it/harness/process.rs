@@ -29,6 +29,7 @@ pub(crate) struct Process {
     log: Arc<Mutex<Vec<Value>>>,
     /// Where webhooks arrive.
     pub(crate) ingress: SocketAddr,
+    admin: SocketAddr,
     /// Its admin API as the operator.
     pub(crate) api: Api,
 }
@@ -100,7 +101,7 @@ impl Place {
         let address = |name: &str| serving[name].as_str().and_then(|text| text.parse().ok()).expect("an address");
         let (ingress, admin): (SocketAddr, SocketAddr) = (address("ingress"), address("admin"));
         let api = Api::new(client(), format!("http://{admin}"), self.operator.clone());
-        Process { child, log, ingress, api }
+        Process { child, log, ingress, admin, api }
     }
 
     fn command(&self, behind: &[&str], arguments: &[&str]) -> Command {
@@ -137,6 +138,16 @@ impl Process {
         let script = format!("kill -{name} {}", self.id());
         let status = Command::new("sh").args(["-c", &script]).status().await.expect("a shell");
         assert!(status.success(), "{script}: {status}");
+    }
+
+    /// Where its admin API listens.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Every line that it logged so far.
+    pub(crate) fn everything_said(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Value::to_string).collect()
     }
 
     /// Waits until it has logged a message that begins so, and gives the entry.

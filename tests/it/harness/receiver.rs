@@ -72,7 +72,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Listens on a port of its own and answers 200 to everything.
+    /// Listens on a port of its own and answers 200 to everything but paths that begin with `/never`.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -154,12 +154,16 @@ async fn receive(State(mut desk): State<Desk>, request: Request) -> Response {
         body,
         received_at: Timestamp::default(),
     };
+    let path = request.path.clone();
     let told = {
         let mut book = lock(&desk.book);
         let told = book.answers.get_mut(&request.path).and_then(VecDeque::pop_front);
         book.arrived.push(Arrived { request });
         told.unwrap_or(Answer { status: 200, headers: Vec::new(), body: String::new() })
     };
+    if path.starts_with("/never") {
+        std::future::pending::<()>().await;
+    }
     let _gone = desk.silent.wait_for(|silent| !silent).await.is_err();
     let mut response = Response::builder().status(told.status);
     for (name, value) in &told.headers {

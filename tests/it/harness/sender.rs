@@ -15,6 +15,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// The media type, if there was one.
     pub(crate) content_type: Option<String>,
+    /// For how long it asks to wait, seconds.
+    pub(crate) retry_after_s: Option<u64>,
     /// The body.
     pub(crate) body: String,
 }
@@ -22,8 +24,11 @@ pub(crate) struct Answer {
 impl Answer {
     /// Takes the parts of a response that a sender acts on.
     pub(crate) async fn of(response: reqwest::Response) -> Answer {
-        let content_type = response.headers().get("content-type").map(|value| value.to_str().unwrap().to_owned());
-        Answer { status: response.status().as_u16(), content_type, body: response.text().await.unwrap() }
+        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (content_type, retry_after_s) = (header("content-type"), header("retry-after"));
+        let retry_after_s = retry_after_s.map(|text| text.parse().expect("seconds"));
+        let status = response.status().as_u16();
+        Answer { status, content_type, retry_after_s, body: response.text().await.unwrap() }
     }
 }
 

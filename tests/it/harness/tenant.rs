@@ -169,8 +169,13 @@ impl Tenant {
 
     /// Uploads bytes to a plugin, which is made if need be.
     pub(crate) async fn upload(&self, plugin: &str, bytes: Bytes) -> (u16, Value) {
+        self.upload_with(plugin, "", bytes).await
+    }
+
+    /// The same with a query.
+    pub(crate) async fn upload_with(&self, plugin: &str, query: &str, bytes: Bytes) -> (u16, Value) {
         self.api.put(&self.path(&format!("plugins/{plugin}")), json!({})).await;
-        let request = self.api.request(Method::PUT, &self.path(&format!("plugins/{plugin}/versions")));
+        let request = self.api.request(Method::PUT, &self.path(&format!("plugins/{plugin}/versions{query}")));
         let response = request.header("content-type", "application/wasm").body(bytes).send().await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap())
     }
@@ -187,11 +192,15 @@ impl Tenant {
 
     /// Deploys a component.
     pub(crate) async fn deploy_component(&self, plugin: &str, bytes: Bytes, config: Value, destinations: &[&str]) {
+        self.deploy_with(plugin, bytes, config, json!({ "destinations": destinations })).await;
+    }
+
+    /// Deploys a component with any grants; gives what was answered.
+    pub(crate) async fn deploy_with(&self, plugin: &str, bytes: Bytes, config: Value, grants: Value) -> Value {
         let (status, version) = self.upload(plugin, bytes).await;
         assert!(status < 300, "{version}");
-        let digest = &version["resource"]["digest"];
-        let document = json!({ "digest": digest, "config": config, "grants": { "destinations": destinations } });
-        self.api.post(&self.path(&format!("plugins/{plugin}/deployments")), document).await;
+        let document = json!({ "digest": version["resource"]["digest"], "config": config, "grants": grants });
+        self.api.post(&self.path(&format!("plugins/{plugin}/deployments")), document).await
     }
 
     /// A route by the plugin's name that takes everything and does not let the sender wait.

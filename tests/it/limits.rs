@@ -1,0 +1,83 @@
+//! What a tenant may use: defaults, limits of its own below the operator's ceilings, and what a breach tells.
+
+use creel_webhook::run::Verdict;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::host::Host;
+use crate::harness::sender::Webhook;
+use crate::harness::tenant::Tenant;
+
+const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS1vcmRlcnMtMDAwMDE=";
+
+fn order(id: &str) -> Webhook {
+    Webhook::json("standard-webhooks", SECRET, id, r#"{"type":"order.paid"}"#)
+}
+
+async fn errors(host: &Host, limits: Value) -> Vec<(String, String)> {
+    let problem = host.api.refused(Method::PUT, "/v1/tenants/shop", &json!({ "limits": limits })).await;
+    assert_eq!(problem.status, 422);
+    problem.errors.into_iter().map(|one| (one.pointer, one.detail)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_may_have_more_than_the_default_and_no_more_than_the_ceiling() {
+    let host = Host::with(|config| {
+        (config.limits.log_lines_max, config.ceilings.log_lines_max) = (3, 5);
+        config.runtime.concurrent_runs = 4;
+    })
+    .await;
+    let refused = errors(&host, json!({ "log_lines_max": 6, "concurrent_runs_max": 5 })).await;
+    assert_eq!(refused[0].0, "/limits/concurrent_runs_max");
+    assert!(refused[0].1.contains("1 to 4; the operator's `runtime.concurrent_runs`"), "{refused:?}");
+    assert_eq!(refused[1].0, "/limits/log_lines_max");
+    assert!(refused[1].1.contains("`ceiling.log_lines_max`"), "{refused:?}");
+
+    for (name, own, lines) in [("modest", json!({}), 3), ("chatty", json!({ "log_lines_max": 5 }), 5)] {
+        let tenant = Tenant::make_within(&host.api, name, own).await;
+        let source = tenant.source("orders", "standard-webhooks", SECRET).await;
+        tenant.receiver(&host).await;
+        tenant.deploy("handler", "logs", json!({ "lines": "20" })).await;
+        tenant.route("orders", "handler").await;
+        assert_eq!(host.send(&source, &order("1")).await.status, 200);
+        let run = tenant.decided().await;
+        assert_eq!(run.verdict, Some(Verdict::Done));
+        assert_eq!(run.log.len(), lines + 1, "{name}: the last one says what is missing");
+    }
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_breach_names_the_limit_what_was_used_and_how_to_ask_for_more() {
+    let host = Host::open().await;
+    let tenant = Tenant::make_within(&host.api, "loops", json!({ "fuel_max": 1_000_000 })).await;
+    let source = tenant.source("orders", "standard-webhooks", SECRET).await;
+    tenant.receiver(&host).await;
+    tenant.deploy("handler", "loops", json!({})).await;
+    tenant.route("orders", "handler").await;
+    assert_eq!(host.send(&source, &order("1")).await.status, 200);
+    let run = tenant.decided().await;
+    assert_eq!((run.verdict, run.usage.fuel), (Some(Verdict::Fuel), 1_000_000));
+    let reason = run.reason.unwrap();
+    assert!(reason.contains("fuel_max is 1000000"), "{reason}");
+    assert!(reason.contains("ask the operator to raise fuel_max for this tenant (`creel tenant NAME --fuel-max N`)"));
+    assert!(run.usage.cpu_us > 0 && run.usage.memory_bytes > 0);
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_uploads_without_end_is_told_to_wait_and_nobody_else() {
+    let host = Host::with(|config| config.limits.uploads_per_minute = 1).await;
+    let (storm, other) = (host.tenant("storm").await, host.tenant("other").await);
+    let nothing = || bytes::Bytes::from_static(b"no component");
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(storm.upload("handler", nothing()).await);
+    }
+    let told: Vec<_> = answers.iter().map(|(status, _)| *status).collect();
+    assert_eq!(told, [422, 422, 429], "one at once, one a minute");
+    let detail = answers[2].1["detail"].as_str().unwrap();
+    assert!(detail.contains("uploads_per_minute is 1") && detail.contains("--uploads-per-minute"), "{detail}");
+    assert_eq!(other.upload("handler", nothing()).await.0, 422);
+    host.finish().await;
+}
