@@ -22,6 +22,9 @@ mod smuggling;
 /// Whoever connects: how many, how long, how much, and ten thousand bad requests against the program.
 mod strangers;
 
+/// Handshakes that break off or are none, by the thousand.
+mod half_shaken;
+
 /// What stands between providers and a host: who the sender is, and which URL was signed.
 mod proxied;
 

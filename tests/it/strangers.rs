@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
 
@@ -14,7 +13,8 @@ use crate::harness::tenant::Tenant;
 use crate::harness::wait::until;
 use crate::harness::wire::Wire;
 
-const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS1vcmRlcnMtMDAwMDE=";
+/// What the genuine are signed with.
+pub(crate) const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS1vcmRlcnMtMDAwMDE=";
 
 /// Another address of this machine.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -110,7 +110,7 @@ const BAD_MAX: usize = 10_000;
 /// So many of them before memory is looked at: by then every buffer and table has been used.
 const WARM: usize = 3_000;
 
-/// So many at a time.
+/// So many at a time, and so many addresses.
 const CROWD: u8 = 64;
 
 /// For so many bad requests there is a genuine one.
@@ -193,53 +193,52 @@ struct Target {
 }
 
 impl Target {
-    /// Sends one bad request and gives the answers, if its sender waits for any.
-    async fn bother(&self, from: Ipv4Addr, number: usize) -> Vec<u16> {
+    /// Sends one bad request and gives the answers, if its sender waits for any; and a genuine one after so many of them.
+    async fn visit(self: Arc<Self>, from: Ipv4Addr, number: usize) -> Vec<u16> {
         let (bytes, then) = bad(number, &self.path);
         let mut wire = Wire::connect_from(from, self.doors[usize::from(number % 4 == 3)]).await;
         wire.write_what_is_taken(&bytes).await;
-        match then {
+        let told = match then {
             Then::Goes => Vec::new(),
             Then::Reads => vec![wire.line().await[9..12].parse().expect("a status")],
             Then::Waits => wire.statuses().await,
+        };
+        if number.is_multiple_of(BAD_PER_GOOD) {
+            serve(&self.good, &format!("http://{}{}", self.doors[0], self.path), number).await;
         }
-    }
-
-    /// Sends one genuine request, which has to be taken.
-    ///
-    /// On a connection of its own: one that has been idle for as long as the host allows may end under a request.
-    async fn serve(&self, number: usize) {
-        let url = format!("http://{}{}", self.doors[0], self.path);
-        let request = order(&format!("good-{number}")).request(&self.good, &url).header("connection", "close");
-        let answer = request.send().await;
-        assert_eq!(answer.expect("a good client is served").status().as_u16(), 200, "beside bad request {number}");
+        told
     }
 }
 
-/// Sends these bad requests, many at a time, and a genuine one after every so many of them.
-async fn crowd(numbers: std::ops::Range<usize>, target: &Arc<Target>) -> Vec<u16> {
-    let next = Arc::new(AtomicUsize::new(numbers.start));
+/// Sends one genuine request, which has to be taken.
+///
+/// On a connection of its own: one that has been idle for as long as the host allows may end under a request.
+pub(crate) async fn serve(client: &reqwest::Client, url: &str, number: usize) {
+    let request = order(&format!("good-{number}")).request(client, url).header("connection", "close");
+    let answer = request.send().await.expect("a good client is served");
+    assert_eq!(answer.status().as_u16(), 200, "beside bad request {number}");
+}
+
+/// Makes all these visits, many at a time, each from an address of this machine; gives what they were told.
+pub(crate) async fn crowd<F>(numbers: std::ops::Range<usize>, visit: impl Fn(Ipv4Addr, usize) -> F) -> Vec<u16>
+where
+    F: Future<Output = Vec<u16>> + Send + 'static,
+{
     let mut crowd = JoinSet::new();
-    for one in 1..=CROWD {
-        let (next, target, end) = (next.clone(), target.clone(), numbers.end);
-        crowd.spawn(async move {
-            let (from, mut told) = (Ipv4Addr::new(127, 0, 1, one), Vec::new());
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= end {
-                    return told;
-                }
-                told.extend(target.bother(from, number).await);
-                if number.is_multiple_of(BAD_PER_GOOD) {
-                    target.serve(number).await;
-                }
-            }
-        });
+    let mut told = Vec::new();
+    for number in numbers {
+        if crowd.len() == usize::from(CROWD) {
+            told.push(crowd.join_next().await);
+        }
+        let one = u8::try_from(number % usize::from(CROWD)).expect("a small number") + 1;
+        crowd.spawn(visit(Ipv4Addr::new(127, 0, 1, one), number));
     }
-    crowd.join_all().await.concat()
+    let told = told.into_iter().flatten().map(|visit| visit.expect("a visit does not panic"));
+    told.chain(crowd.join_all().await).flatten().collect()
 }
 
-fn resident_kib(process: &Process) -> u64 {
+/// What a process has in memory, KiB.
+pub(crate) fn resident_kib(process: &Process) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("this is Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
@@ -255,9 +254,10 @@ async fn ten_thousand_bad_requests_cost_nobody_anything() {
     let tenant = Tenant::make_over(&process.api, "shop").await;
     let path = tenant.source("orders", "standard-webhooks", SECRET).await;
     let target = Arc::new(Target { doors: [process.ingress, process.admin()], path, good: client() });
-    let mut told = crowd(0..WARM, &target).await;
+    let visit = |from, number| target.clone().visit(from, number);
+    let mut told = crowd(0..WARM, visit).await;
     let before = resident_kib(&process);
-    told.extend(crowd(WARM..BAD_MAX, &target).await);
+    told.extend(crowd(WARM..BAD_MAX, visit).await);
     let after = resident_kib(&process);
 
     let answers = told.len();
@@ -267,6 +267,11 @@ async fn ten_thousand_bad_requests_cost_nobody_anything() {
     assert!(told.iter().all(|status| (400..500).contains(status)), "{told:?}");
     assert!(after < before + GROWTH_KIB_MAX, "{before} KiB have become {after} KiB");
     assert_eq!(tenant.events().await.len(), 200, "a whole page of genuine ones");
+    ends_well(process).await;
+}
+
+/// Nothing has panicked, and it stops when it is told to.
+pub(crate) async fn ends_well(process: Process) {
     let panics: Vec<_> = process.everything_said().into_iter().filter(|said| said.contains("panic")).collect();
     assert!(panics.is_empty(), "{panics:#?}");
     process.signal("TERM").await;
