@@ -104,6 +104,31 @@ async fn a_directory_that_is_well_is_told_so() {
 }
 
 #[tokio::test]
+async fn what_builds_plugins_is_told_or_how_to_get_it() {
+    let ward = Ward::new().await;
+    let tools = ward.directory.path().join("tools");
+    // Written by a process of its own: a file that this one still had open could not be run.
+    let rustup = |says: &str| {
+        let file = tools.join("rustup");
+        let file = file.to_str().unwrap();
+        let script =
+            format!("mkdir -p \"${{0%/*}}\" && printf '#!/bin/sh\\n%s\\n' '{says}' > \"$0\" && chmod 755 \"$0\"");
+        let written = std::process::Command::new("sh").args(["-c", &script, file]).status().unwrap();
+        assert!(written.success(), "{written}");
+    };
+    let ward = ward.set("PATH", tools.to_str().unwrap());
+    rustup("echo wasm32-wasip2");
+    ward.examined(&[]).await.says("toolchain", "ok", &["wasm32-wasip2"]);
+    rustup("exit 0");
+    let said = ward.examined(&[]).await;
+    // Debian's own is at a place of its own, whatever the path says.
+    match said.about("toolchain", "ok").as_slice() {
+        [] => said.says("toolchain", "warn", &["no toolchain here", "creel build", "rustup target add"]),
+        found => assert!(found[0].contains("Debian"), "{found:?}"),
+    }
+}
+
+#[tokio::test]
 async fn a_configuration_that_does_not_hold_is_the_only_thing_said() {
     let said = Ward::new().await.set("CREEL_LOG_FORMAT", "xml").examined(&[]).await;
     said.says("config", "no", &["CREEL_LOG_FORMAT: log.format: `xml` is not `text` or `json`", "creel settings"]);
