@@ -71,7 +71,7 @@ impl Encrypted {
 }
 
 /// A client for senders that trust an authority.
-fn sender(authority: &Authority, directory: &Path) -> reqwest::Client {
+pub(crate) fn sender(authority: &Authority, directory: &Path) -> reqwest::Client {
     let roots = tls::roots_of(&authority.file(directory)).unwrap();
     let tls = tls::client(roots).unwrap().with_no_client_auth();
     reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls).build().unwrap()

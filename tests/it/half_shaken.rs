@@ -7,6 +7,7 @@ use creel_server::tls;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
+use crate::encrypted::sender;
 use crate::harness::authority::Authority;
 use crate::harness::process::Place;
 use crate::harness::receiver::Receiver;
@@ -100,13 +101,11 @@ async fn two_thousand_broken_handshakes_cost_nobody_anything() {
     let process = place.start(&[], &environment).await;
     let tenant = Tenant::make_over(&process.api, "shop").await;
     let path = tenant.source("orders", "standard-webhooks", SECRET).await;
-    let trusting = || {
-        let roots = tls::roots_of(&authority.file(directory.path())).unwrap();
-        tls::client(roots).unwrap().with_no_client_auth()
-    };
-    let good = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(trusting()).build().unwrap();
+    let good = sender(&authority, directory.path());
+    let roots = tls::roots_of(&authority.file(directory.path())).unwrap();
+    let shaking = Arc::new(tls::client(roots).unwrap().with_no_client_auth());
     let (door, url) = (process.ingress, format!("https://{}{path}", process.ingress));
-    let target = Arc::new(Target { door, url, tls: Arc::new(trusting()), good });
+    let target = Arc::new(Target { door, url, tls: shaking, good });
     let visit = |from, number| target.clone().visit(from, number);
 
     crowd(0..WARM, visit).await;
