@@ -5,6 +5,9 @@
 //! that are checked in besides: they hold in every build, on every machine. Plugins are left out there, since their bytes
 //! are another toolchain's elsewhere.
 //!
+//! (One of them does not: the fuel of `deep-recursion`, which ends when the stack is full, is that of a build without
+//! optimisations; [`crate::builds`] says why.)
+//!
 //! The figures change with wasmtime, its configuration, the prices of host calls and the words of reasons: look at the change, then accept it
 //! (`INSTA_UPDATE=always`).
 

@@ -49,8 +49,11 @@ mod sync;
 /// Plugins that loop, grow, panic, flood and overstep.
 mod hostile;
 
-/// The same event comes to the same, in every process and build.
+/// The same event comes to the same, in every process, idle or busy.
 mod determinism;
+
+/// A debug build and a release build of the program decide alike.
+mod builds;
 
 /// Attackers, a small guest each: it falls where it says, and nobody beside it notices.
 mod attackers;

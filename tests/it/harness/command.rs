@@ -103,7 +103,12 @@ pub(crate) async fn said(arguments: &[&str], environment: &[(&str, &str)]) -> Sa
 
 /// The program in a directory, with nothing else in its environment.
 pub(crate) async fn within(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_creel"));
+    by(Path::new(env!("CARGO_BIN_EXE_creel")), directory, arguments, environment).await
+}
+
+/// The same by this build of the program.
+pub(crate) async fn by(program: &Path, directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Said {
+    let mut command = Command::new(program);
     command.args(arguments).current_dir(directory).env_clear().envs(environment.iter().copied());
     let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().await.expect("the program runs");
     let text = |bytes| String::from_utf8(bytes).expect("it speaks UTF-8");
