@@ -19,6 +19,7 @@ use reqwest::Method;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
+use crate::harness::guests::guest;
 use crate::harness::host::Host;
 use crate::harness::sender::Webhook;
 use crate::harness::tenant::Tenant;
@@ -88,6 +89,10 @@ const BEARER: &str = "canary/outgoing+bearer=d4e7029cb1f5a863";
 const HEADER: &str = "canary/outgoing+header=0cb86f3e5a91d724";
 const PASSWORD: &str = "canary/outgoing+password=a93d5b7e20f8c614";
 const SIGNING: &str = "whsec_Y2FuYXJ5L291dGdvaW5nK3NpZ25pbmc9ZjA4YjRkMWU=";
+
+/// Credentials of destinations that runs look things up at.
+const ASKING_BEARER: &str = "canary/look-up+bearer=6ec9a1f07d35b284";
+const ASKING_PASSWORD: &str = "canary/look-up+password=f51b0c84e7a3d962";
 
 /// Where every log line of this process goes while this test is part of it.
 #[derive(Clone, Default)]
@@ -202,18 +207,49 @@ async fn destinations(host: &Host, tenant: &Tenant) {
     }
 }
 
-/// Sends one genuine and one forged request by each, to three destinations each; gives how many were genuine.
+/// Plugins that look something up, log what they were answered and send it on; gives their names. Those who are asked show what
+/// they were sent, once with success and once without.
+async fn look_ups(host: &Host, tenant: &Tenant) -> [&'static str; 2] {
+    let (bearer, basic) = ("asks-by-bearer", "asks-by-basic");
+    let pair = STANDARD.encode(format!("creel:{ASKING_PASSWORD}"));
+    let told = format!("you asked with Bearer {ASKING_BEARER}");
+    host.receiver.answer("/asks-by-bearer/7", 200, &[("x-echo", ASKING_BEARER)], &told);
+    host.receiver.answer("/asks-by-bearer/7", 403, &[], &told);
+    let told = format!("you asked with Basic {pair}, which is {ASKING_PASSWORD}");
+    host.receiver.answer("/asks-by-basic/7", 200, &[("x-echo", &pair)], &told);
+    host.receiver.answer("/asks-by-basic/7", 500, &[], &told);
+    let auths = [
+        (bearer, ASKING_BEARER, json!({ "type": "bearer", "secret": bearer })),
+        (basic, ASKING_PASSWORD, json!({ "type": "basic", "username": "creel", "secret": basic })),
+    ];
+    for (name, value, auth) in auths {
+        tenant.secret_for(name, value, &host.receiver.url("")).await;
+        tenant.destination(name, json!({ "url": host.receiver.url(&format!("/{name}")), "auth": auth })).await;
+        let config = json!({ "destination": name, "path": "/7", "times": "2", "calls": "true" });
+        let grants = json!({ "fetch": { name: [] }, "destinations": ["receiver"] });
+        tenant.deploy_with(name, guest("looks-up"), config, grants).await;
+    }
+    [bearer, basic]
+}
+
+/// Sends one genuine and one forged request by each, to three destinations each, and lets one source's events be looked up;
+/// gives how many calls follow.
 async fn traffic(host: &Host, tenant: &Tenant, canaries: &[Canary]) -> usize {
-    let mut sent = 0;
+    let asking = look_ups(host, tenant).await;
+    let mut calls = 0;
     for Canary { webhook, secret, .. } in canaries {
         let name = webhook.preset.as_str();
         let source = tenant.source_with(name, name, secret, json!({ "params": webhook.params })).await;
         for plugin in ["to-receiver", "to-by-header", "to-by-basic"] {
             tenant.route(name, plugin).await;
         }
+        for plugin in asking.into_iter().filter(|_| name == "github") {
+            tenant.route(name, plugin).await;
+            calls += 1;
+        }
         let told = host.send(&source, webhook).await;
         assert_eq!(told.status / 100, 2, "{name}: {told:?} {:?}", tenant.refusals().await);
-        sent += 1;
+        calls += 3;
         // Credentials that stand where no scheme looks for them are still credentials.
         let forged = Webhook { id: "forged".to_owned(), body: "{\"type\":\"forged\"}".into(), ..webhook.clone() };
         let forged = forged.request(host.http(), &host.url(&source)).body("{\"type\":\"changed\"}");
@@ -223,10 +259,10 @@ async fn traffic(host: &Host, tenant: &Tenant, canaries: &[Canary]) -> usize {
             let mut url = url::Url::parse(&host.url(&source)).unwrap();
             url.query_pairs_mut().append_pair("access_token", secret);
             assert_eq!(host.http().post(url).body("{}").send().await.unwrap().status(), 204);
-            sent += 1;
+            calls += 3;
         }
     }
-    sent
+    calls
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,7 +279,7 @@ async fn no_secret_is_found_anywhere() {
     host.receiver.answer("/receiver", 500, &[], &format!("unexpected header authorization: Bearer {BEARER}"));
     let canaries = Canary::all();
     assert!(canaries.len() > 20, "{}", canaries.len());
-    let count = 3 * traffic(&host, &tenant, &canaries).await;
+    let count = traffic(&host, &tenant, &canaries).await;
     let pending = || tenant.api.list("/v1/tenants/acme/deliveries?state=pending");
     let made = || tenant.api.list("/v1/tenants/acme/deliveries?limit=200");
     until("all calls", made, |calls| calls.len() >= count).await;
@@ -251,8 +287,11 @@ async fn no_secret_is_found_anywhere() {
 
     let arrived = host.receiver.arrived();
     let bearer = format!("Bearer {BEARER}");
-    let leaves = arrived.iter().any(|call| call.request.header("authorization") == Some(&bearer));
-    assert!(leaves, "a secret goes where it belongs");
+    let asking = format!("Bearer {ASKING_BEARER}");
+    for credential in [bearer, asking] {
+        let leaves = arrived.iter().any(|call| call.request.header("authorization") == Some(&credential));
+        assert!(leaves, "a secret goes where it belongs");
+    }
     let mut places = answers(&tenant).await;
     places.extend(files(host.path()));
     let keys = [host.api.key().to_owned(), tenant.api.key().to_owned()];
@@ -261,7 +300,8 @@ async fn no_secret_is_found_anywhere() {
 
     let of_senders =
         canaries.iter().flat_map(|canary| canary.tokens.iter().chain([&canary.secret]).map(String::as_str));
-    let secrets = of_senders.chain([BEARER, HEADER, PASSWORD, SIGNING]).chain(keys.iter().map(String::as_str));
+    let of_destinations = [BEARER, HEADER, PASSWORD, SIGNING, ASKING_BEARER, ASKING_PASSWORD];
+    let secrets = of_senders.chain(of_destinations).chain(keys.iter().map(String::as_str));
     let mut found = Vec::new();
     for secret in secrets {
         for (form, needle) in forms(secret) {
@@ -275,6 +315,10 @@ async fn no_secret_is_found_anywhere() {
         |name: &str, what: &str| places.iter().any(|(place, text)| place.contains(name) && text.contains(what));
     assert!(searched("creel.db", "{\"type\":\"retell\"}"), "what was stored was searched");
     assert!(searched("/events/", "[verified]"), "and what people are shown");
+    for told in ["you asked with Bearer [secret]", ", which is [secret]"] {
+        assert!(searched("/events/", told), "and what look-ups were answered: {told}");
+        assert!(searched("creel.db", told), "as it is stored: {told}");
+    }
     assert!(searched("the log", "creel_server"), "and what was logged");
 }
 

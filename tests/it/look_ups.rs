@@ -93,6 +93,11 @@ async fn a_granted_look_up_goes_as_a_call_does_and_what_came_of_it_is_kept() {
     assert_eq!(asked.header("x-want"), "name");
     assert!(asked.header("idempotency-key").starts_with("msg_"));
 
+    let metrics = host.api.request(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    for line in ["creel_look_ups_total{result=\"answered\"} 1", "creel_look_up_duration_seconds_count 1"] {
+        assert!(metrics.lines().any(|found| found == line), "`{line}` in {metrics}");
+    }
+
     let run = desk.tenant.decided().await;
     let [fetched] = &run.fetches[..] else { panic!("{run:#?}") };
     assert_eq!((fetched.method.as_str(), fetched.destination.as_str()), ("GET", "crm"));

@@ -158,7 +158,8 @@ impl App {
         let sandbox = Sandbox::open(&config, &data_dir, &master, around.compile_command)?;
         let (turns, cut, reach) = (Arc::default(), Cut::default(), Arc::default());
         let (asking, look_ups) = errands();
-        let clock = around.clock.clone();
+        let (way, others, clock) = (client.clone(), Arc::clone(&reach), around.clock.clone());
+        let look_up = LookUps { client: way, errands: asking, reach: others, clock, metrics: metrics.clone() };
         let runner = Arc::new(Runner {
             store: store.clone(),
             directory: Arc::new(directory),
@@ -169,7 +170,7 @@ impl App {
             state_limits: config.state,
             turnstiles: Turnstiles::default(),
             fetch_limits: config.fetch,
-            look_ups: Arc::new(LookUps { client: client.clone(), errands: asking, reach: Arc::clone(&reach), clock }),
+            look_ups: Arc::new(look_up),
             clock: around.clock.clone(),
             entropy: around.entropy,
             metrics: metrics.clone(),

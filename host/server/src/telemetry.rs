@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use creel_webhook::record::FetchFailure;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -72,6 +73,11 @@ struct Class {
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Told {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct What {
     what: &'static str,
 }
@@ -85,12 +91,14 @@ pub struct Metrics {
     admin_refusals: Family<Reason, Counter>,
     runs: Family<Verdict, Counter>,
     deliveries: Family<Class, Counter>,
+    look_ups: Family<Told, Counter>,
     commit_retries: Family<What, Counter>,
     runs_overtaken: Counter,
     fuel: Counter,
     accept_seconds: Histogram,
     run_seconds: Histogram,
     delivery_seconds: Histogram,
+    look_up_seconds: Histogram,
     runs_pending: Gauge,
     deliveries_pending: Gauge,
     waiting: Family<What, Gauge>,
@@ -116,6 +124,7 @@ impl Metrics {
             admin_refusals: Family::default(),
             runs: Family::default(),
             deliveries: Family::default(),
+            look_ups: Family::default(),
             commit_retries: Family::default(),
             runs_overtaken: Counter::default(),
             fuel: Counter::default(),
@@ -125,6 +134,8 @@ impl Metrics {
             run_seconds: Histogram::new(exponential_buckets(0.000_05, 2.0, 16)),
             // 1 ms (a neighbour) to 33 s (beyond the longest timeout)
             delivery_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            // the same: a look-up goes the way of a delivery
+            look_up_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             runs_pending: Gauge::default(),
             deliveries_pending: Gauge::default(),
             waiting: Family::default(),
@@ -146,6 +157,7 @@ impl Metrics {
             "Attempts at deliveries by class of the answer",
             self.deliveries.clone(),
         );
+        registry.register("look_ups", "Look-ups of runs by what the plugin was told", self.look_ups.clone());
         registry.register(
             "commit_retries",
             "Commits of runs and deliveries that failed and were tried again",
@@ -166,6 +178,7 @@ impl Metrics {
         seconds("accept_duration", "Head read to answer written, ingress", &self.accept_seconds);
         seconds("run_duration", "Claim to verdict", &self.run_seconds);
         seconds("delivery_duration", "One attempt, connection to last byte kept", &self.delivery_seconds);
+        seconds("look_up_duration", "One look-up that was granted, asked to answered", &self.look_up_seconds);
         registry.register("runs_pending", "Runs that wait to be decided", self.runs_pending.clone());
         registry.register(
             "deliveries_pending",
@@ -211,6 +224,12 @@ impl Metrics {
     pub fn delivery(&self, class: creel_webhook::delivery::Class, seconds: f64) {
         self.deliveries.get_or_create(&Class { class: class_word(class) }).inc();
         self.delivery_seconds.observe(seconds);
+    }
+
+    /// A plugin was told what came of a look-up: an answer, or why there is none. One that was not granted took no time.
+    pub fn look_up(&self, failure: Option<&FetchFailure>, seconds: Option<f64>) {
+        self.look_ups.get_or_create(&Told { result: failure.map_or("answered", failure_word) }).inc();
+        seconds.into_iter().for_each(|seconds| self.look_up_seconds.observe(seconds));
     }
 
     /// A run was overtaken by another of its plugin and runs again.
@@ -266,6 +285,16 @@ fn class_word(class: creel_webhook::delivery::Class) -> &'static str {
     }
 }
 
+fn failure_word(failure: &FetchFailure) -> &'static str {
+    match failure {
+        FetchFailure::Denied(_) => "denied",
+        FetchFailure::Invalid(_) => "invalid",
+        FetchFailure::Timeout => "timeout",
+        FetchFailure::Unreachable(_) => "unreachable",
+        FetchFailure::TooLarge(_) => "too_large",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use creel_webhook::{delivery, run};
@@ -280,6 +309,8 @@ mod tests {
         metrics.refusal("signature");
         metrics.run(run::Verdict::Fuel, 1_000, 0.1);
         metrics.delivery(delivery::Class::Again, 0.5);
+        metrics.look_up(None, Some(0.02));
+        metrics.look_up(Some(&FetchFailure::Denied(String::new())), None);
         metrics.pending(3, 4);
         metrics.scheduling(5, 6, 7);
         let text = metrics.render();
@@ -289,6 +320,9 @@ mod tests {
             "creel_runs_total{verdict=\"fuel\"} 1",
             "creel_fuel_total 1000",
             "creel_delivery_attempts_total{class=\"again\"} 1",
+            "creel_look_ups_total{result=\"answered\"} 1",
+            "creel_look_ups_total{result=\"denied\"} 1",
+            "creel_look_up_duration_seconds_count 1",
             "creel_accept_duration_seconds_count 2",
             "creel_runs_pending 3",
             "creel_waiting{what=\"thread\"} 5",
@@ -298,6 +332,16 @@ mod tests {
         }
         assert!(!text.contains("body_in_flight"), "a level that nobody sets would always say 0");
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn every_metric_is_explained_to_operators() {
+        let page = include_str!("../../../docs/operating.md");
+        for line in Metrics::new().render().lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let name = line.split(' ').next().expect("a name");
+            let total = if line.ends_with(" counter") { "_total" } else { "" };
+            assert!(page.contains(&format!("`{name}{total}`")), "docs/operating.md says nothing of `{name}{total}`");
+        }
     }
 
     #[test]

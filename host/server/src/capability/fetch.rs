@@ -36,6 +36,7 @@ use crate::egress::{EgressError, HttpClient, IncomingResponse, OutgoingRequest};
 use crate::errands::Errands;
 use crate::outgoing::{Bounds, Parcel, Unsendable, request_to};
 use crate::reach::Reach;
+use crate::telemetry::Metrics;
 
 /// A look-up that had less time than this says nothing about the destination when no answer comes, milliseconds: a plugin
 /// that waits for a moment only must not open the breaker for others.
@@ -51,6 +52,8 @@ pub struct LookUps {
     pub reach: Arc<Reach>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What one run's look-ups stand on.
@@ -101,16 +104,20 @@ impl Fetch {
     /// # Errors
     /// What the guest is told; [`FetchError::Broken`] when the host is stopping.
     pub async fn send(&mut self, request: FetchRequest, record: &Mutex<Record>) -> Result<FetchResponse, FetchError> {
-        let index = self.asking.admit(&request)?;
+        let metrics = self.shared.metrics.clone();
+        let index = self.asking.admit(&request).inspect_err(|failure| metrics.look_up(Some(failure), None))?;
         let began = Instant::now();
         let answer = match self.exchange(index, &request).await {
             Err(FetchError::Broken(why)) => return Err(FetchError::Broken(why)),
             Err(FetchError::Failed(failure)) => Err(failure),
             Ok(response) => Ok(response),
         };
-        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took = began.elapsed();
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(keep(&mut record, Fetched { request, answer, duration_ms })?)
+        let told = keep(&mut record, Fetched { request, answer, duration_ms });
+        metrics.look_up(told.as_ref().err(), Some(took.as_secs_f64()));
+        Ok(told?)
     }
 
     async fn exchange(&self, index: u32, request: &FetchRequest) -> Result<FetchResponse, FetchError> {
