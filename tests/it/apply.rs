@@ -7,7 +7,7 @@ use creel_server::cli::apply::{Options, Plan, Planned, apply_file};
 use creel_server::cli::client::{Client, ClientError};
 use creel_server::cli::manifest::ManifestError;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::desk::Desk;
 
@@ -122,6 +122,70 @@ async fn only_pruning_removes() {
     let expected = ["- route ended ", "- source calls ", "- destination crm ", "- secret crm ", "- secret vapi "];
     assert_eq!(changed(&pruned), expected);
     assert_eq!(stage.apply(Options { prune: true, ..Options::default() }).await.changes(), 0);
+}
+
+const LIMITS: &str = "\n[limits]\nfuel_max = 2_000_000_000\nlog_lines_max = 300\n";
+
+/// What the tenant's own limits are, those that it has.
+async fn own_limits(stage: &Stage) -> Value {
+    let tenant = stage.client.tenant("acme").about().await.unwrap();
+    let mut limits = serde_json::to_value(tenant.limits).unwrap();
+    limits.as_object_mut().unwrap().retain(|_, limit| !limit.is_null());
+    limits
+}
+
+#[tokio::test]
+async fn a_tenants_limits_are_those_of_the_file_that_names_any() {
+    let stage = Stage::new().await;
+    std::fs::write(&stage.file, format!("{FILE}{LIMITS}")).unwrap();
+    assert_eq!(changed(&stage.apply(Options::default()).await)[0], "+ tenant acme ");
+    assert_eq!(own_limits(&stage).await, json!({ "fuel_max": 2_000_000_000, "log_lines_max": 300 }));
+    assert_eq!(stage.apply(Options::default()).await.changes(), 0);
+
+    stage.edit("log_lines_max = 300", "calls_max = 100");
+    let dry = stage.apply(Options { dry_run: true, ..Options::default() }).await;
+    assert_eq!(changed(&dry), ["~ tenant acme limits.log_lines_max,limits.calls_max"]);
+    assert_eq!(own_limits(&stage).await["log_lines_max"], 300);
+    assert_eq!(stage.apply(Options::default()).await.changes(), 1);
+    let own = json!({ "fuel_max": 2_000_000_000, "calls_max": 100 });
+    assert_eq!(own_limits(&stage).await, own);
+
+    std::fs::write(&stage.file, FILE).unwrap();
+    assert_eq!(stage.apply(Options { prune: true, ..Options::default() }).await.changes(), 0);
+    assert_eq!(own_limits(&stage).await, own, "a file that says nothing of limits leaves them, even when it prunes");
+    std::fs::write(&stage.file, format!("{FILE}\n[limits]\n")).unwrap();
+    let reset = ["~ tenant acme limits.fuel_max,limits.calls_max"];
+    assert_eq!(changed(&stage.apply(Options::default()).await), reset);
+    assert_eq!(own_limits(&stage).await, json!({}));
+}
+
+#[tokio::test]
+async fn limits_that_no_host_can_give_are_mistakes_of_the_file() {
+    let stage = Stage::new().await;
+    std::fs::write(&stage.file, format!("{FILE}\n[limits]\nfule_max = 1\ncalls_max = 0\n")).unwrap();
+    let error = apply_file(&stage.client, &stage.file, &Options::default()).await.err().unwrap();
+    let told = error.to_string();
+    assert!(told.contains("limits.fule_max: unknown field"), "{told}");
+    assert!(told.contains("limits.calls_max: 0 is outside of 1 to 10000"), "{told}");
+    assert_eq!(creel_server::cli::exit_code(&error), 2);
+}
+
+#[tokio::test]
+async fn whoever_is_no_operator_applies_a_file_whose_limits_hold_already_and_no_other() {
+    let stage = Stage::new().await;
+    std::fs::write(&stage.file, format!("{FILE}{LIMITS}")).unwrap();
+    stage.apply(Options::default()).await;
+    let admin = json!({ "name": "admin", "role": "tenant_admin" });
+    let admin: Value = stage.client.post("/v1/tenants/acme/keys", &admin).await.unwrap();
+    let admin = Client::new(stage.client.url(), admin["key"].as_str().unwrap()).unwrap();
+    assert_eq!(apply_file(&admin, &stage.file, &Options::default()).await.unwrap().changes(), 0);
+    stage.edit("fuel_max = 2_000_000_000", "fuel_max = 3_000_000_000");
+    stage.edit("language = \"en\"", "language = \"de\"");
+    let error = apply_file(&admin, &stage.file, &Options::default()).await.err().unwrap();
+    assert!(matches!(error.downcast_ref(), Some(ClientError::Refused(problem)) if problem.status == 403), "{error}");
+    stage.edit("fuel_max = 3_000_000_000", "fuel_max = 2_000_000_000");
+    let plan = apply_file(&admin, &stage.file, &Options::default()).await.unwrap();
+    assert_eq!(changed(&plan), ["~ plugin call-ended config"], "nothing was changed before");
 }
 
 /// The program itself, without a terminal: exit code, standard output, standard error.

@@ -27,8 +27,11 @@ pub async fn list(State(desk): State<Desk>) -> Result<Json<List<TenantView>>, Re
 pub async fn put(
     State(desk): State<Desk>,
     Path(name): Path<String>,
+    mut query: Query,
     Document(document): Document,
 ) -> Result<Response, Refusal> {
+    let dry_run = query.flag("dry_run");
+    query.done()?;
     let spec = spec::tenant::read(&name, document, &desk.ceilings)?;
     let _turn = desk.turn().await;
     let control = desk.control().await?;
@@ -40,7 +43,7 @@ pub async fn put(
         limits: spec.limits,
     };
     let change = body::change(before, &after);
-    if before != Some(&after) {
+    if before != Some(&after) && !dry_run {
         desk.store().tenant_put(after.clone()).await?;
     }
     Ok(body::put(change, views::tenant(&after)))

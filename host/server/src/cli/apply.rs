@@ -2,7 +2,7 @@
 //!
 //! Read ([`super::manifest`]), plan (compare with what the host has), carry out (in an order in which every name exists
 //! before it is used). Nothing is printed and nothing is asked here. Applying twice changes nothing the second time; what
-//! the file doesn't mention stays, unless pruning is asked for.
+//! the file doesn't mention stays, unless pruning is asked for. A tenant's limits are an operator's and never pruned.
 
 mod check;
 
@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
+use creel_webhook::tenant::{TENANT_LIMITS, TenantLimits};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ pub use self::check::Unknown;
 use self::check::Known;
 use super::client::{Client, ClientError, ClientResult, NewVersion, Resource, TenantClient};
 use super::manifest::{self, Manifest, PluginWanted, SecretWanted};
-use crate::api::{Change, DestinationView, PluginView, RouteView, SecretView, SourceView};
+use crate::api::{Change, DestinationView, PluginView, RouteView, SecretView, SourceView, TenantView};
 use crate::spec::notices::NoticesSpec;
 
 /// How a file is applied.
@@ -93,7 +94,7 @@ impl Step {
 }
 
 enum Action {
-    Tenant,
+    Tenant(Value),
     Secret(Value),
     Source(Value),
     Destination(Value),
@@ -144,12 +145,11 @@ pub async fn plan(client: &Client, wanted: Manifest, options: &Options) -> anyho
         return Err(ClientError::Setup(detail.to_owned()).into());
     }
     let tenant = client.tenant(&name);
-    let is_there = exists(&tenant).await?;
-    let change = if is_there { Planned::Same } else { Planned::Create };
-    let first = Step::new(change, "tenant", &name, Vec::new(), Action::Tenant);
+    let before = about(&tenant).await?;
+    let is_there = before.is_some();
     let now = if is_there { Current::read(&tenant).await? } else { Current::default() };
     check::names(&wanted, &now.known())?;
-    let mut steps = vec![first];
+    let mut steps = vec![tenant_step(client, &name, before.as_ref(), wanted.limits).await?];
     let removals = if options.prune { now.removals(&wanted) } else { Vec::new() };
     for secret in wanted.secrets {
         steps.push(secret_step(&tenant, is_there, secret).await?);
@@ -197,7 +197,7 @@ pub async fn carry_out(client: &Client, plan: &mut Plan, done: &mut dyn FnMut(&S
 /// Does one step; gives what the host warns of.
 async fn change(client: &Client, tenant: &TenantClient, step: &Step) -> ClientResult<Vec<String>> {
     match &step.action {
-        Action::Tenant => drop(client.tenant_put(&step.name, &json!({})).await?),
+        Action::Tenant(document) => drop(client.tenant_put(&step.name, document).await?),
         Action::Secret(document) => drop(tenant.put::<SecretView>(&step.name, document).await?),
         Action::Source(spec) => drop(tenant.put::<SourceView>(&step.name, spec).await?),
         Action::Destination(spec) => drop(tenant.put::<DestinationView>(&step.name, spec).await?),
@@ -271,12 +271,36 @@ fn surplus<'a>(
         .collect()
 }
 
-async fn exists(tenant: &TenantClient) -> ClientResult<bool> {
+async fn about(tenant: &TenantClient) -> ClientResult<Option<TenantView>> {
     match tenant.about().await {
-        Ok(_) => Ok(true),
-        Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(false),
+        Ok(tenant) => Ok(Some(tenant)),
+        Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The tenant with its limits. The host is asked first whether they are within the operator's ceilings, which it alone knows,
+/// so that a file that goes beyond them changes nothing.
+async fn tenant_step(
+    client: &Client,
+    name: &str,
+    before: Option<&TenantView>,
+    wanted: Option<TenantLimits>,
+) -> ClientResult<Step> {
+    let had = before.map(|tenant| tenant.limits).unwrap_or_default();
+    let wanted_or_had = wanted.unwrap_or(had);
+    let differing = TENANT_LIMITS.iter().filter(|limit| (limit.own)(&had) != (limit.own)(&wanted_or_had));
+    let differing: Vec<_> = differing.map(|limit| format!("limits.{}", limit.name)).collect();
+    let document = wanted.map_or_else(|| json!({}), |limits| json!({ "limits": limits }));
+    let (change, fields) = match before {
+        Some(_) if differing.is_empty() => (Planned::Same, Vec::new()),
+        Some(_) => (Planned::Change, differing),
+        None => (Planned::Create, Vec::new()),
+    };
+    if wanted.is_some() && change != Planned::Same {
+        client.tenant_would_put(name, &document).await?;
+    }
+    Ok(Step::new(change, "tenant", name, fields, Action::Tenant(document)))
 }
 
 async fn secret_step(tenant: &TenantClient, is_there: bool, secret: SecretWanted) -> ClientResult<Step> {

@@ -154,6 +154,14 @@ impl Client {
         self.send(Method::PUT, &format!("/v1/tenants/{}", part(name)), Some(spec)).await
     }
 
+    /// What [`Client::tenant_put`] would do.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tenant_would_put(&self, name: &str, spec: &Value) -> ClientResult<Put<TenantView>> {
+        self.send(Method::PUT, &format!("/v1/tenants/{}?dry_run=true", part(name)), Some(spec)).await
+    }
+
     /// Begins to remove a tenant with everything that it has; for operators.
     ///
     /// # Errors

@@ -27,6 +27,9 @@
 //!
 //! [notices]                          # what the host tells about all of this
 //! destination = "ops"
+//!
+//! [limits]                           # all of the tenant's own, an operator's to say; the others are the host's defaults
+//! fuel_max = 2_000_000_000
 //! ```
 //!
 //! Everything is read before anything is refused; each mistake comes with its key and its line. Files and variables that
@@ -41,6 +44,7 @@ use bytes::Bytes;
 use creel_webhook::destination::DestinationSpec;
 use creel_webhook::plugin::Grants;
 use creel_webhook::source::SourceSpec;
+use creel_webhook::tenant::TenantLimits;
 use serde_json::{Map, Value, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -49,6 +53,7 @@ use crate::spec;
 use crate::spec::fields::{Fields, Mistake, escape};
 use crate::spec::notices::NoticesSpec;
 use crate::spec::route::RouteSpec;
+use crate::spec::tenant::Ceilings;
 
 /// A mistake with its place in the file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -108,6 +113,8 @@ pub struct PluginWanted {
 pub struct Manifest {
     /// The tenant, if the file names it.
     pub tenant: Option<String>,
+    /// All limits of its own, if the file says anything about them. The host knows its own ceilings.
+    pub limits: Option<TenantLimits>,
     /// Secrets by name.
     pub secrets: Vec<SecretWanted>,
     /// Sources by name.
@@ -177,12 +184,14 @@ impl Reader<'_> {
         let mut section = |name| fields.or(name, Map::new());
         let (secrets, sources, destinations) = (section("secrets"), section("sources"), section("destinations"));
         let (plugins, routes) = (section("plugins"), section("routes"));
-        let notices = fields.optional::<Value>("notices");
+        let (notices, limits) = (fields.optional::<Value>("notices"), fields.optional::<Value>("limits"));
         if let Err(mistakes) = fields.done(Some(())) {
             self.mistakes.extend(mistakes);
         }
+        let highest = Ceilings::default();
         Manifest {
             tenant,
+            limits: limits.and_then(|document| self.below("/limits", spec::tenant::read_limits(document, &highest))),
             secrets: self.each("secrets", secrets, Self::secret),
             sources: self.each("sources", sources, |_, name, document| spec::source::read(name, document)),
             destinations: self
@@ -362,7 +371,8 @@ mod tests {
     #[test]
     fn every_mistake_has_key_and_line() {
         let text = "tennant = \"x\"\n[sources.calls]\npreset = 5\n\n[destinations.crm]\nurl = \"ftp://x\"\ncolour = 1\n\
-                    [secrets.a]\nvalue_env = \"MISSING\"\n[plugins.p]\ncomponent = \"p.wasm\"\n[routes.r]\nsource = \"calls\"\n";
+                    [secrets.a]\nvalue_env = \"MISSING\"\n[plugins.p]\ncomponent = \"p.wasm\"\n[routes.r]\nsource = \"calls\"\n\
+                    [limits]\nfuel_max = 0\ncalls = 1\nlog_lines_max = \"many\"\n";
         let expected = [
             (1, "tennant"),
             (3, "sources.calls.preset"),
@@ -371,6 +381,9 @@ mod tests {
             (9, "secrets.a.value_env"),
             (11, "plugins.p.component"),
             (12, "routes.r.plugin"),
+            (15, "limits.fuel_max"),
+            (16, "limits.calls"),
+            (17, "limits.log_lines_max"),
         ];
         assert_eq!(mistakes(text), expected.map(|(line, key)| (line, key.to_owned())));
     }

@@ -70,22 +70,32 @@ pub fn read(name: &str, document: Value, ceilings: &Ceilings) -> Result<TenantSp
     if name.starts_with("ten_") {
         fields.mistake("name", "names that begin with `ten_` could be taken for ids");
     }
-    let limits = fields.or("limits", TenantLimits::default());
-    check_limits(&mut fields, &limits, ceilings);
+    let own = fields.optional::<Value>("limits").map_or(Ok(TenantLimits::default()), |own| read_limits(own, ceilings));
+    let limits = own.unwrap_or_else(|mistakes| {
+        mistakes.iter().for_each(|one| fields.mistake(&format!("limits{}", one.pointer), one.detail.as_str()));
+        TenantLimits::default()
+    });
     fields.done(Some(TenantSpec { name, limits }))
 }
 
-fn check_limits(fields: &mut Fields, limits: &TenantLimits, ceilings: &Ceilings) {
+/// Reads a tenant's own limits: all of them, so what is not named is the operator's default.
+///
+/// # Errors
+/// All mistakes with their pointers.
+pub fn read_limits(document: Value, ceilings: &Ceilings) -> Result<TenantLimits, Vec<Mistake>> {
+    let (mut fields, mut own) = (Fields::of(document), TenantLimits::default());
     for (limit, settings) in limits::all() {
+        let wish = fields.optional::<u64>(limit.name);
         let (floor, ceiling) = (range_of(settings.default).0.max(1), (limit.of)(&ceilings.most));
-        if let Some(wish) = (limit.own)(limits).filter(|wish| !(floor..=ceiling).contains(wish)) {
+        if let Some(wish) = wish.filter(|wish| !(floor..=ceiling).contains(wish)) {
             let why = settings.ceiling.map_or_else(String::new, |key| {
                 format!("; the operator's `{key}` is the ceiling, and raising it needs a restart")
             });
-            let detail = format!("{wish} is outside of {floor} to {ceiling}{why}");
-            fields.mistake(&format!("limits/{}", limit.name), detail);
+            fields.mistake(limit.name, format!("{wish} is outside of {floor} to {ceiling}{why}"));
         }
+        (limit.set_own)(&mut own, wish);
     }
+    fields.done(Some(own))
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ said! {
     "GET /v1/audit", "The whole audit trail, newest first.", ["before", "limit"], Document::None, [(200, json::<List<AuditView>>())];
     "POST /v1/master-key/rotate", "Makes a new master key and seals all secrets again.", [], Document::None, [(200, json::<Rekeyed>())];
     "GET /v1/tenants", "Lists tenants, those that are being removed last.", [], Document::None, [(200, json::<List<TenantView>>())];
-    "PUT /v1/tenants/{tenant}", "Makes a tenant or changes its limits.", [], of::<asked::Tenant>(), [(200, json::<Put<TenantView>>()), (201, json::<Put<TenantView>>())];
+    "PUT /v1/tenants/{tenant}", "Makes a tenant or changes its limits.", ["dry_run"], of::<asked::Tenant>(), [(200, json::<Put<TenantView>>()), (201, json::<Put<TenantView>>())];
     "DELETE /v1/tenants/{tenant}", "Removes a tenant with everything, for good.", ["confirm!"], Document::None, [(202, json::<TenantView>())];
     "GET /v1/tenants/{tenant}", "A tenant.", [], Document::None, [(200, json::<TenantView>())];
     "GET /v1/tenants/{tenant}/keys", "Lists a tenant's keys.", [], Document::None, [(200, json::<List<KeyView>>())];
