@@ -7,7 +7,8 @@
 //! Guarantees:
 //! - A store serves one run and is dropped after it, whatever happened.
 //! - Same event, deployment, seed and limits give the same verdict, outcome, log and fuel, however busy the machine is;
-//!   only the verdicts `timeout` and `host` depend on anything else.
+//!   only the verdicts `timeout` and `host` depend on anything else. Between two builds of the host one thing may differ: how
+//!   deep a guest gets before its stack overflows, and so the fuel of a run that ends by that.
 //! - The future yields at least each millisecond while the guest computes, and can be dropped at any point.
 //! - A failing plugin is data: [`Runtime::run`] has no error. Each reason names the limit, what was used, and what to
 //!   raise.
@@ -28,6 +29,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use creel_webhook::breach::Breach;
 use creel_webhook::outcome::{GuestEvent, Outcome};
 use creel_webhook::run::{LogLine, Usage, Verdict};
 use wasmtime::{Engine, Store, UpdateDeadline};
@@ -61,6 +63,8 @@ pub struct RunReport {
     pub verdict: Verdict,
     /// Why, when there is no outcome.
     pub reason: Option<String>,
+    /// The limit behind the reason, when it is one.
+    pub breach: Option<Breach>,
     /// What the handler decided; only with [`Verdict::Done`].
     pub outcome: Option<Outcome>,
     /// The delay that the handler asked for; only with [`Verdict::Retry`].
@@ -107,9 +111,9 @@ impl Runtime {
         };
         let event = bindings::event(event);
         let mut cpu = Duration::ZERO;
-        let call = Metered::new(Box::pin(call(&prepared, &mut store, &event)), clock, &mut cpu);
+        let call = Metered::new(Box::pin(call(&prepared, &mut store, &event)), clock.clone(), &mut cpu);
         let result = call.await;
-        report(store, result, &limits, cpu)
+        report(store, result, &limits, (cpu, clock.ran_ms()))
     }
 
     /// What the pool has room for.
@@ -167,6 +171,12 @@ impl RunClock {
         self.began + self.timeout + Duration::from_nanos(self.in_line_ns.load(Ordering::Relaxed))
     }
 
+    /// How much of its time it has used.
+    fn ran_ms(&self) -> u64 {
+        let in_line = Duration::from_nanos(self.in_line_ns.load(Ordering::Relaxed));
+        u64::try_from(self.began.elapsed().saturating_sub(in_line).as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// The guest could go on and lets others.
     fn yields(&self) {
         self.yielded.store(true, Ordering::Relaxed);
@@ -215,7 +225,12 @@ impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Metered<'_, F> {
 }
 
 /// Says how it ended and drops the store.
-fn report(store: Store<Guest>, result: wasmtime::Result<Answer>, limits: &Limits, cpu: Duration) -> RunReport {
+fn report(
+    store: Store<Guest>,
+    result: wasmtime::Result<Answer>,
+    limits: &Limits,
+    (cpu, ran_ms): (Duration, u64),
+) -> RunReport {
     let guest = store.data();
     let burnt = limits.fuel_max.saturating_sub(store.get_fuel().unwrap_or(0));
     let used = burnt.saturating_add(guest.host_fuel());
@@ -236,14 +251,15 @@ fn report(store: Store<Guest>, result: wasmtime::Result<Answer>, limits: &Limits
             let seen = ended::Seen {
                 memory_refused: guest.memory_refused(),
                 table_refused: guest.table_refused(),
+                ran_ms,
                 last_error: book.last_error(),
             };
             ended::broken(&error, &seen, limits)
         }
     };
     let log = book.take();
-    let End { verdict, reason, outcome, retry_after_ms } = end;
-    RunReport { verdict, reason, outcome, retry_after_ms, usage, log }
+    let End { verdict, reason, breach, outcome, retry_after_ms } = end;
+    RunReport { verdict, reason, breach, outcome, retry_after_ms, usage, log }
 }
 
 fn report_without_store(error: &wasmtime::Error) -> RunReport {
@@ -251,6 +267,7 @@ fn report_without_store(error: &wasmtime::Error) -> RunReport {
     RunReport {
         verdict: Verdict::Host,
         reason: Some(reason),
+        breach: None,
         outcome: None,
         retry_after_ms: None,
         usage: Usage::default(),

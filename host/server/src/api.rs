@@ -4,6 +4,7 @@
 //! Moments are RFC 3339 texts in UTC. No shape has a field for a secret's value, so none can be shown.
 
 pub mod answered;
+pub mod breached;
 pub mod probed;
 pub mod rehearsed;
 pub mod remembered;
@@ -29,6 +30,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use self::answered::AnswerView;
+use self::breached::BreachView;
 use self::remembered::StateReadView;
 use crate::spec::fields::Mistake;
 use crate::spec::route::RouteSpec;
@@ -517,6 +519,9 @@ pub struct RunView {
     pub verdict: Option<Verdict>,
     /// Why.
     pub reason: Option<String>,
+    /// The limit that its latest try would have gone beyond; absent when that is not why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breach: Option<BreachView>,
     /// Number of the deployment that ran.
     pub deployment: Option<u32>,
     /// What the latest try used.

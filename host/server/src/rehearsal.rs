@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use creel_store::contract::{StoreResult, StoredAnswer, StoredEvent};
+use creel_webhook::breach::Breach;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::decision::DecidedCall;
 use creel_webhook::id::{PluginId, RouteId, TenantId};
@@ -53,6 +54,8 @@ pub struct Rehearsal {
     pub verdict: Verdict,
     /// Why, for people.
     pub reason: Option<String>,
+    /// The limit behind that, when it is one.
+    pub breach: Option<Breach>,
     /// When it was decided: what the calls' times count from.
     pub decided_at: Timestamp,
     /// The calls, checked as for a run; none is queued.

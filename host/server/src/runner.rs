@@ -20,6 +20,7 @@ use creel_store::contract::{
     ClaimToken, NewDelivery, RunCommit, RunCommitted, RunTicket, StateWrites, Store, StoreError, StoreResult,
     StoredAnswer, StoredEvent,
 };
+use creel_webhook::breach::Breach;
 use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::decision::{DecidedCall, Ground, OutcomeLimits, decide};
 use creel_webhook::fetch::FetchLimits;
@@ -92,6 +93,7 @@ const LEASE_MARGIN_MS: u64 = 300_000;
 struct Ending {
     verdict: Verdict,
     reason: Option<String>,
+    breach: Option<Breach>,
     usage: Usage,
     log: Vec<creel_webhook::run::LogLine>,
     /// What it was answered, of a run for good.
@@ -127,6 +129,7 @@ impl Ending {
         Ending {
             verdict,
             reason: Some(reason.into()),
+            breach: None,
             usage: Usage::default(),
             log: Vec::new(),
             record: Record::default(),
@@ -243,6 +246,7 @@ impl Runner {
             deployment: deployment.map(|deployment| deployment.number),
             verdict: ending.verdict,
             reason: ending.reason,
+            breach: ending.breach,
             decided_at: ending.decided_at,
             calls: ending.calls,
             reply: ending.reply,
@@ -397,6 +401,7 @@ impl Runner {
         let mut ending = Ending {
             verdict: report.verdict,
             reason: report.reason,
+            breach: report.breach,
             usage: report.usage,
             log: report.log,
             record: Record::default(),
@@ -443,6 +448,7 @@ impl Runner {
             }
             Err(error) => {
                 ending.verdict = Verdict::Output;
+                ending.breach = error.breach();
                 ending.reason = Some(error.to_string());
             }
         }
@@ -467,6 +473,7 @@ impl Runner {
             now,
             verdict: ending.verdict,
             reason: ending.reason,
+            breach: ending.breach,
             deployment: active.map(|deployment| deployment.number),
             usage: ending.usage,
             log: ending.log,

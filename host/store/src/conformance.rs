@@ -91,6 +91,7 @@ stories! {
     running::a_stale_commit_changes_nothing,
     running::an_expired_lease_is_due_again,
     running::what_the_latest_try_read_is_kept,
+    running::the_limit_that_the_latest_try_would_have_gone_beyond_is_kept,
     running::five_lost_claims_end_a_run,
     running::failures_of_the_host_are_counted_apart,
     running::a_released_claim_was_never_made,

@@ -13,6 +13,7 @@
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use crate::breach::{Breach, RunLimit};
 use crate::clock::Timestamp;
 use crate::followup::DEPTH_MAX;
 use crate::id::{DestinationId, EventId, RouteId};
@@ -132,6 +133,18 @@ pub enum OutcomeError {
     /// The reply is not valid.
     #[error("reply: {0}")]
     Reply(String),
+}
+
+impl OutcomeError {
+    /// The limit that it is beyond, if that is what is wrong.
+    pub fn breach(&self) -> Option<Breach> {
+        match self {
+            OutcomeError::TooManyCalls { used, max } => {
+                Some(Breach::new(RunLimit::CallsMax, *used as u64, *max as u64))
+            }
+            OutcomeError::Call { .. } | OutcomeError::Reply(_) => None,
+        }
+    }
 }
 
 /// Checks an outcome and gives what is to be stored.

@@ -18,6 +18,7 @@
 //! | [`outcome`], [`decision`], [`reply`] | what a handler said, and what follows from it |
 //! | [`state`], [`record`] | what a plugin remembers, and what a run read from outside of itself |
 //! | [`comparison`] | what another decision would change |
+//! | [`run`], [`breach`] | how a run ended, and the limit that it would have gone beyond |
 //! | [`delivery`], [`retry`], [`breaker`] | how calls leave, and when they wait |
 //! | [`signing`], [`trace`] | what calls carry to prove themselves and to be found again |
 //! | [`fetch`] | what a run may look up while it decides |
@@ -26,6 +27,7 @@
 //! | [`bucket`], [`quota`] | how much of something is too much, at a time and on a day |
 
 pub mod answer;
+pub mod breach;
 pub mod breaker;
 pub mod bucket;
 pub mod catalogue;

@@ -211,6 +211,7 @@ impl Filling {
             now,
             verdict: Verdict::Done,
             reason: None,
+            breach: None,
             deployment: Some(1),
             usage: Usage::default(),
             log: Vec::new(),

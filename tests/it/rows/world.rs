@@ -165,6 +165,7 @@ async fn history(desk: &Desk, ids: &Ids) -> (String, String, String) {
         now,
         verdict: Verdict::Done,
         reason: None,
+        breach: None,
         deployment: Some(1),
         usage: Usage::default(),
         log: Vec::new(),

@@ -101,6 +101,7 @@ impl Sim {
             now: self.told_time(),
             verdict,
             reason: None,
+            breach: None,
             deployment: Some(1),
             usage: Usage::default(),
             log: vec![],

@@ -3,6 +3,7 @@
 //! The order of questions matters: a guest that was refused memory traps with something else, so memory is asked
 //! before the trap; and fuel and deadline are errors of their own kind, asked first.
 
+use creel_webhook::breach::{Breach, RunLimit};
 use creel_webhook::outcome::{Failure, Outcome};
 use creel_webhook::run::Verdict;
 use wasmtime::Trap;
@@ -30,6 +31,8 @@ pub(super) struct DeadlinePassed;
 pub(super) struct End {
     pub(super) verdict: Verdict,
     pub(super) reason: Option<String>,
+    /// The limit behind the reason.
+    pub(super) breach: Option<Breach>,
     pub(super) outcome: Option<Outcome>,
     pub(super) retry_after_ms: Option<u64>,
 }
@@ -38,7 +41,12 @@ impl End {
     /// An end without an outcome.
     pub(super) fn because(verdict: Verdict, reason: impl AsRef<str>) -> End {
         let reason = head(reason.as_ref(), REASON_BYTES_MAX).to_owned();
-        End { verdict, reason: Some(reason), outcome: None, retry_after_ms: None }
+        End { verdict, reason: Some(reason), breach: None, outcome: None, retry_after_ms: None }
+    }
+
+    /// An end by a limit, with a reason that is told from the breach.
+    pub(super) fn beyond(verdict: Verdict, breach: Breach, reason: impl FnOnce(&Breach) -> String) -> End {
+        End { breach: Some(breach), ..End::because(verdict, reason(&breach)) }
     }
 }
 
@@ -49,6 +57,8 @@ pub(super) struct Seen<'a> {
     pub(super) memory_refused: Option<u64>,
     /// Elements that a refused table would have had.
     pub(super) table_refused: Option<u64>,
+    /// How long it ran, lines before threads not counted.
+    pub(super) ran_ms: u64,
     /// The last log line of level `error`.
     pub(super) last_error: Option<&'a str>,
 }
@@ -63,27 +73,23 @@ pub(super) fn failed(failure: Failure) -> End {
     }
 }
 
-/// How a tenant gets more of a limit: whom to ask, and what he does.
-pub(super) fn ask_for(limit: &str) -> String {
-    let flag = limit.replace('_', "-");
-    format!("ask the operator to raise {limit} for this tenant (`creel tenant NAME --{flag} N`)")
-}
-
 /// The fuel is used up.
 pub(super) fn out_of_fuel(limits: &Limits) -> End {
-    let reason = format!(
-        "the plugin used up its fuel: fuel_max is {}; if the work is meant to take that much, {}, otherwise look for a \
-         loop that does not end",
-        limits.fuel_max,
-        ask_for("fuel_max")
-    );
-    End::because(Verdict::Fuel, reason)
+    // What it asked for beyond that was refused before it was done.
+    let breach = Breach::new(RunLimit::FuelMax, limits.fuel_max, limits.fuel_max);
+    End::beyond(Verdict::Fuel, breach, |breach| {
+        let ask = breach.limit.ask().unwrap_or_default();
+        format!(
+            "the plugin used up its fuel: {breach}; if the work is meant to take that much, {ask}, otherwise look for a \
+             loop that does not end"
+        )
+    })
 }
 
 /// The call did not return.
 pub(super) fn broken(error: &wasmtime::Error, seen: &Seen<'_>, limits: &Limits) -> End {
     if error.is::<DeadlinePassed>() {
-        return timed_out(limits);
+        return timed_out(seen.ran_ms, limits);
     }
     if error.is::<FuelUsedUp>() || error.downcast_ref::<Trap>() == Some(&Trap::OutOfFuel) {
         return out_of_fuel(limits);
@@ -92,67 +98,79 @@ pub(super) fn broken(error: &wasmtime::Error, seen: &Seen<'_>, limits: &Limits) 
         return End::because(Verdict::Host, format!("the host could not serve the plugin: {reason}"));
     }
     if let Some(asked) = seen.memory_refused {
-        return End::because(Verdict::Memory, out_of_memory(error, seen, asked, limits));
+        return out_of_memory(error, seen, asked, limits);
     }
     if let Some(asked) = seen.table_refused {
-        return End::because(Verdict::Memory, out_of_table(asked, limits));
+        return out_of_table(asked, limits);
     }
-    if let Some(reason) = out_of_handles(error, limits) {
-        return End::because(Verdict::Memory, reason);
+    if is_out_of_handles(error) {
+        return out_of_handles(limits);
     }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
         return End::because(Verdict::Host, format!("the sandbox has no room: {error:#}; raise runs_max"));
     }
     if error.root_cause().to_string().contains(HOST_CALL_TOO_BIG) {
-        let reason = format!(
-            "the plugin handed the host more than {HOST_CALL_BYTES_MAX} bytes at once; no outcome, log line or look-up \
-             may be as big as that"
-        );
-        return End::because(Verdict::Output, reason);
+        return handed_too_much();
     }
     End::because(Verdict::Trap, words(error, seen))
 }
 
-fn out_of_memory(error: &wasmtime::Error, seen: &Seen<'_>, asked: u64, limits: &Limits) -> String {
+fn out_of_memory(error: &wasmtime::Error, seen: &Seen<'_>, asked: u64, limits: &Limits) -> End {
     // An abort is what an allocator does that got no memory: it needs no words.
     let aborted = error.downcast_ref::<Trap>() == Some(&Trap::UnreachableCodeReached) && seen.last_error.is_none();
     let then = if aborted { String::new() } else { format!("; then {}", words(error, seen)) };
-    format!(
-        "the plugin needed more memory than it may have: it asked for {asked} bytes, memory_bytes_max is {}{then}; \
-         handle less at once, or {}",
-        limits.memory_bytes_max,
-        ask_for("memory_bytes_max")
-    )
+    let breach = Breach::new(RunLimit::MemoryBytesMax, asked, limits.memory_bytes_max);
+    End::beyond(Verdict::Memory, breach, |breach| {
+        let advice = breach.advice("handle less at once");
+        format!("the plugin needed more memory than it may have: it asked for {asked} bytes, {breach}{then}; {advice}")
+    })
 }
 
-fn out_of_table(asked: u64, limits: &Limits) -> String {
-    format!(
-        "the plugin needed a larger table than it may have: it asked for {asked} elements, table_elements_max is {}; \
-         use fewer function pointers",
-        limits.table_elements_max
-    )
-}
-
-/// Handles live in a table of the host and in one of the engine's; the engine's error has no public type.
-fn out_of_handles(error: &wasmtime::Error, limits: &Limits) -> Option<String> {
-    let full = matches!(error.downcast_ref(), Some(ResourceTableError::Full))
-        || error.root_cause().to_string().contains(HANDLES_FULL);
-    full.then(|| {
+fn out_of_table(asked: u64, limits: &Limits) -> End {
+    let breach = Breach::new(RunLimit::TableElementsMax, asked, limits.table_elements_max.into());
+    End::beyond(Verdict::Memory, breach, |breach| {
         format!(
-            "the plugin held more handles than it may have at the same time: handles_max is {}; drop streams, pollables \
-             and resources when they are done",
-            limits.handles_max
+            "the plugin needed a larger table than it may have: it asked for {asked} elements, {breach}; use fewer \
+             function pointers"
         )
     })
 }
 
-fn timed_out(limits: &Limits) -> End {
-    let reason = format!(
-        "the plugin took longer than run_timeout_ms = {}, waiting for look-ups included; look less up, or {}",
-        limits.timeout_ms,
-        ask_for("run_timeout_ms")
-    );
-    End::because(Verdict::Timeout, reason)
+/// Handles live in a table of the host and in one of the engine's; the engine's error has no public type.
+fn is_out_of_handles(error: &wasmtime::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ResourceTableError::Full))
+        || error.root_cause().to_string().contains(HANDLES_FULL)
+}
+
+fn out_of_handles(limits: &Limits) -> End {
+    let allowed = u64::from(limits.handles_max);
+    End::beyond(Verdict::Memory, Breach::new(RunLimit::HandlesMax, allowed + 1, allowed), |breach| {
+        format!(
+            "the plugin held more handles than it may have at the same time: {breach}; drop streams, pollables and \
+             resources when they are done"
+        )
+    })
+}
+
+fn handed_too_much() -> End {
+    let breach = Breach { limit: RunLimit::HostCallBytesMax, used: None, allowed: HOST_CALL_BYTES_MAX as u64 };
+    End::beyond(Verdict::Output, breach, |breach| {
+        format!(
+            "the plugin handed the host more than {} bytes at once; no outcome, log line or look-up may be as big as that",
+            breach.allowed
+        )
+    })
+}
+
+fn timed_out(ran_ms: u64, limits: &Limits) -> End {
+    let breach = Breach::new(RunLimit::RunTimeoutMs, ran_ms.max(limits.timeout_ms), limits.timeout_ms);
+    End::beyond(Verdict::Timeout, breach, |breach| {
+        format!(
+            "the plugin took longer than run_timeout_ms = {}, waiting for look-ups included; {}",
+            breach.allowed,
+            breach.advice("look less up")
+        )
+    })
 }
 
 /// What happened, as a sentence about the plugin.
@@ -202,6 +220,7 @@ mod tests {
         let mut seen = Seen {
             memory_refused: None,
             table_refused: None,
+            ran_ms: 1,
             last_error: Some("panicked at src/lib.rs:3:1: no order id"),
         };
         let end = broken(&error, &seen, &Limits::default());
@@ -212,5 +231,6 @@ mod tests {
         let end = broken(&error, &seen, &Limits::default());
         assert_eq!(end.verdict, Verdict::Memory);
         assert!(end.reason.unwrap().contains("memory_bytes_max is 67108864"));
+        assert_eq!(end.breach, Some(Breach::new(RunLimit::MemoryBytesMax, 1 << 30, 64 << 20)));
     }
 }

@@ -1,56 +1,61 @@
 //! The size of an outcome. Whether its calls are allowed is decided elsewhere, by rules that know the grants.
 
 use bytes::Bytes;
+use creel_webhook::breach::{Breach, RunLimit};
 use creel_webhook::outcome::{Call, Outcome, Pair, Reply};
 use creel_webhook::run::Verdict;
 
-use super::ended::{End, ask_for};
+use super::ended::End;
 use crate::limits::Limits;
 
 /// Takes an outcome that is within its limits.
 pub(super) fn check(outcome: Outcome, limits: &Limits) -> End {
-    match excess(&outcome, limits) {
-        Some(reason) => End::because(Verdict::Output, reason),
-        None => End { verdict: Verdict::Done, reason: None, outcome: Some(outcome), retry_after_ms: None },
-    }
+    excess(&outcome, limits).unwrap_or(End {
+        verdict: Verdict::Done,
+        reason: None,
+        breach: None,
+        outcome: Some(outcome),
+        retry_after_ms: None,
+    })
 }
 
-fn excess(outcome: &Outcome, limits: &Limits) -> Option<String> {
+fn excess(outcome: &Outcome, limits: &Limits) -> Option<End> {
     let count = outcome.calls.len();
     if count > limits.calls_max as usize {
-        return Some(format!(
-            "the outcome has {count} calls, calls_max is {}; nothing of it was stored: send several items in one call, or {}",
-            limits.calls_max,
-            ask_for("calls_max")
-        ));
+        let breach = Breach::new(RunLimit::CallsMax, count as u64, limits.calls_max.into());
+        return Some(beyond(breach, |breach| {
+            let advice = breach.advice("send several items in one call");
+            format!("the outcome has {count} calls, {breach}; nothing of it was stored: {advice}")
+        }));
     }
     let calls: Vec<u64> = outcome.calls.iter().map(call_bytes).collect();
     if let Some(index) = calls.iter().position(|bytes| *bytes > limits.call_bytes_max) {
-        return Some(format!(
-            "call {index} to {:?} has {} bytes, call_bytes_max is {}; nothing of the outcome was stored: send less, \
-             or {}",
-            outcome.calls[index].destination,
-            calls[index],
-            limits.call_bytes_max,
-            ask_for("call_bytes_max")
-        ));
+        let (destination, bytes) = (&outcome.calls[index].destination, calls[index]);
+        return Some(beyond(Breach::new(RunLimit::CallBytesMax, bytes, limits.call_bytes_max), |breach| {
+            let advice = breach.advice("send less");
+            format!(
+                "call {index} to {destination:?} has {bytes} bytes, {breach}; nothing of the outcome was stored: {advice}"
+            )
+        }));
     }
     let reply = outcome.reply.as_ref().map_or(0, reply_bytes);
     if reply > limits.reply_bytes_max {
-        return Some(format!(
-            "the reply has {reply} bytes, reply_bytes_max is {}; nothing of the outcome was stored: answer less, or {}",
-            limits.reply_bytes_max,
-            ask_for("reply_bytes_max")
-        ));
+        return Some(beyond(Breach::new(RunLimit::ReplyBytesMax, reply, limits.reply_bytes_max), |breach| {
+            let advice = breach.advice("answer less");
+            format!("the reply has {reply} bytes, {breach}; nothing of the outcome was stored: {advice}")
+        }));
     }
     let total = calls.iter().sum::<u64>() + reply;
     (total > limits.outcome_bytes_max).then(|| {
-        format!(
-            "the outcome has {total} bytes, outcome_bytes_max is {}; nothing of it was stored: send less, or {}",
-            limits.outcome_bytes_max,
-            ask_for("outcome_bytes_max")
-        )
+        beyond(Breach::new(RunLimit::OutcomeBytesMax, total, limits.outcome_bytes_max), |breach| {
+            let advice = breach.advice("send less");
+            format!("the outcome has {total} bytes, {breach}; nothing of it was stored: {advice}")
+        })
     })
+}
+
+fn beyond(breach: Breach, reason: impl FnOnce(&Breach) -> String) -> End {
+    End::beyond(Verdict::Output, breach, reason)
 }
 
 fn call_bytes(call: &Call) -> u64 {
@@ -85,9 +90,12 @@ mod tests {
     #[test]
     fn each_breach_names_its_limit() {
         let limits = Limits { reply_bytes_max: 10, outcome_bytes_max: 5, ..Limits::default() };
-        let reason = |bytes| excess(&Outcome { calls: vec![], reply: reply(bytes) }, &limits);
-        assert_eq!(reason(5), None);
-        assert!(reason(6).unwrap().contains("outcome_bytes_max is 5"));
-        assert!(reason(11).unwrap().contains("reply_bytes_max is 10"));
+        let ended = |bytes| excess(&Outcome { calls: vec![], reply: reply(bytes) }, &limits);
+        assert!(ended(5).is_none());
+        for (bytes, limit, allowed) in [(6, RunLimit::OutcomeBytesMax, 5), (11, RunLimit::ReplyBytesMax, 10)] {
+            let end = ended(bytes).unwrap();
+            assert_eq!(end.breach, Some(Breach::new(limit, bytes as u64, allowed)));
+            assert!(end.reason.unwrap().contains(&format!("{} is {allowed}", limit.as_str())));
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use creel_webhook::breach::RunLimit;
 use creel_webhook::outcome::Pair;
 use creel_webhook::record::{FetchRequest, FetchResponse};
 use creel_webhook::run::{LogLevel, LogLine};
@@ -117,6 +118,9 @@ async fn an_endless_loop_with_fuel_ends_by_the_clock_and_yields_meanwhile() {
     });
     assert_eq!(report.verdict, Verdict::Timeout);
     assert!(reason(&report).contains("timeout_ms = 300"));
+    let breach = report.breach.expect("a limit");
+    assert_eq!((breach.limit, breach.allowed), (RunLimit::RunTimeoutMs, 300));
+    assert!(breach.used >= Some(300), "{breach:?}");
     assert!(turns > 1, "{turns}");
 }
 

@@ -19,7 +19,7 @@ use creel_webhook::state::StateWrite;
 use super::problem::Refusal;
 use super::query::Query;
 use super::state::Desk;
-use super::views::Names;
+use super::views::{self, Names};
 use crate::api::answered::AnswerView;
 use crate::api::rehearsed::{DecidedThen, RehearsalView, Rehearsed, RehearsedCall, RehearsedChange};
 use crate::api::remembered::StateWriteView;
@@ -217,7 +217,7 @@ impl Scene<'_> {
     ) -> Result<RehearsalView, Refusal> {
         let mut differences = then.as_ref().map(|then| decided_otherwise(then, &rehearsal)).unwrap_or_default();
         let Rehearsal { deployment, verdict, reason, decided_at, calls, reply, retry_after_ms, .. } = rehearsal;
-        let Rehearsal { usage, log, writes, missing, .. } = rehearsal;
+        let Rehearsal { breach, usage, log, writes, missing, .. } = rehearsal;
         let urls: Vec<String> = calls.iter().map(|call| self.url(call)).collect();
         let calls: Vec<Sketch> = calls.into_iter().map(|call| self.now(part.route, call, decided_at)).collect();
         let changes = match &then {
@@ -237,6 +237,7 @@ impl Scene<'_> {
             deployment,
             verdict,
             reason,
+            breach: breach.map(views::breach),
             retry_after_ms,
             reply: reply.map(|reply| AnswerView {
                 status: reply.status,

@@ -4,6 +4,7 @@ use creel_store::contract::{
     Attempt, Control, Death, DeliveryRow, EventSummary, Leaving, Letter, Queue, RefusalRow, RunRow, SecretRow,
     StoredAnswer, StoredEvent, Story,
 };
+use creel_webhook::breach::Breach;
 use creel_webhook::destination::Destination;
 use creel_webhook::id::{DestinationId, PluginId, RouteId, SourceId, TenantId};
 use creel_webhook::notice::{NO_EVENT, NO_RUN};
@@ -15,6 +16,7 @@ use creel_webhook::tenant::{ApiKey, Tenant};
 
 use super::payloads::Payloads;
 use crate::api::answered::AnswerView;
+use crate::api::breached::BreachView;
 use crate::api::remembered::StateReadView;
 use crate::api::{
     AttemptView, DeathView, DeliveryView, DeploymentView, DestinationView, EventLine, EventView, FetchView, KeyView,
@@ -221,6 +223,12 @@ fn answer(answer: StoredAnswer, payloads: Payloads) -> AnswerView {
     AnswerView { status: answer.status, headers: payloads.show(answer.headers), body }
 }
 
+/// A limit that a run would have gone beyond, and how to have more.
+pub fn breach(breach: Breach) -> BreachView {
+    let Breach { limit, used, allowed } = breach;
+    BreachView { limit, used, allowed, ask: limit.ask() }
+}
+
 /// A run.
 pub fn run(row: RunRow, names: Names<'_>) -> RunView {
     RunView {
@@ -231,6 +239,7 @@ pub fn run(row: RunRow, names: Names<'_>) -> RunView {
         mode: row.mode,
         verdict: row.verdict,
         reason: row.reason,
+        breach: row.breach.map(breach),
         deployment: row.deployment,
         usage: row.usage,
         log: row.log,

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answered::AnswerView;
+use super::breached::BreachView;
 use super::remembered::StateWriteView;
 
 /// What a replay would do, with nothing sent or stored.
@@ -32,6 +33,9 @@ pub struct RehearsalView {
     pub verdict: Verdict,
     /// Why.
     pub reason: Option<String>,
+    /// The limit that it would have gone beyond; absent when that is not why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breach: Option<BreachView>,
     /// When the plugin wants to be run again, in ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,

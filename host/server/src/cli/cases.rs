@@ -145,6 +145,7 @@ fn ruled(mut report: RunReport, bench: &Workbench) -> RunReport {
     };
     if let Err(error) = decide(outcome.clone(), &ground) {
         report.verdict = Verdict::Output;
+        report.breach = error.breach();
         report.reason = Some(error.to_string());
         report.outcome = None;
     }

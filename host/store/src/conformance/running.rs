@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use creel_webhook::breach::{Breach, RunLimit};
 use creel_webhook::run::{CLAIMS_MAX, RunNext, Verdict};
 
 use crate::conformance::world::{LEASE_MS, START, World, told};
@@ -94,6 +95,23 @@ pub(super) async fn what_the_latest_try_read_is_kept(world: &World) {
         world.store.run_commit(commit).await.expect("a commit succeeds");
         assert_eq!(read(world.home.tenant).await, value.map(|_| record));
         assert_eq!(read(world.other.tenant).await, None, "another tenant's run is not found");
+    }
+}
+
+pub(super) async fn the_limit_that_the_latest_try_would_have_gone_beyond_is_kept(world: &World) {
+    let run = world.accept_keyed(None).await;
+    let row = async || world.store.run_read(world.home.tenant, run).await.unwrap().expect("a run");
+    let mut now = START;
+    let timeout = Breach::new(RunLimit::RunTimeoutMs, 10_003, 10_000);
+    let handed = Breach { limit: RunLimit::HostCallBytesMax, used: None, allowed: 32 << 20 };
+    let tries = [(Some(timeout), Verdict::Timeout), (None, Verdict::Retry), (Some(handed), Verdict::Output)];
+    for (breach, verdict) in tries {
+        let claim = world.claim(now, 1).await.remove(0).ticket;
+        now = now.plus_ms(10);
+        let next = if verdict == Verdict::Output { RunNext::End } else { RunNext::Again(now) };
+        let commit = RunCommit { breach, ..world.commit(run, claim.claim, now, verdict, next) };
+        world.store.run_commit(commit).await.expect("a commit succeeds");
+        assert_eq!(row().await.breach, breach);
     }
 }
 

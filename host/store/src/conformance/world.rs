@@ -169,6 +169,7 @@ impl World {
             now,
             verdict,
             reason: None,
+            breach: None,
             deployment: Some(1),
             usage: Usage { fuel: 7, ..Usage::default() },
             log: vec![],

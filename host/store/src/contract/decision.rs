@@ -1,5 +1,6 @@
 //! How a run ends: what is stored in one transaction, and what became of it.
 
+use creel_webhook::breach::Breach;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::decision::DecidedCall;
 use creel_webhook::id::{DeliveryId, RunId};
@@ -23,6 +24,8 @@ pub struct RunCommit {
     pub verdict: Verdict,
     /// Why, for people.
     pub reason: Option<String>,
+    /// The limit behind that, when it is one.
+    pub breach: Option<Breach>,
     /// The deployment that ran: its number.
     pub deployment: Option<u32>,
     /// What it used.

@@ -1,5 +1,6 @@
 //! What people look at: rows as they are listed, and what narrows a list.
 
+use creel_webhook::breach::Breach;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::Answer;
 use creel_webhook::id::{DeliveryId, DestinationId, EventId, PluginId, RequestId, RouteId, RunId, SourceId};
@@ -161,6 +162,8 @@ pub struct RunRow {
     pub verdict: Option<Verdict>,
     /// Why, for people.
     pub reason: Option<String>,
+    /// The limit behind that, when it is one.
+    pub breach: Option<Breach>,
     /// Number of the deployment that ran.
     pub deployment: Option<u32>,
     /// What the latest try used.

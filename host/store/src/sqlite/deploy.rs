@@ -112,8 +112,8 @@ pub(super) fn route_delete(tx: &mut Tx<'_>, tenant: TenantId, route: RouteId) ->
     let mut ended = 0;
     for sql in [
         "UPDATE run SET ended_at = ?2, due_at = NULL, claimed = 0, claim = NULL, verdict = 'host',
-            reason = 'its route was removed' WHERE lane = ?1 AND due_at IS NOT NULL",
-        "UPDATE run SET ended_at = ?2, verdict = 'host', reason = 'its route was removed'
+            reason = 'its route was removed', breach = NULL WHERE lane = ?1 AND due_at IS NOT NULL",
+        "UPDATE run SET ended_at = ?2, verdict = 'host', reason = 'its route was removed', breach = NULL
             WHERE lane = ?1 AND order_key IS NOT NULL AND ended_at IS NULL",
     ] {
         ended += exec(tx.conn, sql, params![lane, now])?;

@@ -58,7 +58,7 @@ pub(super) fn story(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<
 
 const RUN: &str = "SELECT x.id, x.event, x.route, x.plugin, x.mode, x.verdict, x.reason, x.deployment, x.fuel,
     x.memory_bytes, x.cpu_us, x.wait_us, x.attempts, x.claims, x.created_at, x.ended_at, x.deliveries, l.lines,
-    x.replayed FROM run x LEFT JOIN run_log l ON l.tenant = x.tenant AND l.run = x.id";
+    x.replayed, x.breach FROM run x LEFT JOIN run_log l ON l.tenant = x.tenant AND l.run = x.id";
 
 fn run_row(row: &Row<'_>) -> rusqlite::Result<(RunRow, Vec<u8>)> {
     let has = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.data_type() != rusqlite::types::Type::Null);
@@ -70,6 +70,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<(RunRow, Vec<u8>)> {
         mode: if row.get(4)? { Mode::Reply } else { Mode::Ack },
         verdict: if has(5)? { Some(word(row, 5, Verdict::from_word)?) } else { None },
         reason: row.get(6)?,
+        breach: if has(19)? { json(row, 19)? } else { None },
         deployment: row.get(7)?,
         usage: Usage {
             fuel: count(row, 8)?,

@@ -218,8 +218,8 @@ fn claim_one(tx: &mut Tx<'_>, run: &Live, now: Timestamp, lease_ms: u64) -> Sql<
 
 /// Ends a run that no worker decided; whoever waits for it is told the fallback.
 fn end_undecided(tx: &mut Tx<'_>, run: &Live, verdict: Verdict, reason: &str, now: Timestamp) -> Sql<()> {
-    let sql = "UPDATE run SET claimed = 0, claim = NULL, due_at = NULL, ended_at = ?3, verdict = ?4, reason = ?5
-        WHERE tenant = ?1 AND id = ?2";
+    let sql = "UPDATE run SET claimed = 0, claim = NULL, due_at = NULL, ended_at = ?3, verdict = ?4, reason = ?5,
+            breach = NULL WHERE tenant = ?1 AND id = ?2";
     let values = params![run.tenant.as_bytes(), run.id.as_bytes(), now.as_millis(), verdict.as_str(), reason];
     exec(tx.conn, sql, values)?;
     tell_dead(tx, run, verdict, now)?;
@@ -381,7 +381,7 @@ fn update(tx: &Tx<'_>, run: &Live, commit: &RunCommit, judged: Judged<'_>, numbe
     };
     let sql = "UPDATE run SET claimed = 0, claim = NULL, attempts = attempts + 1, ended_at = ?3, due_at = ?4,
             verdict = ?5, reason = ?6, deployment = ?7, fuel = ?8, memory_bytes = ?9, cpu_us = ?10, wait_us = ?11,
-            deliveries = ?12, failures = failures + ?13
+            deliveries = ?12, failures = failures + ?13, breach = ?14
         WHERE tenant = ?1 AND id = ?2";
     let usage = &commit.usage;
     let values = params![
@@ -397,7 +397,8 @@ fn update(tx: &Tx<'_>, run: &Live, commit: &RunCommit, judged: Judged<'_>, numbe
         int(usage.cpu_us),
         int(usage.wait_us),
         (!numbers.is_empty()).then_some(numbers),
-        judged.verdict.is_host_failure()
+        judged.verdict.is_host_failure(),
+        commit.breach.as_ref().map(to_json).transpose()?
     ];
     exec(tx.conn, sql, values)?;
     if planted::is(Bug::CommitTwice) && due_at.is_some() {

@@ -42,6 +42,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0018_previous_tokens.sql"),
     include_str!("../migrations/0019_usage.sql"),
     include_str!("../migrations/0020_removal.sql"),
+    include_str!("../migrations/0021_breaches.sql"),
 ];
 
 /// Statements that each connection keeps prepared.
