@@ -32,8 +32,12 @@ use crate::tls;
 /// A host on this machine answers a connection at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An upload is compiled before it is answered.
+/// What the host answers from its store, and an event with all its bodies over a slow line.
 const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// An upload is compiled before it is answered. The host ends that itself, at its `runtime.compile_deadline_ms` (10 minutes
+/// at most); whoever stands in line behind such a one waits as long again.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 
 /// What stands unescaped in a part of a path.
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -369,7 +373,8 @@ impl TenantClient {
         if dry_run {
             path.push_str("?dry_run=true");
         }
-        let request = self.client.request(Method::PUT, &path).header("content-type", "application/wasm");
+        let request = self.client.request(Method::PUT, &path).timeout(UPLOAD_TIMEOUT);
+        let request = request.header("content-type", "application/wasm");
         let (status, bytes) = self.client.exchange(request.body(component)).await?;
         serde_json::from_slice(&bytes).map_err(|error| self.client.strange(status, error.to_string()))
     }
