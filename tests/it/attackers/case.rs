@@ -13,6 +13,9 @@ use crate::harness::written::upload;
 /// default pays for.
 const FUEL_MAX: u64 = 50_000_000;
 
+/// Time of an attacker's run unless it says otherwise: it is to fall by what it does, not by how busy the machine is.
+const RUN_TIMEOUT_MS: u64 = 60_000;
+
 /// Somebody hostile, and where it must fall.
 pub(super) struct Attacker {
     /// The file's name.
@@ -66,7 +69,7 @@ fn read(path: &Path) -> Attacker {
         gate: String::new(),
         verdict: None,
         says: Vec::new(),
-        limits: json!({ "fuel_max": FUEL_MAX }).as_object().unwrap().clone(),
+        limits: json!({ "fuel_max": FUEL_MAX, "run_timeout_ms": RUN_TIMEOUT_MS }).as_object().unwrap().clone(),
         name,
     };
     for line in text.lines().filter_map(|line| line.strip_prefix(";; ")) {
