@@ -4,6 +4,7 @@ use creel_webhook::run::Verdict;
 use futures_util::future::join_all;
 use serde_json::json;
 
+use crate::harness::command::within;
 use crate::harness::host::Host;
 use crate::harness::sender::Webhook;
 
@@ -40,6 +41,39 @@ async fn a_replay_under_another_unsigned_id_is_known_by_its_signature() {
     let replayed = Webhook::json("github", "push-secret", "two", r#"{"ref":"main"}"#);
     assert_eq!(host.send(&source, &replayed).await.status, 200);
     assert_eq!((tenant.events().await.len(), tenant.story().await.duplicates), (1, 1));
+    host.finish().await;
+}
+
+/// Their ids are not signed, so that a second body that was the same would be a repetition under any id.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_sample_is_another_event_and_a_kept_one_a_repetition() {
+    let host = Host::open().await;
+    let tenant = host.tenant("acme").await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "push-secret").unwrap();
+    for (preset, event, expected) in [("github", "pull_request", 3), ("shopify", "orders/create", 6)] {
+        let to = host.url(&tenant.source(preset, preset, "push-secret").await);
+        for more in ["", "", "--keep-ids", "--keep-ids"] {
+            let typed = format!("trigger {preset} {event} --to {to} --secret-file secret {more}");
+            let words: Vec<&str> = typed.split_whitespace().collect();
+            let said = within(folder.path(), &words, &[]).await;
+            assert_eq!(said.code, Some(0), "{said:?}");
+        }
+        assert_eq!((tenant.events().await.len(), tenant.story().await.duplicates), (expected, 1), "{preset}");
+    }
+    host.finish().await;
+}
+
+/// A notice says whose files changed, and no more: the next change has the same body.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_notice_of_dropbox_is_another_event() {
+    let host = Host::open().await;
+    let tenant = host.tenant("acme").await;
+    let source = tenant.source("dropbox", "dropbox", "app-secret").await;
+    let changed = Webhook::json("dropbox", "app-secret", "", r#"{"list_folder":{"accounts":["dbid:A"]}}"#);
+    assert_eq!(host.send(&source, &changed).await.status, 200);
+    assert_eq!(host.send(&source, &changed).await.status, 200);
+    assert_eq!(tenant.events().await.len(), 2);
     host.finish().await;
 }
 

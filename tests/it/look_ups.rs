@@ -136,6 +136,10 @@ async fn what_is_not_granted_or_not_valid_is_told_what_to_do_and_not_sent() {
     let warnings = answered["resource"]["warnings"].to_string();
     assert_says(&warnings, &["creel:plugin/fetch", "grant"]);
     assert_says(&desk.asks(&host).await[0].to_string(), &["denied", "nowhere"]);
+    for config in [json!({}), json!({ "path": "/contacts/8" })] {
+        let again = desk.deploy(config, json!({})).await;
+        assert!(again["resource"]["warnings"].is_null(), "what the deployment before has too was told then: {again}");
+    }
     let granted = desk.deploy(json!({ "method": "POST" }), json!({ "fetch": { "crm": ["GET", "POST"] } })).await;
     assert!(granted["resource"]["warnings"].is_null(), "{granted}");
     assert!(host.receiver.arrived().is_empty());

@@ -419,6 +419,9 @@ async fn the_command_line_names_where_notices_go() {
     assert!(told.0 == Some(0) && told.1.contains("no notices"), "{told:?}");
     let told = creel(&shop.tenant, &["notices"]).await;
     assert!(told.0 == Some(0) && told.1.contains("no notices are sent"), "{told:?}");
-    assert_eq!(creel(&shop.tenant, &["notices", "--off"]).await.0, Some(3), "there is none to end");
+    let told = creel(&shop.tenant, &["notices", "--off"]).await;
+    assert!(told.0 == Some(0) && told.1.contains("none were sent"), "it is as it should be: {told:?}");
+    let told = creel(&shop.tenant, &["notices", "--off", "--tenant", "nobody"]).await;
+    assert_eq!(told.0, Some(3), "there is no such tenant: {told:?}");
     shop.host.finish().await;
 }

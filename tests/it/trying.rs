@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::harness::command::{Said, alone};
 use crate::harness::guests::{checkout, guest, plugin};
+use crate::harness::host::Host;
 
 /// A component in a file, and a directory for cases beside it.
 struct Desk {
@@ -55,6 +56,28 @@ async fn on_a_terminal_what_takes_long_is_told_and_leaves_no_trace() {
     assert!(told.contains("compiling") && result.contains("a host takes it"), "{said:?}");
     let piped = alone(&["check", &desk.component()]).await;
     assert!(piped.err.is_empty() && piped.out.starts_with("a host takes it"), "elsewhere nothing moves: {piped:?}");
+}
+
+/// Plugins are compiled one after the other, so it is said which of how many.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_terminal_each_step_of_an_application_is_told_while_it_is_made() {
+    let host = Host::open().await;
+    let tenant = host.tenant("shop").await;
+    let desk = Desk::with(&guest("echo"));
+    let file = desk.folder.path().join("tenant.toml");
+    let sources = "[sources.orders]\npreset = \"url-token\"\n";
+    std::fs::write(&file, format!("tenant = \"shop\"\n{sources}[plugins.echo]\ncomponent = \"plugin.wasm\"\n"))
+        .unwrap();
+    let typed = format!("{} apply --yes {}", env!("CARGO_BIN_EXE_creel"), file.display());
+    let mut command = tokio::process::Command::new("script");
+    command.args(["-qec", &typed, "/dev/null"]).env("CREEL_URL", tenant.api.base()).env("CREEL_KEY", tenant.api.key());
+    let said = String::from_utf8(command.output().await.expect("it is part of every system").stdout).unwrap();
+    for (doing, done) in [("1 of 2: source orders", "+ source orders"), ("2 of 2: plugin echo", "+ plugin echo")] {
+        let (_, after) = said.split_once(doing).unwrap_or_else(|| panic!("no `{doing}` in {said:?}"));
+        let (_, result) = after.split_once("\r\u{1b}[K").expect("the line is written over");
+        assert!(result.contains("done") && result.contains(done), "{said:?}");
+    }
+    host.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,6 +148,18 @@ async fn cases_are_run_under_the_limits_and_the_rules_of_a_host() {
     desk.case("call.json", &json!({ "config": { "path": "/../other" }, "event": { "json": {} }, "expect": {} }));
     let said = desk.test(&[]).await;
     assert!(said.code == Some(1) && said.out.contains("the verdict `output`"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugin_said_on_several_lines_is_told_on_several_lines() {
+    let desk = Desk::with(&guest("panics"));
+    let config = json!({ "message": "lost the order:\n{ id: 7 }\n\u{1b}[2J" });
+    desk.case("panic.json", &json!({ "config": config, "event": { "json": {} }, "expect": {} }));
+    let said = desk.test(&[]).await.out;
+    let verdict = said.split_once("the verdict `trap`").expect("it traps").1;
+    for part in ["lost the order:\n     { id: 7 }\n     \\u{1b}[2J\n", "lost the order:\n           { id: 7 }\n"] {
+        assert!(verdict.contains(part), "no `{part}` in {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

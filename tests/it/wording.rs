@@ -8,6 +8,7 @@
 mod mask;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use clap::CommandFactory as _;
@@ -27,9 +28,9 @@ const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS1vcmRlcnMtMDAwMDE=";
 
 /// Commands that are not played here, and why.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("demo", "a story of its own, which checks itself"),
+    ("demo", "a story of its own, which checks itself; how it is told is tested where it is (`demo/telling.rs`)"),
     ("dev", "it builds a plugin: below"),
-    ("doctor", "what it finds is the machine's: `doctor` has its tests"),
+    ("doctor", "it looks at a machine: below"),
     ("help", "it is what `--help` is"),
 ];
 
@@ -37,6 +38,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
 struct Teller {
     folder: TempDir,
     mask: Mask,
+    /// What is the machine's, and what stands instead.
+    machine: Vec<(String, &'static str)>,
     told: BTreeMap<String, String>,
     environment: Vec<(&'static str, String)>,
     commands: BTreeSet<String>,
@@ -44,9 +47,12 @@ struct Teller {
 
 impl Teller {
     fn new() -> Teller {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().display().to_string();
         Teller {
-            folder: tempfile::tempdir().unwrap(),
+            folder,
             mask: Mask::default(),
+            machine: vec![(path, "/folder")],
             told: BTreeMap::new(),
             environment: Vec::new(),
             commands: commands(),
@@ -70,11 +76,9 @@ impl Teller {
         let arguments: Vec<&str> = line.split(' ').collect();
         let said = within(self.folder.path(), &arguments, &borrowed(&self.environment)).await;
         let command = arguments.iter().find(|word| self.commands.contains(**word)).expect("a command");
-        let folder = self.folder.path().canonicalize().unwrap().display().to_string();
         let mut text = format!("$ creel {}\n", self.mask.text(line));
         for (about, part) in [("", &said.out), ("on standard error:\n", &said.err)] {
-            // The system's temporary directory is the machine's.
-            let part = part.replace(&folder, "/folder");
+            let part = self.machine.iter().fold(part.clone(), |part, (own, instead)| part.replace(own, instead));
             if !part.is_empty() {
                 let told = if arguments.contains(&"--json") { self.mask.json(&part) } else { self.mask.text(&part) };
                 text += &format!("{about}{told}\n");
@@ -125,9 +129,19 @@ async fn orders(host: &Host) -> (Tenant, String) {
 async fn looks(teller: &mut Teller, tenant: &Tenant) {
     let story = tenant.story().await;
     let (event, run, call) = (&story.event.id, &story.runs[0].id, &story.deliveries[0].id);
-    for line in
-        ["sources", "destinations", "events", "runs", "logs", "deliveries", "refusals", "versions echo", "notices"]
-    {
+    for line in [
+        "sources",
+        "destinations",
+        "routes",
+        "secrets",
+        "events",
+        "runs",
+        "logs",
+        "deliveries",
+        "refusals",
+        "versions echo",
+        "notices",
+    ] {
         teller.twice(line).await;
     }
     for line in ["dead deliveries", "dead runs", "state echo"] {
@@ -191,6 +205,7 @@ async fn acts(teller: &mut Teller, tenant: &Tenant) {
         "rotate-url nowhere",
         "notices receiver --refusals-min 5",
         "notices nowhere",
+        "notices --off",
         "--json notices --off",
         "state echo greeting --delete",
         "state echo greeting",
@@ -230,12 +245,16 @@ async fn rules(teller: &mut Teller, host: &Host, tenant: &Tenant) {
             "usage",
             "--json usage --since 2999-01-01",
             "usage --since lately",
+            "usage --until 2026-02-30",
+            "tenants",
+            "notices --off --tenant nobody",
         ])
         .await;
     teller.asks(&Tenant { api: host.api.clone(), name: String::new() });
     teller
         .all(&["sources", "tenant shop", "--json tenant shop", "tenant nobody", "tenant shop --pending-runs-max 9"])
         .await;
+    teller.all(&["tenants", "--json tenants", "notices --tenant nobody", "tenant nobody --delete --yes"]).await;
     teller.all(&["--json keys", "rekey", "audit --limit 1", "audit --limit few"]).await;
     teller.environment.pop();
     teller.all(&["events", "--json events", "--key nobody events"]).await;
@@ -349,6 +368,45 @@ async fn every_command_says_what_it_has_said() {
     for (command, text) in &teller.told {
         insta::assert_snapshot!(command.as_str(), text);
     }
+}
+
+/// `creel doctor` apart: it looks at a machine. The toolchain is played; the rest is as on every machine that works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_doctor_says_what_it_has_said() {
+    let mut teller = Teller::new();
+    teller.write("bin/rustup", "#!/bin/sh\necho wasm32-wasip2\n");
+    let (tools, executable) = (teller.folder.path().join("bin"), std::fs::Permissions::from_mode(0o755));
+    std::fs::set_permissions(tools.join("rustup"), executable).unwrap();
+    let port = || "127.0.0.1:0".to_owned();
+    teller.environment = vec![
+        ("PATH", tools.display().to_string()),
+        ("CREEL_URL", "http://127.0.0.1:1".to_owned()),
+        ("CREEL_INGRESS_LISTEN", port()),
+        ("CREEL_ADMIN_LISTEN", port()),
+    ];
+    teller.twice("doctor").await;
+    within(teller.folder.path(), &["init"], &borrowed(&teller.environment)).await;
+    teller.twice("doctor").await;
+    teller
+        .all(&["doctor --against nowhere", "doctor --config nowhere.toml", "--json doctor --config nowhere.toml"])
+        .await;
+
+    let host = Host::open().await;
+    let admin = host.api.base().trim_start_matches("http://").to_owned();
+    let data_dir = host.path().display().to_string();
+    teller.machine.extend([(data_dir.clone(), "/data"), (format!("process {}", std::process::id()), "process 1")]);
+    teller.environment.extend([
+        ("CREEL_DATA_DIR", data_dir),
+        ("CREEL_URL", host.api.base().to_owned()),
+        ("CREEL_KEY", host.api.key().to_owned()),
+        ("CREEL_INGRESS_LISTEN", host.ingress.to_string()),
+        ("CREEL_ADMIN_LISTEN", admin),
+    ]);
+    teller.twice("doctor").await;
+    teller.environment.push(("CREEL_KEY", "creel_unknown".to_owned()));
+    teller.tell("doctor").await;
+    host.finish().await;
+    insta::assert_snapshot!("doctor", teller.told["doctor"]);
 }
 
 /// `creel dev` apart, because it builds a plugin.

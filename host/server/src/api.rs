@@ -354,7 +354,8 @@ pub struct DeploymentView {
     pub created_at: Moment,
     /// Whether it is the one that runs.
     pub active: bool,
-    /// What its component reaches for and is not granted; told to whoever deploys it.
+    /// What its component reaches for and is not granted; told to whoever deploys it, unless the one that ran before
+    /// lacks it too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

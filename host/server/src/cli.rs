@@ -163,6 +163,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Presets { name: Some(name) } => tell_preset(&globals, &name),
         Command::Verify(wanted) => verify(&globals, wanted),
         Command::Trigger(wanted) => trigger(&globals, &wanted).await,
+        Command::Tenants => {
+            let list = client(&globals)?.tenants().await?.items;
+            say(&globals, &list, || tell::tenants(&list))
+        }
         Command::Tenant(wanted) => set_tenant(&globals, &wanted).await,
         Command::Keys(wanted) => keys(&globals, wanted).await,
         Command::Rekey => {

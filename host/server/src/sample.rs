@@ -51,6 +51,21 @@ const HEADERS: &[(&str, &str, &str)] = &[
     ("shopify-events", "shopify-event-id", "{id}"),
 ];
 
+/// What tells events apart in bodies whose id stands elsewhere, or is a hash of them: a second body that was the same would
+/// be signed the same, and be a repetition.
+const TELLING: &[(&str, &str)] = &[
+    ("github", "/pull_request/id"),
+    ("github", "/issue/id"),
+    ("github", "/after"),
+    ("github", "/hook_id"),
+    ("jira", "/issue/id"),
+    ("linear", "/data/id"),
+    ("shopify", "/id"),
+    ("shopify-events", "/id"),
+    ("twitter", "/tweet_create_events/0/id_str"),
+    ("twitter", "/direct_message_events/0/id"),
+];
+
 /// A sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
@@ -166,7 +181,7 @@ impl Sample {
         let scheme = preset.scheme(&wanted.params)?;
         let mut payload = self.payload()?;
         if !wanted.keep_ids {
-            fresh::renew(&mut payload, &provider.event, now, entropy);
+            fresh::renew(&mut payload, &provider.event, &self.telling(), now, entropy);
         }
         fresh::stamp(&mut payload, &scheme, now);
         for (pointer, value) in wanted.set {
@@ -189,6 +204,12 @@ impl Sample {
             url.query_pairs_mut().extend_pairs(query);
         }
         Ok(self.dressed(Ready { url, headers, body }, provider, &payload, &id, now))
+    }
+
+    /// Where the body says which event it is, beside the id that the provider's rules read.
+    fn telling(&self) -> Vec<&'static str> {
+        let own = TELLING.iter().filter(|(provider, _)| *provider == self.provider);
+        own.map(|(_, path)| *path).collect()
     }
 
     fn fixed_id(&self) -> String {

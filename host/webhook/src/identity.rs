@@ -10,9 +10,10 @@
 //! | provider and id | an id was found |
 //! | provider, body, signature | the provider's id is not signed, so that a replay could carry another one |
 //!
-//! No key at all: when the operator says so, when the provider's data says that repetitions are meant, and for live
-//! calls whatever depends on a hash of the body: a caller who presses the same digit twice means it twice. Keys are
-//! SHA-256 hashes; the caller scopes them by source.
+//! No key at all: when the operator says so, when the provider's data says that repetitions are meant, and whatever depends
+//! on a hash of the body for live calls (a caller who presses the same digit twice means it twice) and for notices that only
+//! say where to look (Dropbox names the account whose files changed, with the same words each time). Keys are SHA-256
+//! hashes; the caller scopes them by source.
 
 use jiff::fmt::rfc2822;
 use serde_json::Value;

@@ -69,7 +69,8 @@ pub struct EventRules {
     /// Whether the id is covered by the proof. When not, body and signature make a second key.
     #[serde(default = "yes")]
     pub id_signed: bool,
-    /// Whether two identical bodies may both be meant: live calls. Then nothing is ever deduplicated by body.
+    /// Whether two identical bodies may both be meant: live calls, and notices that only say where to look. Then nothing is
+    /// ever deduplicated by body.
     #[serde(default)]
     pub bodies_repeat: bool,
 }

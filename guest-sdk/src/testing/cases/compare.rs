@@ -1,6 +1,7 @@
 //! Compares what a run left behind with what a case expects, and says each difference in a sentence.
 
 use super::file::{Expected, ExpectedCall, ExpectedContent, ExpectedFetch, ExpectedReply};
+use crate::log::Level;
 use crate::testing::Run;
 use crate::{Body, Call, Failure, Outcome, Reply, fetch};
 use serde_json::Value;
@@ -21,7 +22,7 @@ pub(super) fn differences(expected: &Expected, run: &Run<Result<Outcome, Failure
     let mut lines = run.log.iter();
     for part in &expected.log {
         if !lines.any(|(_, line)| line.contains(part.as_str())) {
-            found.0.push(format!("no log line with {part:?} (in this order) among {:?}", run.log));
+            found.0.push(format!("no log line with {part:?} (in this order) among {}", logged(&run.log)));
         }
     }
     if let Some(expected) = &expected.fetch {
@@ -32,6 +33,14 @@ pub(super) fn differences(expected: &Expected, run: &Run<Result<Outcome, Failure
         found.equal(&format!("the stored value {key:?}"), &stored, value);
     }
     found.0
+}
+
+/// What was logged, a line each, as it was written.
+fn logged(lines: &[(Level, String)]) -> String {
+    let told = lines
+        .iter()
+        .map(|(level, line)| format!("\n  {:<5} {}", level.to_string(), line.trim_end().replace('\n', "\n        ")));
+    if lines.is_empty() { "none".to_owned() } else { format!("these{}", told.collect::<String>()) }
 }
 
 fn millis(duration: &Duration) -> u64 {
@@ -205,6 +214,23 @@ mod tests {
         ] {
             assert_eq!(differences(other.clone(), Ok(outcome.clone())).len(), 1, "{other}");
         }
+    }
+
+    #[test]
+    fn lines_that_were_logged_are_told_as_they_were_written() {
+        let case = Case::parse(&json!({ "event": {}, "expect": { "log": ["greeted"] } }).to_string()).unwrap();
+        let said = case.differences(|_| {
+            log::info!("dear\nAda");
+            log::error!("lost");
+            Ok(Outcome::new())
+        });
+        let expected =
+            "no log line with \"greeted\" (in this order) among these\n  info  dear\n        Ada\n  error lost";
+        assert_eq!(said, [expected]);
+        assert_eq!(
+            case.differences(|_| Ok(Outcome::new())),
+            ["no log line with \"greeted\" (in this order) among none"]
+        );
     }
 
     #[test]

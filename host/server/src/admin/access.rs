@@ -253,7 +253,15 @@ fn tenant_of(control: &Control, caller: &Caller, named: &str) -> Result<Tenant, 
         .find(|tenant| id.map_or(tenant.name == named, |id| tenant.id == id))
         .filter(|tenant| caller.role == Role::Operator || caller.tenant == Some(tenant.id))
         .cloned()
-        .ok_or_else(|| Refusal::NotFound(format!("there is no tenant `{named}` for this key")))
+        .ok_or_else(|| Refusal::NotFound(no_tenant(named, caller)))
+}
+
+/// Says the same of a tenant that does not exist and of one that the key may not see.
+fn no_tenant(named: &str, caller: &Caller) -> String {
+    match caller.role {
+        Role::Operator => format!("there is no tenant `{named}`; GET /v1/tenants lists them"),
+        _ => format!("there is no tenant `{named}` for this key; GET /v1/whoami names its own"),
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Scope {

@@ -115,7 +115,7 @@ fn wanted(spec: KeySpec, caller: &Caller, tenant: Option<TenantId>, now: Timesta
 }
 
 async fn end(desk: &Desk, tenant: Option<TenantId>, key: &str) -> Result<StatusCode, Refusal> {
-    let missing = || Refusal::NotFound(format!("there is no key `{key}` here"));
+    let missing = || Refusal::NotFound(format!("there is no key `{key}` here; GET …/keys lists them"));
     let id: KeyId = key.parse().map_err(|_| missing())?;
     if desk.store().key_delete(tenant, id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(missing()) }
 }

@@ -141,7 +141,8 @@ pub async fn deployments(
     Ok(body::list(all.iter().map(|one| views::deployment(one, plugin.active)).collect()))
 }
 
-/// `POST …/plugins/{plugin}/deployments`: the same as what is active (or newest, without `activate`) is `unchanged`.
+/// `POST …/plugins/{plugin}/deployments`: the same as what is active (or newest, without `activate`) is `unchanged`. What
+/// the one that runs lacks too is not told again: components of some languages import everything that there is.
 pub async fn deploy(
     State(desk): State<Desk>,
     scope: Scope,
@@ -154,10 +155,10 @@ pub async fn deploy(
     let plugin = named(&control, scope.tenant.id, &name)?;
     check(&desk, &control, scope.tenant.id, &spec).await?;
     let all = desk.store().deployment_list(scope.tenant.id, plugin.id).await?;
-    let rival = if spec.activate { all.iter().find(|one| Some(one.number) == plugin.active) } else { all.first() };
+    let running = all.iter().find(|one| Some(one.number) == plugin.active);
+    let rival = if spec.activate { running } else { all.first() };
     if let Some(same) = rival.filter(|one| is_same(one, &spec)) {
-        let warnings = warnings(&desk, scope.tenant.id, same).await;
-        return Ok(body::put(Change::Unchanged, DeploymentView { warnings, ..views::deployment(same, plugin.active) }));
+        return Ok(body::put(Change::Unchanged, views::deployment(same, plugin.active)));
     }
     let DeploymentSpec { digest, config, grants, activate } = spec;
     let deployment = Deployment {
@@ -172,7 +173,7 @@ pub async fn deploy(
     };
     let made = desk.store().deployment_create(NewDeployment { deployment, activate }).await?;
     let active = if activate { Some(made.number) } else { plugin.active };
-    let warnings = warnings(&desk, scope.tenant.id, &made).await;
+    let warnings = news(&desk, running.or(all.first()), &made).await;
     Ok(body::put(Change::Created, DeploymentView { warnings, ..views::deployment(&made, active) }))
 }
 
@@ -214,8 +215,18 @@ pub fn named<'a>(control: &'a Control, tenant: TenantId, name: &str) -> Result<&
 }
 
 /// What a deployment's component reaches for and is not granted.
-async fn warnings(desk: &Desk, tenant: TenantId, deployment: &Deployment) -> Vec<String> {
-    deployment.grants.lacking(&(desk.admin.imports_of)(tenant, deployment.digest).await)
+async fn warnings(desk: &Desk, deployment: &Deployment) -> Vec<String> {
+    deployment.grants.lacking(&(desk.admin.imports_of)(deployment.tenant, deployment.digest).await)
+}
+
+/// What of it is new since the deployment before.
+async fn news(desk: &Desk, before: Option<&Deployment>, made: &Deployment) -> Vec<String> {
+    let mut warnings = warnings(desk, made).await;
+    if let Some(before) = before.filter(|_| !warnings.is_empty()) {
+        let known = self::warnings(desk, before).await;
+        warnings.retain(|warning| !known.contains(warning));
+    }
+    warnings
 }
 
 fn is_same(one: &Deployment, spec: &DeploymentSpec) -> bool {

@@ -75,6 +75,7 @@ pub async fn delete(
     }
     let control = desk.control().await?;
     let leaving = control.leaving.iter().find(|leaving| leaving.tenant.name == name);
-    let leaving = leaving.ok_or_else(|| Refusal::NotFound(format!("there is no tenant `{name}`")))?;
+    let missing = || Refusal::NotFound(format!("there is no tenant `{name}`; GET /v1/tenants lists them"));
+    let leaving = leaving.ok_or_else(missing)?;
     Ok((StatusCode::ACCEPTED, Json(views::leaving(leaving))))
 }

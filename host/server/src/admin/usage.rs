@@ -55,10 +55,8 @@ pub async fn quotas(State(desk): State<Desk>, scope: Scope) -> Result<Json<List<
 
 fn day(query: &mut Query, name: &'static str) -> Option<Timestamp> {
     query.read(name, |text| {
-        let day = text
-            .parse::<jiff::civil::Date>()
-            .map_err(|error| format!("`{text}` is no day such as 2026-01-31: {error}"))?;
-        let moment = day.to_zoned_datetime(jiff::tz::TimeZone::UTC).map_err(|error| error.to_string())?;
+        let day = text.parse::<jiff::civil::Date>().and_then(|day| day.to_zoned_datetime(jiff::tz::TimeZone::UTC));
+        let moment = day.map_err(|_| format!("`{text}` is no day such as 2026-01-31, in UTC"))?;
         Ok(Timestamp::from_millis(moment.timestamp().as_millisecond()))
     })
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 
 use super::access::{client, tenant, tenant_name};
 use super::args::{self, Command, Globals, Switch, SwitchKind};
-use super::client::{ClientError, TenantClient};
+use super::client::{Client, ClientError, TenantClient};
 use super::console::{Usage, confirmed, counted, patiently, progress, say};
 use super::{apply, build, deploy, manifest, plain, preview, replay, tell};
 use crate::api::{Change, DestinationView, RouteView, SourceView};
@@ -104,8 +104,12 @@ async fn dead(globals: &Globals, tenant: &TenantClient, wanted: &args::Dead) -> 
 /// Where notices go: shown, named or nowhere.
 async fn notices(globals: &Globals, tenant: &TenantClient, wanted: &args::Notices) -> anyhow::Result<()> {
     if wanted.off {
-        tenant.notices_delete().await?;
-        return say(globals, &serde_json::json!({ "destination": null }), || "no notices are sent any more".to_owned());
+        let were_sent = tenant.notices_delete().await?;
+        return say(globals, &serde_json::json!({ "destination": null }), || {
+            let told =
+                if were_sent { "no notices are sent any more" } else { "none were sent, so nothing was changed" };
+            told.to_owned()
+        });
     }
     let before = tenant.notices().await?;
     let named = wanted.destination.clone().or_else(|| before.as_ref().map(|before| before.destination.clone()));
@@ -163,18 +167,27 @@ pub async fn apply_file(globals: &Globals, wanted: &args::Apply) -> anyhow::Resu
         if !wanted.yes && !confirmed("apply this?", UNASKED)? {
             bail!("nothing was changed, as you said; `creel apply` asks again");
         }
-        apply::carry_out(&client, &mut plan, &mut |step| {
-            if !globals.json {
-                anstream::println!("done {}", tell::step(step));
-            }
-        })
-        .await?;
+        carry_out(globals, &client, &mut plan).await?;
     }
     if !globals.json && !wanted.dry_run {
         let sources = client.tenant(&plan.tenant).list::<SourceView>().await?;
         anstream::println!("\n{}", tell::sources(&sources));
     }
     if globals.json { say(globals, &plan, String::new) } else { Ok(()) }
+}
+
+/// Does what a plan says, step by step; the host compiles plugins, so a step may take long.
+async fn carry_out(globals: &Globals, client: &Client, plan: &mut apply::Plan) -> anyhow::Result<()> {
+    let all = plan.changes();
+    for (done, at) in plan.to_do().into_iter().enumerate() {
+        let step = &plan.steps[at];
+        let doing = format!("{} of {all}: {} {}", done + 1, step.kind, plain::plain(&step.name));
+        patiently(&doing, apply::carry_out(client, plan, at)).await?;
+        if !globals.json {
+            anstream::println!("done {}", tell::step(&plan.steps[at]));
+        }
+    }
+    Ok(())
 }
 
 /// What a plugin remembers: its keys, one value, or a removal.

@@ -116,7 +116,12 @@ pub struct Plan {
 impl Plan {
     /// How many things are not as the file says.
     pub fn changes(&self) -> usize {
-        self.steps.iter().filter(|step| step.change != Planned::Same).count()
+        self.to_do().len()
+    }
+
+    /// The places of the steps that change something, in order.
+    pub fn to_do(&self) -> Vec<usize> {
+        self.steps.iter().enumerate().filter(|(_, step)| step.change != Planned::Same).map(|(at, _)| at).collect()
     }
 }
 
@@ -129,7 +134,9 @@ pub async fn apply_file(client: &Client, file: &Path, options: &Options) -> anyh
     let wanted = manifest::load(file, &|name| std::env::var(name).ok())?;
     let mut plan = plan(client, wanted, options).await?;
     if !options.dry_run {
-        carry_out(client, &mut plan, &mut |_| {}).await?;
+        for at in plan.to_do() {
+            carry_out(client, &mut plan, at).await?;
+        }
     }
     Ok(plan)
 }
@@ -177,20 +184,19 @@ pub async fn plan(client: &Client, wanted: Manifest, options: &Options) -> anyho
     Ok(Plan { tenant: name, steps })
 }
 
-/// Does what the plan says; `done` hears of each step that changed something.
+/// Does the step of a plan at this place.
 ///
 /// # Errors
-/// [`ClientError`] of the first step that was refused, with its name and how much was done before it.
-pub async fn carry_out(client: &Client, plan: &mut Plan, done: &mut dyn FnMut(&Step)) -> anyhow::Result<()> {
-    let (tenant, all) = (client.tenant(&plan.tenant), plan.changes());
-    let changing = plan.steps.iter_mut().filter(|step| step.change != Planned::Same);
-    for (before, step) in changing.enumerate() {
-        step.warnings = change(client, &tenant, step).await.with_context(|| {
-            let (kind, name) = (step.kind, &step.name);
-            format!("{kind} `{name}` ({before} of {all} changes are made; mend the file and apply it again)")
-        })?;
-        done(step);
-    }
+/// [`ClientError`] when it was refused, with its name and how much was done before it.
+pub async fn carry_out(client: &Client, plan: &mut Plan, at: usize) -> anyhow::Result<()> {
+    let to_do = plan.to_do();
+    let (tenant, all, before) =
+        (client.tenant(&plan.tenant), to_do.len(), to_do.iter().filter(|one| **one < at).count());
+    let Some(step) = plan.steps.get_mut(at) else { return Ok(()) };
+    step.warnings = change(client, &tenant, step).await.with_context(|| {
+        let (kind, name) = (step.kind, &step.name);
+        format!("{kind} `{name}` ({before} of {all} changes are made; mend the file and apply it again)")
+    })?;
     Ok(())
 }
 
@@ -375,7 +381,7 @@ async fn remove(tenant: &TenantClient, step: &Step) -> ClientResult<()> {
         tenant.delete::<R>(name).await
     }
     match step.kind {
-        "notices" => tenant.notices_delete().await,
+        "notices" => tenant.notices_delete().await.map(drop),
         "route" => of::<RouteView>(tenant, &step.name).await,
         "source" => of::<SourceView>(tenant, &step.name).await,
         "destination" => of::<DestinationView>(tenant, &step.name).await,

@@ -127,6 +127,10 @@ pub enum Command {
     Sources,
     /// List destinations, with what waits for them and why one is paused
     Destinations,
+    /// List routes: which events of a source go to which plugin
+    Routes,
+    /// List secrets, with the origins that each may be sent to; nobody is shown a value
+    Secrets,
     /// Tell the whole story of one event
     Event {
         /// The event
@@ -191,6 +195,8 @@ pub enum Command {
         /// The deployment's number
         number: u32,
     },
+    /// List tenants; for operators
+    Tenants,
     /// Show a tenant, or set limits of its own; for operators
     Tenant(Box<Tenant>),
     /// Print a script that completes this command line in a shell, or write its manual pages

@@ -335,7 +335,7 @@ impl TenantClient {
     pub async fn notices(&self) -> ClientResult<Option<NoticesSpec>> {
         match self.client.get(&self.path(&["notices"])).await {
             Ok(spec) => Ok(Some(spec)),
-            Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(None),
+            Err(ClientError::Refused(problem)) if problem.status == 404 => self.about().await.map(|_| None),
             Err(error) => Err(error),
         }
     }
@@ -348,12 +348,16 @@ impl TenantClient {
         self.client.send(Method::PUT, &self.path(&["notices"]), Some(spec)).await
     }
 
-    /// Has none sent any more.
+    /// Has none sent any more; says whether any were.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn notices_delete(&self) -> ClientResult<()> {
-        self.client.send(Method::DELETE, &self.path(&["notices"]), None::<&Value>).await
+    pub async fn notices_delete(&self) -> ClientResult<bool> {
+        match self.client.send(Method::DELETE, &self.path(&["notices"]), None::<&Value>).await {
+            Ok(()) => Ok(true),
+            Err(ClientError::Refused(problem)) if problem.status == 404 => self.about().await.map(|_| false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes a key of this tenant.

@@ -9,8 +9,11 @@ const COMMANDS: &[(&str, &str)] = &[
     ("GET …/destinations lists", "`creel destinations` lists"),
     ("GET …/deployments lists", "`creel versions` lists"),
     ("GET …/state lists", "`creel state PLUGIN` lists"),
-    ("GET …/routes lists them", "routes are made by `creel apply`"),
-    ("GET …/secrets lists them", "secrets are made by `creel apply`"),
+    ("GET …/routes lists", "`creel routes` lists"),
+    ("GET …/secrets lists", "`creel secrets` lists"),
+    ("GET …/keys lists", "`creel keys` lists"),
+    ("GET /v1/tenants lists", "`creel tenants` lists"),
+    ("GET /v1/whoami names its own", "without --tenant or CREEL_TENANT it is about its own"),
     ("PUT …/notices names", "`creel notices DESTINATION` names"),
     ("POST …/keys", "`creel keys create`"),
 ];

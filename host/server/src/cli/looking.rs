@@ -10,7 +10,7 @@ use super::args::{self, Command, Globals};
 use super::client::{ClientResult, TenantClient, given};
 use super::console::{progress, say};
 use super::{following, logs, plain, tell};
-use crate::api::{DestinationView, EventLine, List, SourceView};
+use crate::api::{DestinationView, EventLine, List, RouteView, SecretView, SourceView};
 use crate::shutdown::Signals;
 
 /// A command that is about a tenant's things: one question, or else [`act`].
@@ -38,6 +38,14 @@ pub async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
         Command::Destinations => {
             let list = tenant.list::<DestinationView>().await?;
             say(globals, &list, || tell::destinations(&list))
+        }
+        Command::Routes => {
+            let list = tenant.list::<RouteView>().await?;
+            say(globals, &list, || tell::routes(&list))
+        }
+        Command::Secrets => {
+            let list = tenant.list::<SecretView>().await?;
+            say(globals, &list, || tell::secrets(&list))
         }
         Command::Events(wanted) if wanted.payloads => follow_events(&tenant, wanted).await,
         Command::Events(wanted) => {

@@ -28,9 +28,11 @@ use super::verify::Explained;
 use crate::api::remembered::{StateKeyView, StateView};
 use crate::api::{
     AuditView, DeliveryView, DeploymentView, DestinationView, EventLine, EventView, KeyView, LetterView, NewKeyView,
-    QuotaView, RefusalView, ReplayStep, RunView, SourceView, StoryView, TenantView, UsageView, WaitView,
+    QuotaView, RefusalView, ReplayStep, RouteView, RunView, SecretView, SourceView, StoryView, TenantView, UsageView,
+    WaitView,
 };
 use crate::spec::notices::NoticesSpec;
+use crate::spec::route::RouteSpec;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -133,10 +135,10 @@ fn judged(case: &Judged, width: usize) -> String {
         plain(&case.about)
     );
     for difference in &case.differences {
-        let _ = writeln!(text, "     {}", plain::lines(difference).replace('\n', "\n     "));
+        let _ = writeln!(text, "     {}", hanging(difference, 5));
     }
     for line in case.log.iter().filter(|_| !passed) {
-        let _ = writeln!(text, "     {}", log_line(line));
+        let _ = writeln!(text, "{}", log_line(line, 5));
     }
     text
 }
@@ -314,6 +316,35 @@ pub fn destinations(destinations: &[DestinationView]) -> String {
         vec![one.name.clone(), one.spec.url.clone(), one.waiting.to_string(), state.to_owned(), why.to_owned()]
     };
     table(&["DESTINATION", "URL", "WAITING", "STATE", "WHY"], destinations.iter().map(row).collect())
+}
+
+/// Routes, a line each.
+pub fn routes(routes: &[RouteView]) -> String {
+    let row = |one: &RouteView| {
+        let RouteSpec { source, pattern, plugin, mode, .. } = &one.spec;
+        let state = if one.paused { "paused" } else { "" };
+        let (types, mode) = (pattern.to_string(), mode.as_str().to_owned());
+        vec![one.name.clone(), source.clone(), types, plugin.clone(), mode, state.to_owned()]
+    };
+    table(&["ROUTE", "SOURCE", "TYPES", "PLUGIN", "MODE", "STATE"], routes.iter().map(row).collect())
+}
+
+/// Secrets, a line each: what is known about them, never what they are.
+pub fn secrets(secrets: &[SecretView]) -> String {
+    let row = |one: &SecretView| {
+        let before = one.previous_until.map_or_else(String::new, |until| format!("counts until {until}"));
+        vec![one.name.clone(), dash(&one.origins.join(", ")), one.updated_at.to_string(), before]
+    };
+    table(&["SECRET", "MAY BE SENT TO", "CHANGED", "THE VALUE BEFORE"], secrets.iter().map(row).collect())
+}
+
+/// Tenants, a line each.
+pub fn tenants(tenants: &[TenantView]) -> String {
+    let row = |one: &TenantView| {
+        let state = one.removed_at.map_or("", |_| "is being removed");
+        vec![one.name.clone(), one.id.to_string(), one.created_at.to_string(), state.to_owned()]
+    };
+    table(&["TENANT", "ID", "MADE", "STATE"], tenants.iter().map(row).collect())
 }
 
 /// A tenant and its own limits.
@@ -506,7 +537,7 @@ pub fn logged(run: &RunView) -> String {
         run.event
     );
     for line in &run.log {
-        let _ = write!(text, "\n    {}", log_line(line));
+        let _ = write!(text, "\n{}", log_line(line, 4));
     }
     text
 }
@@ -535,7 +566,7 @@ fn tell_run(text: &mut String, run: &RunView, from: Timestamp) {
         run.id
     );
     if let Some(reason) = &run.reason {
-        let _ = writeln!(text, "{:>12}{}", "", plain(reason));
+        let _ = writeln!(text, "{:>12}{}", "", hanging(reason, 12));
     }
     tell_waits(text, &run.waiting);
     for read in &run.state {
@@ -560,14 +591,20 @@ fn tell_run(text: &mut String, run: &RunView, from: Timestamp) {
         );
     }
     for line in &run.log {
-        let _ = writeln!(text, "{:>12}{}", "", log_line(line));
+        let _ = writeln!(text, "{}", log_line(line, 12));
     }
 }
 
-fn log_line(line: &LogLine) -> String {
+/// What a plugin logged, so far to the right.
+fn log_line(line: &LogLine, indent: usize) -> String {
     let style = if line.level >= LogLevel::Warn { ODD } else { DIM };
     let level = format!("{:?}", line.level).to_lowercase();
-    format!("{style}{level:<5} {}{style:#}", plain(&line.message))
+    format!("{:indent$}{style}{level:<5} {}{style:#}", "", hanging(&line.message, indent + 6))
+}
+
+/// A text whose further lines stand below its first, so far to the right.
+fn hanging(text: &str, indent: usize) -> String {
+    plain::lines(text.trim_end()).replace('\n', &format!("\n{:indent$}", ""))
 }
 
 fn tell_delivery(text: &mut String, call: &DeliveryView, from: Timestamp) {

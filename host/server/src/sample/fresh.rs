@@ -1,7 +1,8 @@
 //! Changes to a sample's body: new ids, the present time, what a person sets, a token in every item.
 //!
 //! New ids look like the old ones: the last twelve letters and digits are replaced, each by one of its own kind, so that
-//! a UUID stays one and a prefix such as `evt_` stays where it is. An id that occurs several times stays the same one.
+//! a UUID stays one and a prefix such as `evt_` stays where it is. An id that occurs several times stays the same one, as a
+//! number, a text or the end of a path.
 
 use std::collections::BTreeMap;
 
@@ -26,14 +27,17 @@ pub(super) fn id(entropy: &Entropy) -> String {
     format!("{}-{}-4{}-a{}-{}", &text[..8], &text[8..12], &text[13..16], &text[17..20], &text[20..])
 }
 
-/// New ids and times wherever the provider's rules read them.
-pub(super) fn renew(payload: &mut Payload, rules: &EventRules, now: Timestamp, entropy: &Entropy) {
+/// New ids and times wherever the provider's rules read them, and new values where else a body is `telling`.
+pub(super) fn renew(payload: &mut Payload, rules: &EventRules, telling: &[&str], now: Timestamp, entropy: &Entropy) {
     match payload {
         Payload::Form(pairs) => renew_form(pairs, rules, now, entropy),
-        Payload::Json(body) => match batch(body, rules) {
-            Some(items) => items.iter_mut().for_each(|item| renew_json(item, rules, now, entropy)),
-            None => renew_json(body, rules, now, entropy),
-        },
+        Payload::Json(body) => {
+            telling.iter().for_each(|path| renew_at(body, path, entropy));
+            match batch(body, rules) {
+                Some(items) => items.iter_mut().for_each(|item| renew_json(item, rules, now, entropy)),
+                None => renew_json(body, rules, now, entropy),
+            }
+        }
     }
 }
 
@@ -105,18 +109,20 @@ fn renew_json(body: &mut Value, rules: &EventRules, now: Timestamp, entropy: &En
             _ => None,
         })
         .collect();
-    for path in paths {
-        let Some(old) = body.pointer(&path).cloned() else { continue };
-        match &old {
-            Value::String(text) => replace(body, text, &similar(text, entropy)),
-            Value::Number(_) => put(body, &path, &similar(&scalar(&old).unwrap_or_default(), entropy)),
-            _ => {}
-        }
-    }
+    paths.iter().for_each(|path| renew_at(body, path, entropy));
     if let Some(rule) = &rules.time
         && let Place::Json(path) = &rule.from.place
     {
         put(body, path, &time(rule.unit, now));
+    }
+}
+
+/// Makes the id at a place another, wherever it stands.
+fn renew_at(body: &mut Value, path: &str, entropy: &Entropy) {
+    if let Some(old @ (Value::String(_) | Value::Number(_))) = body.pointer(path)
+        && let Some(old) = scalar(old)
+    {
+        replace(body, &old, &similar(&old, entropy));
     }
 }
 
@@ -139,10 +145,15 @@ fn one_like(old: char, random: u8) -> char {
     kind.map_or(old, |kind| kind[usize::from(random) % kind.len()] as char)
 }
 
-/// Replaces a text wherever it is a whole value.
+/// Replaces an id wherever it is a whole value or the last part of a path.
 fn replace(value: &mut Value, old: &str, new: &str) {
     match value {
-        Value::String(text) if text == old => *text = new.to_owned(),
+        Value::String(text) => {
+            if let Some(before) = text.strip_suffix(old).filter(|before| before.is_empty() || before.ends_with('/')) {
+                *text = format!("{before}{new}");
+            }
+        }
+        Value::Number(number) if number.to_string() == old => put(value, "", new),
         Value::Array(items) => items.iter_mut().for_each(|item| replace(item, old, new)),
         Value::Object(map) => map.values_mut().for_each(|item| replace(item, old, new)),
         _ => {}
