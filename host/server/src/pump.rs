@@ -1,14 +1,14 @@
-//! What worker and sender have in common: claim no more than can be worked on, and look again when told to.
+//! What worker and sender have in common: claim no more than can be worked on, and ask before there is work.
 //!
-//! A tick takes the free permits, claims at most so many items, and sets each going with its permit. It has no
-//! input, may be called at any time, and finds nothing when there is nothing. Three things call it: a wake-up of the
-//! store, a permit that came free, and the time at which the next item is due. A wake-up is registered before the
-//! store is asked, so that none is lost between the two; the longest pause is a fallback and not relied on.
+//! The pump takes the free permits, asks for at most so many items, and sets each going with its permit. The store answers
+//! when there is something. While it waits, time may make work due that nobody's commit raises: the pump asks when that
+//! is, and recalls its claim then. The longest pause is a fallback and not relied on.
 //!
-//! When the shutdown comes, nothing more is claimed and what is under way is finished; the caller bounds the time.
+//! When the shutdown comes, the claim is recalled, what it brings is worked on like all that is under way, and nothing
+//! more is claimed; the caller bounds the time.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +17,14 @@ use creel_store::contract::StoreResult;
 use creel_webhook::clock::{Clock, Timestamp};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 /// Longest pause between two looks, milliseconds: what a lost wake-up can cost.
 pub const PAUSE_MS_MAX: u64 = 1_000;
 
-/// Shortest pause, milliseconds: work that is due and can't be claimed must not be asked for without end.
+/// Shortest pause, milliseconds: work that is due and can't be claimed must not be asked for without end. Who has waited
+/// for so long asks how long it will be.
 const PAUSE_MS_MIN: u64 = 1;
 
 /// Pause after the store failed, milliseconds: it is not hammered while it is down.
@@ -35,13 +36,13 @@ pub const CLAIM_MAX: usize = 64;
 /// Work that is claimed from the store.
 #[async_trait]
 pub trait Work: Send + Sync + 'static {
-    /// Claims at most `max` items of `free` that there is room for; each comes as the future that works it off and
-    /// commits it.
+    /// Claims at most `max` items of `free` that there is room for, and waits while there are none; each comes as the
+    /// future that works it off and commits it. None at all when it was recalled.
     async fn claim(&self, now: Timestamp, max: u32, free: u32) -> StoreResult<Vec<BoxFuture<'static, ()>>>;
+    /// Has claims that wait answered.
+    async fn recall(&self, now: Timestamp) -> StoreResult<()>;
     /// When the next item is due after the last look.
     async fn due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>>;
-    /// What says that there may be something.
-    fn wakeup(&self) -> Arc<Notify>;
 }
 
 /// Claims work and keeps it going.
@@ -50,93 +51,102 @@ pub struct Pump<W> {
     permits: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
     running: JoinSet<()>,
-    // What comes due between the look and the question when to look again must not be slept over.
-    looked_at: Timestamp,
 }
 
 impl<W: Work> Pump<W> {
     /// A pump that works on at most `concurrency` items at the same time.
     pub fn new(work: Arc<W>, concurrency: usize, clock: Arc<dyn Clock>) -> Self {
-        Pump {
-            work,
-            permits: Arc::new(Semaphore::new(concurrency)),
-            clock,
-            running: JoinSet::new(),
-            looked_at: Timestamp::default(),
+        Pump { work, permits: Arc::new(Semaphore::new(concurrency)), clock, running: JoinSet::new() }
+    }
+
+    /// Claims and sets going until the shutdown comes, then waits until everything that is under way has ended.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown.fuse());
+        let mut goes_on = true;
+        while goes_on {
+            while self.running.try_join_next().is_some() {}
+            let permits = self.free();
+            if permits.is_empty() {
+                // Only an end can bring one.
+                tokio::select! {
+                    () = &mut shutdown => break,
+                    _ = self.running.join_next() => continue,
+                }
+            }
+            let claimed;
+            (claimed, goes_on) = self.claim(&permits, shutdown.as_mut()).await;
+            match claimed {
+                Ok(items) => self.set_going(items, permits),
+                Err(error) if goes_on => {
+                    tracing::error!(%error, "claiming failed; trying again");
+                    tokio::select! {
+                        () = &mut shutdown => break,
+                        () = tokio::time::sleep(Duration::from_millis(PAUSE_AFTER_FAILURE_MS)) => {}
+                    }
+                }
+                Err(error) => tracing::error!(%error, "claiming failed while the host stops"),
+            }
+        }
+        while self.running.join_next().await.is_some() {}
+    }
+
+    fn free(&self) -> Vec<OwnedSemaphorePermit> {
+        std::iter::from_fn(|| self.permits.clone().try_acquire_owned().ok()).take(CLAIM_MAX).collect()
+    }
+
+    /// One claim, recalled when something may have come due meanwhile; says whether the shutdown has not come.
+    async fn claim(
+        &mut self,
+        permits: &[OwnedSemaphorePermit],
+        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    ) -> (StoreResult<Vec<BoxFuture<'static, ()>>>, bool) {
+        let count = |places: usize| u32::try_from(places).unwrap_or(u32::MAX);
+        let (max, free) = (count(permits.len()), count(permits.len() + self.permits.available_permits()));
+        let now = self.clock.now();
+        let (work, clock) = (self.work.clone(), self.clock.clone());
+        let mut claimed = work.claim(now, max, free);
+        let mut recalled = pin!(recalled_when_due(&*work, &*clock, now).fuse());
+        let mut goes_on = true;
+        loop {
+            tokio::select! {
+                // First, so that the claim is asked for before it is recalled.
+                biased;
+                items = &mut claimed => return (items, goes_on),
+                () = &mut shutdown, if goes_on => {
+                    goes_on = false;
+                    recall(&*work, &*clock).await;
+                }
+                () = &mut recalled => {}
+                Some(_) = self.running.join_next() => {}
+            }
         }
     }
 
-    /// Claims what can be worked on now and sets it going; says how many items that were.
-    ///
-    /// # Errors
-    /// When the store fails; nothing was claimed then.
-    pub async fn tick(&mut self) -> StoreResult<usize> {
-        while self.running.try_join_next().is_some() {}
-        let mut permits = Vec::new();
-        while permits.len() < CLAIM_MAX {
-            match self.permits.clone().try_acquire_owned() {
-                Ok(permit) => permits.push(permit),
-                Err(_) => break,
-            }
-        }
-        if permits.is_empty() {
-            return Ok(0);
-        }
-        let count = |places: usize| u32::try_from(places).unwrap_or(u32::MAX);
-        let (max, free) = (count(permits.len()), count(permits.len() + self.permits.available_permits()));
-        self.looked_at = self.clock.now();
-        let items = self.work.claim(self.looked_at, max, free).await?;
-        let claimed = items.len();
+    fn set_going(&mut self, items: Vec<BoxFuture<'static, ()>>, permits: Vec<OwnedSemaphorePermit>) {
         for (item, permit) in items.into_iter().zip(permits) {
             self.running.spawn(async move {
                 item.await;
                 drop(permit);
             });
         }
-        Ok(claimed)
     }
+}
 
-    /// Waits until everything that is under way has ended.
-    pub async fn settle(&mut self) {
-        while self.running.join_next().await.is_some() {}
-    }
+/// Recalls claims when something comes due that was not at `looked_at`, or after the longest pause.
+async fn recalled_when_due(work: &impl Work, clock: &dyn Clock, looked_at: Timestamp) {
+    tokio::time::sleep(Duration::from_millis(PAUSE_MS_MIN)).await;
+    let longest = Duration::from_millis(PAUSE_MS_MAX);
+    let pause = match work.due(looked_at).await {
+        Ok(Some(due)) => Duration::from_millis(due.since_ms(clock.now())).min(longest),
+        _ => longest,
+    };
+    tokio::time::sleep(pause).await;
+    recall(work, clock).await;
+}
 
-    /// Ticks until the shutdown comes, then settles.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
-        let mut shutdown = pin!(shutdown);
-        let wakeup = self.work.wakeup();
-        loop {
-            let mut woken = pin!(wakeup.notified());
-            woken.as_mut().enable();
-            if shutdown.as_mut().now_or_never().is_some() {
-                break;
-            }
-            let pause = match self.tick().await {
-                // Without a permit there is nothing to claim with; only an end can bring one.
-                Ok(_) if self.permits.available_permits() == 0 => Duration::MAX,
-                // A claim may have left more behind.
-                Ok(claimed) if claimed > 0 => continue,
-                Ok(_) => self.pause().await,
-                Err(error) => {
-                    tracing::error!(%error, "claiming failed; trying again");
-                    Duration::from_millis(PAUSE_AFTER_FAILURE_MS)
-                }
-            };
-            tokio::select! {
-                () = &mut shutdown => break,
-                () = &mut woken, if pause < Duration::MAX => {}
-                Some(_) = self.running.join_next() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-        self.settle().await;
-    }
-
-    async fn pause(&self) -> Duration {
-        let longest = Duration::from_millis(PAUSE_MS_MAX);
-        match self.work.due(self.looked_at).await {
-            Ok(Some(due)) => Duration::from_millis(due.since_ms(self.clock.now()).max(PAUSE_MS_MIN)).min(longest),
-            _ => longest,
-        }
+/// A recall that fails is logged: the store answers a claim that waits with its failure.
+async fn recall(work: &impl Work, clock: &dyn Clock) {
+    if let Err(error) = work.recall(clock.now()).await {
+        tracing::warn!(%error, "a claim could not be recalled");
     }
 }

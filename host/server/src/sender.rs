@@ -12,7 +12,6 @@ use creel_webhook::delivery::{Answer, Next, Progress, after_attempt, classify};
 use creel_webhook::retry::retry_after_ms;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::Notify;
 
 use crate::directory::{DestinationEntry, Directory};
 use crate::echo::Mask;
@@ -67,11 +66,11 @@ pub struct Sending(pub Arc<Sender>);
 impl Work for Sending {
     async fn claim(&self, now: Timestamp, max: u32, _: u32) -> StoreResult<Vec<BoxFuture<'static, ()>>> {
         let lease_ms = TIMEOUT_MS_MAX + LEASE_MARGIN_MS;
-        let (claims, lease_until) = (self.0.store.delivery_claim(now, lease_ms, max).await?, now.plus_ms(lease_ms));
+        let claims = self.0.store.delivery_claim_next(now, lease_ms, max).await?;
         let work = claims.into_iter().map(|claim| {
             let sender = self.0.clone();
             async move {
-                if let Err(error) = sender.deliver(claim, lease_until).await {
+                if let Err(error) = sender.deliver(claim).await {
                     log_store_failure("storing an attempt", &error);
                 }
             }
@@ -84,8 +83,8 @@ impl Work for Sending {
         self.0.store.delivery_due(after).await
     }
 
-    fn wakeup(&self) -> Arc<Notify> {
-        self.0.store.wakeups().deliveries
+    async fn recall(&self, now: Timestamp) -> StoreResult<()> {
+        self.0.store.claims_recall(now).await
     }
 }
 
@@ -114,7 +113,7 @@ impl Sender {
     ///
     /// # Errors
     /// When the store fails for as long as the claim holds; the delivery is due again then.
-    pub async fn deliver(&self, claim: DeliveryClaim, lease_until: Timestamp) -> StoreResult<()> {
+    pub async fn deliver(&self, claim: DeliveryClaim) -> StoreResult<()> {
         if self.cut.has_come() {
             if self.store.delivery_release(claim.id, claim.claim).await? {
                 self.cut.gave_back();
@@ -156,7 +155,7 @@ impl Sender {
             detail: tried.detail,
         };
         let response = tried.response.filter(|_| claim.on_result.is_some());
-        let (id, seen) = (claim.id, picture.version());
+        let (id, lease_until, seen) = (claim.id, claim.lease_until, picture.version());
         let commit = DeliveryCommit { id, claim: claim.claim, now, attempt, response, next, destination, seen };
         self.commit(commit, lease_until).await
     }

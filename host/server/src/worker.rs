@@ -7,7 +7,6 @@ use creel_store::contract::StoreResult;
 use creel_webhook::clock::Timestamp;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::Notify;
 
 use crate::pump::Work;
 use crate::runner::{Runner, log_store_failure};
@@ -28,7 +27,7 @@ impl Worker {
 impl Work for Worker {
     async fn claim(&self, now: Timestamp, max: u32, free: u32) -> StoreResult<Vec<BoxFuture<'static, ()>>> {
         let lease_ms = self.runner.lease_ms();
-        let claims = self.runner.store.run_claim(now, lease_ms, max, free).await?;
+        let claims = self.runner.store.run_claim_next(now, lease_ms, max, free).await?;
         let work = claims.into_iter().map(|claim| {
             let runner = self.runner.clone();
             async move {
@@ -45,7 +44,7 @@ impl Work for Worker {
         self.runner.store.run_due(after).await
     }
 
-    fn wakeup(&self) -> Arc<Notify> {
-        self.runner.store.wakeups().runs
+    async fn recall(&self, now: Timestamp) -> StoreResult<()> {
+        self.runner.store.claims_recall(now).await
     }
 }

@@ -5,6 +5,7 @@
 //! sleeps. A story panics with a sentence when a promise is broken.
 
 mod accepting;
+mod asking;
 mod counting;
 mod crowding;
 mod delivering;
@@ -103,6 +104,11 @@ stories! {
     running::a_reply_run_past_its_deadline_is_not_run,
     running::a_replay_is_a_new_run,
     running::a_removed_route_ends_its_runs,
+    asking::a_run_is_claimed_by_whoever_waits_when_it_is_accepted,
+    asking::a_call_is_claimed_by_whoever_waits_when_it_is_decided,
+    asking::whoever_waits_is_recalled_with_what_time_has_made_due,
+    asking::whoever_waits_hears_of_what_is_due_later,
+    asking::whoever_asks_again_takes_the_place_of_the_first,
     sharing::a_tenant_holds_as_many_claims_as_it_may,
     sharing::nobody_holds_more_than_is_left_free,
     sharing::used_fuel_delays_what_follows_until_it_is_paid_for,

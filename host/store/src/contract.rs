@@ -371,6 +371,8 @@ pub struct DeliveryClaim {
     pub created_at: Timestamp,
     /// Not after.
     pub expires_at: Option<Timestamp>,
+    /// When somebody else may claim it.
+    pub lease_until: Timestamp,
     /// Its end is to be reported; whoever sends it keeps the answer for that.
     pub on_result: Option<OnResult>,
 }
@@ -443,7 +445,7 @@ pub struct FeedPage {
     pub more: bool,
 }
 
-/// "Look": raised after a commit that made work; never carries the work itself.
+/// "Look": raised after a commit that made work, for those who do not wait for a claim; never carries the work itself.
 #[derive(Debug, Clone, Default)]
 pub struct Wakeups {
     /// Runs may be due.
@@ -529,6 +531,10 @@ pub trait Store: Tenancy {
     /// more than its `fuel_per_second` gives ([`creel_webhook::bucket::Account`]), nor while its daily quota of runs or fuel is
     /// used up ([`creel_webhook::quota`]); runs under way count as used.
     async fn run_claim(&self, now: Timestamp, lease_ms: u64, max: u32, free: u32) -> StoreResult<Vec<RunClaim>>;
+    /// The same, waiting while there is nothing: the commit that makes a run due claims it too. Given with nothing when it was
+    /// recalled, when another took its place, and when a look again is worth while. Whoever stops waiting recalls it first
+    /// and takes what comes, or a claim may be lost with it.
+    async fn run_claim_next(&self, now: Timestamp, lease_ms: u64, max: u32, free: u32) -> StoreResult<Vec<RunClaim>>;
     /// Stores how a run ended and what follows, unless a key of state that it read has been written since or its writes would
     /// take the plugin beyond its limits: then nothing is stored ([`RunCommitted::Conflict`]). Verdicts that are tried again
     /// anyway (`timeout`, `host`) and late outcomes that nobody keeps decide nothing and are not looked at. When more calls wait for a destination then than may, the oldest that
@@ -555,6 +561,11 @@ pub trait Store: Tenancy {
     /// Claims at most `max` due deliveries, tenants in turn, within rate and concurrency of their lanes and their tenants'
     /// daily quotas of deliveries.
     async fn delivery_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<DeliveryClaim>>;
+    /// The same, waiting while there is nothing, as [`Store::run_claim_next`] does.
+    async fn delivery_claim_next(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<DeliveryClaim>>;
+    /// Answers those who wait for a claim, with what is due now or with nothing. Time that passes makes work due
+    /// ([`Store::run_due`], [`Store::delivery_due`]) and is nobody's commit.
+    async fn claims_recall(&self, now: Timestamp) -> StoreResult<()>;
     /// Stores an attempt and what follows; moves the lane's breaker on, and holds the lane after a 429. A delivery whose
     /// end is to be reported brings the report with its end, in one transaction: an event for the same route and plugin
     /// ([`creel_webhook::followup`]), which no quota refuses. The same holds wherever else a delivery ends: expired, given
@@ -675,7 +686,7 @@ pub trait Store: Tenancy {
 
     // ---- upkeep ----------------------------------------------------------------------------------------------
 
-    /// What raises worker and sender.
+    /// What is raised when there may be work, and when somebody's reply was decided.
     fn wakeups(&self) -> Wakeups;
     /// One small step of upkeep: expired dedup keys, expired previous secrets, replies past their deadline whose run is not
     /// claimed, bodies and records that are older than their tenant keeps them ([`body_days`](creel_webhook::tenant::TenantLimits::body_days),

@@ -54,12 +54,14 @@ mod transaction;
 mod upkeep;
 mod usage;
 mod verb;
+mod waiters;
 mod waiting;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -81,8 +83,8 @@ use crate::contract::{
     Accept, Accepted, AuditRow, ClaimToken, Control, Deed, DeliveryClaim, DeliveryCommit, DeliveryCommitted,
     DeliveryFilter, DeliveryRow, EventFilter, EventPage, FeedFilter, FeedPage, Holds, Keys, Leaving, Letter,
     NewComponent, NewDeployment, NewRun, Queue, RefusalRow, Replay, RunClaim, RunCommit, RunCommitted, RunFilter,
-    RunRow, SecretRow, StateFilter, StateKey, StateRemoved, StateRoom, Stats, Store, StoreError, StoreResult,
-    StoredAnswer, Story, Tenancy, Terms, Trail, UsedDay, Wakeups, Window,
+    RunRow, RunTicket, SecretRow, StateFilter, StateKey, StateRemoved, StateRoom, Stats, Store, StoreError,
+    StoreResult, StoredAnswer, StoredEvent, Story, Tenancy, Terms, Trail, UsedDay, Wakeups, Window,
 };
 use crate::sqlite::accept::Packed;
 use crate::sqlite::checkpoint::Checkpoints;
@@ -92,7 +94,7 @@ use crate::sqlite::lanes::{Wanted, Work};
 use crate::sqlite::passes::Days;
 use crate::sqlite::quotas::Standings;
 use crate::sqlite::readers::Readers;
-use crate::sqlite::statement::Fault;
+use crate::sqlite::statement::{Fault, Sql};
 use crate::sqlite::transaction::{Memory, Shared, Shares, Tx};
 use crate::sqlite::writer::Writer;
 
@@ -201,6 +203,50 @@ impl SqliteStore {
         let cut = tokio::task::spawn_blocking(move || schema::cut_log(&path)).await;
         matches!(cut, Ok(Ok(true)))
     }
+
+    async fn with_events(&self, claimed: Claimed) -> StoreResult<Vec<RunClaim>> {
+        let Claimed { tickets, near } = claimed;
+        let read = match near {
+            Some(events) => Ok(events),
+            None => {
+                let wanted = events_of(&tickets);
+                self.readers.call(move |conn| Ok(events::load_all(conn, &wanted))).await
+            }
+        };
+        match read {
+            // What could not be read keeps its claim: the lease is lost, and five such leases end the run.
+            Ok(events) => Ok(tickets
+                .into_iter()
+                .filter_map(|ticket| Some(RunClaim { event: events.get(&ticket.event)?.clone(), ticket }))
+                .collect()),
+            Err(error) => {
+                for ticket in tickets {
+                    self.run_release(ticket.run, ticket.claim).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Runs that were claimed.
+struct Claimed {
+    tickets: Vec<RunTicket>,
+    /// Their events, if they were read already.
+    near: Option<HashMap<EventId, StoredEvent>>,
+}
+
+impl Claimed {
+    fn of(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, wanted: Wanted) -> Sql<Claimed> {
+        let tickets = runs::claim(tx, now, lease_ms, wanted)?;
+        let near = events::load_near(tx.conn, &events_of(&tickets));
+        Ok(Claimed { tickets, near })
+    }
+}
+
+/// What these runs are about.
+fn events_of(tickets: &[RunTicket]) -> Vec<(TenantId, EventId)> {
+    tickets.iter().map(|ticket| (ticket.tenant, ticket.event)).collect()
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -404,24 +450,19 @@ impl Store for SqliteStore {
 
     async fn run_claim(&self, now: Timestamp, lease_ms: u64, max: u32, free: u32) -> StoreResult<Vec<RunClaim>> {
         let wanted = Wanted { max, free };
-        let tickets = self.writer.call(0, move |tx| runs::claim(tx, now, lease_ms, wanted)).await?;
-        if tickets.is_empty() {
-            return Ok(Vec::new());
-        }
-        let wanted: Vec<_> = tickets.iter().map(|ticket| (ticket.tenant, ticket.event)).collect();
-        let read = self.readers.call(move |conn| Ok(events::load_all(conn, &wanted))).await;
-        match read {
-            // What could not be read keeps its claim: the lease is lost, and five such leases end the run.
-            Ok(events) => Ok(tickets
-                .into_iter()
-                .filter_map(|ticket| Some(RunClaim { event: events.get(&ticket.event)?.clone(), ticket }))
-                .collect()),
-            Err(error) => {
-                for ticket in tickets {
-                    self.run_release(ticket.run, ticket.claim).await?;
-                }
-                Err(error)
-            }
+        let claimed = self.writer.call(0, move |tx| Claimed::of(tx, now, lease_ms, wanted)).await?;
+        self.with_events(claimed).await
+    }
+
+    async fn run_claim_next(&self, now: Timestamp, lease_ms: u64, max: u32, free: u32) -> StoreResult<Vec<RunClaim>> {
+        let wanted = Wanted { max, free };
+        let claim = move |tx: &mut Tx<'_>| {
+            let claimed = Claimed::of(tx, now, lease_ms, wanted)?;
+            Ok(Some(claimed).filter(|claimed| !claimed.tickets.is_empty()))
+        };
+        match self.writer.wait(Work::Runs, claim).await? {
+            Some(claimed) => self.with_events(claimed).await,
+            None => Ok(Vec::new()),
         }
     }
 
@@ -463,6 +504,23 @@ impl Store for SqliteStore {
 
     async fn delivery_claim(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<DeliveryClaim>> {
         self.writer.call(0, move |tx| deliveries::claim(tx, now, lease_ms, max)).await
+    }
+
+    async fn delivery_claim_next(&self, now: Timestamp, lease_ms: u64, max: u32) -> StoreResult<Vec<DeliveryClaim>> {
+        let claim = move |tx: &mut Tx<'_>| {
+            let claims = deliveries::claim(tx, now, lease_ms, max)?;
+            Ok(Some(claims).filter(|claims| !claims.is_empty()))
+        };
+        Ok(self.writer.wait(Work::Deliveries, claim).await?.unwrap_or_default())
+    }
+
+    async fn claims_recall(&self, now: Timestamp) -> StoreResult<()> {
+        let recall = move |tx: &mut Tx<'_>| {
+            tx.now(now);
+            tx.effects.recalled = true;
+            Ok(())
+        };
+        self.writer.call(0, recall).await
     }
 
     async fn delivery_commit(&self, commit: DeliveryCommit) -> StoreResult<DeliveryCommitted> {

@@ -155,20 +155,25 @@ fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
 /// Claims due deliveries within rate and concurrency.
 pub(super) fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, max: u32) -> Sql<Vec<DeliveryClaim>> {
     let now = tx.now(now);
+    let (before, mut ended) = (tx.changes(), false);
     let mut claims = Vec::new();
     lanes::visit(tx, Work::Deliveries, now, Wanted { max, free: max }, |tx, lane, may| {
         let before = claims.len();
         for claimed in if planted::is(Bug::LeaseForever) { [0, 0] } else { [1, 0] } {
             let want = may - (claims.len() - before) as u32;
             if want > 0 {
-                claim_lane(tx, lane, claimed, now, lease_ms, want, &mut claims)?;
+                ended |= claim_lane(tx, lane, claimed, now, lease_ms, want, &mut claims)?;
             }
         }
         Ok((claims.len() - before) as u32)
     })?;
+    if !ended {
+        tx.is_fleeting(before);
+    }
     Ok(claims)
 }
 
+/// Claims what is due in a lane; says whether some of it had to end instead.
 fn claim_lane(
     tx: &mut Tx<'_>,
     lane: &Lane,
@@ -177,18 +182,25 @@ fn claim_lane(
     lease_ms: u64,
     want: u32,
     claims: &mut Vec<DeliveryClaim>,
-) -> Sql<()> {
+) -> Sql<bool> {
     let due = all(tx.conn, DUE, params![lane.id, claimed, now.as_millis(), want], live)?;
+    let mut ended = false;
     for delivery in due {
-        if delivery.claims.saturating_sub(delivery.attempts) >= CLAIMS_MAX {
-            end(tx, &delivery, Some(&format!("{CLAIMS_MAX} claims were lost without an answer")), None, now)?;
-        } else if delivery.expires_at.is_some_and(|at| at <= now) {
-            end(tx, &delivery, Some("it expired before it could be sent"), None, now)?;
+        let dead = if delivery.claims.saturating_sub(delivery.attempts) >= CLAIMS_MAX {
+            Some(format!("{CLAIMS_MAX} claims were lost without an answer"))
         } else {
-            claims.extend(claim_one(tx, delivery.seq, now, lease_ms)?);
+            let expired = delivery.expires_at.is_some_and(|at| at <= now);
+            expired.then(|| "it expired before it could be sent".to_owned())
+        };
+        match dead {
+            Some(reason) => {
+                ended = true;
+                end(tx, &delivery, Some(&reason), None, now)?;
+            }
+            None => claims.extend(claim_one(tx, delivery.seq, now, lease_ms)?),
         }
     }
-    Ok(())
+    Ok(ended)
 }
 
 fn claim_one(tx: &mut Tx<'_>, seq: i64, now: Timestamp, lease_ms: u64) -> Sql<Option<DeliveryClaim>> {
@@ -219,6 +231,7 @@ fn claim_one(tx: &mut Tx<'_>, seq: i64, now: Timestamp, lease_ms: u64) -> Sql<Op
             claims: row.get(11)?,
             created_at: time(row, 12)?,
             expires_at: time_opt(row, 13)?,
+            lease_until,
             on_result: json_opt(row, 14)?,
         })
     })

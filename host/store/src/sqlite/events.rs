@@ -34,6 +34,27 @@ pub(super) fn load_all(conn: &Connection, wanted: &[(TenantId, EventId)]) -> Has
     events
 }
 
+/// Events that are read by the thread that writes, when it is asked for them: it has just written most of what is claimed
+/// in small numbers, and another thread would take longer to wake up.
+const NEAR_MAX: usize = 4;
+
+/// Bytes of a request's body up to which its events are read there.
+const NEAR_BYTES_MAX: i64 = 64 * 1_024;
+
+/// Reads events if they are few and small; `None` when somebody else is to read them, or to find out why nobody can.
+pub(super) fn load_near(conn: &Connection, wanted: &[(TenantId, EventId)]) -> Option<HashMap<EventId, StoredEvent>> {
+    let small = |(tenant, event): &(TenantId, EventId)| is_small(conn, *tenant, *event).unwrap_or(false);
+    (wanted.len() <= NEAR_MAX && wanted.iter().all(small)).then(|| load_all(conn, wanted))
+}
+
+fn is_small(conn: &Connection, tenant: TenantId, event: EventId) -> Sql<bool> {
+    // The length stands in the row's head: no page of a large body is read for it.
+    let sql = "SELECT coalesce(length(r.body), 0) FROM event e JOIN request r ON r.seq = e.request
+        WHERE e.tenant = ?1 AND e.id = ?2";
+    let bytes: Option<i64> = first(conn, sql, params![tenant.as_bytes(), event.as_bytes()], |row| row.get(0))?;
+    Ok(bytes.is_none_or(|bytes| bytes <= NEAR_BYTES_MAX))
+}
+
 /// An event, without its body if that is an item of a batch, and where that stands.
 struct Head {
     event: StoredEvent,

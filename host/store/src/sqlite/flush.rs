@@ -4,8 +4,8 @@
 //! `COMMIT` (`synchronous = FULL`), but then the writer waits for the disk while the next batch waits for the writer.
 //! So commits leave it out (`NORMAL`: SQLite itself syncs before it carries the log over and when the log begins anew),
 //! and the log is synced here: by the writer when nothing else is queued, else by a thread beside it, while it runs the
-//! next batch. Batches that pile up meanwhile share one sync. A batch that has written nothing, as when a claim finds
-//! nothing, needs none once everything before it is safe.
+//! next batch. Batches that pile up meanwhile share one sync. A batch that has written nothing, or nothing but claims, needs
+//! none once everything before it is safe: nobody misses a claim after a power cut, because opening gives all of them back.
 //!
 //! Nobody is answered before: a `Committed` is made by a sync that succeeded, and else only where there is nothing to
 //! sync. What a batch reads
@@ -61,7 +61,7 @@ impl std::fmt::Debug for LogSync {
 pub(super) struct Batch {
     /// What `Safety::appears` gave.
     pub(super) number: u64,
-    /// Whether the log has grown by it.
+    /// Whether the log has grown by what must not be lost.
     pub(super) wrote: bool,
     /// Its callers.
     pub(super) items: Vec<Box<dyn Item>>,

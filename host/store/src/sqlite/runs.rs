@@ -96,27 +96,32 @@ fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
     })
 }
 
-/// Claims due runs. Their events are read elsewhere, after the commit: bodies are large and this thread is the only
-/// one that writes.
+/// Claims due runs. Unless they are few, their events are read elsewhere, after the commit: bodies are large and this
+/// thread is the only one that writes.
 pub(super) fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, wanted: Wanted) -> Sql<Vec<RunTicket>> {
     let now = tx.now(now);
     let mut claims = Vec::new();
     if wanted.max == 0 || is_held_by_suspect(tx, now, lease_ms, &mut claims)? {
         return Ok(claims);
     }
+    let (before, mut ended) = (tx.changes(), false);
     lanes::visit(tx, Work::Runs, now, wanted, |tx, lane, may| {
         let before = claims.len();
         for claimed in if planted::is(Bug::LeaseForever) { [0, 0] } else { [1, 0] } {
             let want = may - (claims.len() - before) as u32;
             if want > 0 {
-                claim_lane(tx, lane, claimed, now, lease_ms, want, &mut claims)?;
+                ended |= claim_lane(tx, lane, claimed, now, lease_ms, want, &mut claims)?;
             }
         }
         Ok((claims.len() - before) as u32)
     })?;
+    if !ended {
+        tx.is_fleeting(before);
+    }
     Ok(claims)
 }
 
+/// Claims what is due in a lane; says whether some of it had to end instead.
 fn claim_lane(
     tx: &mut Tx<'_>,
     lane: &Lane,
@@ -125,12 +130,15 @@ fn claim_lane(
     lease_ms: u64,
     want: u32,
     claims: &mut Vec<RunTicket>,
-) -> Sql<()> {
+) -> Sql<bool> {
     let due = all(tx.conn, DUE, params![lane.id, claimed, now.as_millis(), want], live)?;
+    let mut ended = false;
     for run in due {
-        claims.extend(claim_or_end(tx, &run, now, lease_ms)?);
+        let ticket = claim_or_end(tx, &run, now, lease_ms)?;
+        ended |= ticket.is_none();
+        claims.extend(ticket);
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// Claims a run that is due, unless it has to end instead.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::contract::{StoreError, StoreResult};
 use crate::planted::{self, Bug};
 
-/// Proof that everything that a batch has written or seen is on disk.
+/// Proof that everything that a batch has seen is on disk, and what it has written as far as anybody would miss it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Committed(());
 
@@ -55,7 +55,8 @@ impl Safety {
         });
     }
 
-    /// Proof for a batch that has written nothing, if everything before it is safe: there is nothing to sync.
+    /// Proof for a batch that has written nothing of which the loss would matter, if everything before it is safe: there is
+    /// nothing to sync.
     pub(super) fn covers(&self, batch: u64) -> Option<Committed> {
         let before = *self.safe.borrow();
         (before + 1 == batch && self.why_broken().is_none()).then_some(Committed(()))

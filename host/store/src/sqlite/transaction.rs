@@ -15,6 +15,7 @@ use crate::contract::{Used, Wakeups};
 use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Arrivals;
 use crate::sqlite::dedup::Dedup;
+use crate::sqlite::lanes::Work;
 use crate::sqlite::passes::{Days, Retention};
 use crate::sqlite::quotas::{Standing, Standings};
 use crate::sqlite::safety::Safety;
@@ -32,6 +33,10 @@ pub(super) struct Effects {
     pub(super) replies: bool,
     /// What people configured has changed.
     pub(super) control: bool,
+    /// Whoever waits for a claim is to be answered.
+    pub(super) recalled: bool,
+    /// Changes that nobody misses after a power cut.
+    pub(super) fleeting: u64,
 }
 
 impl Effects {
@@ -42,6 +47,16 @@ impl Effects {
             deliveries: self.deliveries || other.deliveries,
             replies: self.replies || other.replies,
             control: self.control || other.control,
+            recalled: self.recalled || other.recalled,
+            fleeting: self.fleeting + other.fleeting,
+        }
+    }
+
+    /// Whether this kind of work may be due.
+    pub(super) fn of(self, work: Work) -> bool {
+        match work {
+            Work::Runs => self.runs,
+            Work::Deliveries => self.deliveries,
         }
     }
 }
@@ -255,6 +270,17 @@ impl Tx<'_> {
     /// Refuses what concerns a tenant that is not there or is being removed.
     pub(super) fn tenant_is_there(&self, tenant: TenantId, now: Timestamp) -> Sql<()> {
         must_exist(self.standing(tenant, now)?.is_there().into(), || format!("there is no tenant `{tenant}`"))
+    }
+
+    /// What it has changed until now, since so many changes, are claims and the bounds that follow from them: opening gives
+    /// every claim back and computes every bound anew.
+    pub(super) fn is_fleeting(&mut self, since: u64) {
+        self.effects.fleeting = self.changes() - since;
+    }
+
+    /// Rows that the connection has changed in all.
+    pub(super) fn changes(&self) -> u64 {
+        self.conn.total_changes()
     }
 
     /// A token that was never given before.

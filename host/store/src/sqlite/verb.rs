@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::contract::{StoreError, StoreResult};
+use crate::sqlite::lanes::Work;
 use crate::sqlite::safety::Committed;
 use crate::sqlite::statement::{Fault, Sql};
 use crate::sqlite::transaction::Tx;
@@ -19,6 +20,18 @@ pub(super) trait Item: Send {
     fn arrives(&self) -> bool;
     /// Runs it, for the second time when the first was rolled back; says whether what it wrote may stay.
     fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// What it waits for while there is nothing.
+    fn waits_for(&self) -> Option<Work> {
+        None
+    }
+    /// Whether it has something to tell.
+    fn has_found(&self) -> bool {
+        true
+    }
+    /// Whether nobody waits for its answer any more.
+    fn is_abandoned(&self) -> bool {
+        false
+    }
     /// Whether it ends the writer.
     fn stops(&self) -> bool {
         false
@@ -51,10 +64,9 @@ impl<T: Send, F: Fn(&mut Tx<'_>) -> Sql<T> + Send> Item for Verb<T, F> {
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
-            .unwrap_or_else(|_| Err(Fault::Store(StoreError::Failed("a verb panicked".to_owned()))));
+        let result = caught(|| (self.work)(tx));
         let good = result.is_ok();
-        self.result = Some(result.map_err(StoreError::from));
+        self.result = Some(result);
         good
     }
 
@@ -73,6 +85,61 @@ impl<T: Send, F: Fn(&mut Tx<'_>) -> Sql<T> + Send> Item for Verb<T, F> {
         // A caller that went away has no use for the answer; what it asked for is done all the same.
         let _ = self.caller.send(result);
     }
+}
+
+/// A claim that waits while there is nothing to claim; answered with `None` when it is recalled in vain.
+pub(super) struct Claim<T, F> {
+    /// What it waits for.
+    pub(super) work: Work,
+    /// What it does.
+    pub(super) claim: F,
+    /// What it gave last.
+    pub(super) result: StoreResult<Option<T>>,
+    /// Who waits for that.
+    pub(super) caller: oneshot::Sender<StoreResult<Option<T>>>,
+    /// Where.
+    pub(super) runtime: Option<Handle>,
+}
+
+impl<T: Send, F: Fn(&mut Tx<'_>) -> Sql<Option<T>> + Send> Item for Claim<T, F> {
+    fn arrives(&self) -> bool {
+        false
+    }
+
+    fn waits_for(&self) -> Option<Work> {
+        Some(self.work)
+    }
+
+    fn has_found(&self) -> bool {
+        !matches!(self.result, Ok(None))
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.caller.is_closed()
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        self.result = caught(|| (self.claim)(tx));
+        self.result.is_ok()
+    }
+
+    fn runtime(&self) -> Option<&Handle> {
+        self.runtime.as_ref()
+    }
+
+    fn finish(self: Box<Self>, batch: Result<Committed, &str>) {
+        let _ = self.caller.send(match batch {
+            Ok(_) => self.result,
+            Err(why) => self.result.and(Err(StoreError::Failed(why.to_owned()))),
+        });
+    }
+}
+
+/// A verb that panics fails like any other.
+fn caught<T>(work: impl FnOnce() -> Sql<T>) -> StoreResult<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Fault::Store(StoreError::Failed("a verb panicked".to_owned()))))
+        .map_err(StoreError::from)
 }
 
 /// The last item: behind it nothing is queued any more.

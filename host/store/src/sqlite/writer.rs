@@ -30,12 +30,13 @@ use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Arrivals;
 use crate::sqlite::checkpoint::Checkpoints;
 use crate::sqlite::flush::{Batch, Flusher};
-use crate::sqlite::lanes;
+use crate::sqlite::lanes::{self, Work};
 use crate::sqlite::safety::Committed;
 use crate::sqlite::statement::{Sql, exec};
 use crate::sqlite::transaction::{Effects, Memory, Shared, Tx};
 use crate::sqlite::usage;
-use crate::sqlite::verb::{Item, Stop, Verb};
+use crate::sqlite::verb::{Claim, Item, Stop, Verb};
+use crate::sqlite::waiters::Waiters;
 
 /// Items in one transaction: beyond it one fsync more costs less than making the first wait.
 const BATCH_ITEMS_MAX: usize = 512;
@@ -69,7 +70,7 @@ impl Writer {
             .name("store-writer".to_owned())
             .spawn(move || {
                 planted::plant(bug);
-                Thread { conn, memory, shared, checkpoints, flusher }.run(items);
+                Thread { conn, memory, shared, checkpoints, flusher, waiters: Waiters::default() }.run(items);
             })
             .map_err(|error| StoreError::Failed(error.to_string()))?;
         Ok(Writer {
@@ -96,6 +97,24 @@ impl Writer {
         F: Fn(&mut Tx<'_>) -> Sql<T> + Send + 'static,
     {
         self.queue(bytes, true, work).await
+    }
+
+    /// Queues a claim that waits; `None` when it was recalled, or another took its place, before there was anything.
+    ///
+    /// Whoever stops waiting may lose a claim: recall it first.
+    pub(super) async fn wait<T, F>(&self, work: Work, claim: F) -> StoreResult<Option<T>>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Sql<Option<T>> + Send + 'static,
+    {
+        if self.closing.load(Ordering::SeqCst) {
+            return Err(StoreError::Closed);
+        }
+        let (caller, answer) = oneshot::channel();
+        let runtime = Handle::try_current().ok();
+        let claim = Claim { work, claim, result: Ok(None), caller, runtime };
+        self.queue.send(Box::new(claim)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
     }
 
     async fn queue<T, F>(&self, bytes: usize, arrives: bool, work: F) -> StoreResult<T>
@@ -138,6 +157,7 @@ struct Thread {
     shared: Arc<Shared>,
     checkpoints: Checkpoints,
     flusher: Flusher,
+    waiters: Waiters,
 }
 
 impl Thread {
@@ -169,13 +189,14 @@ impl Thread {
     fn write(&mut self, items: &mut Vec<Box<dyn Item>>, behind: &mpsc::Receiver<Box<dyn Item>>) {
         if let Some(why) = self.shared.safety.why_broken() {
             self.memory.stopping |= items.iter_mut().any(|item| item.stops());
-            items.drain(..).for_each(|item| item.finish(Err(&why)));
+            items.drain(..).chain(self.waiters.dismiss()).for_each(|item| item.finish(Err(&why)));
             return;
         }
+        self.waiters.park(items);
         self.memory.used = None;
         self.memory.reconfigured = false;
         self.memory.shrunk = false;
-        let changes = self.conn.total_changes();
+        let before = self.conn.total_changes();
         let number = self.shared.safety.appears();
         let (items, effects) = match self.transaction(items) {
             Ok(effects) => {
@@ -192,7 +213,8 @@ impl Thread {
                 (Vec::new(), Effects::default())
             }
         };
-        let wrote = self.memory.shrunk || self.conn.total_changes() != changes;
+        let changes = self.conn.total_changes() - before;
+        let wrote = self.memory.shrunk || changes != effects.fleeting;
         self.flusher.take(Batch { number, wrote, items, effects }, behind.is_empty());
     }
 
@@ -207,6 +229,7 @@ impl Thread {
             }
         };
         let effects = effects.and(self.write_arrivals()?).and(self.write_use()?);
+        let effects = effects.and(self.claim_for_waiters(effects, batch)?);
         self.memory.dedup.merge(&self.conn, self.shared.latest())?;
         if let Some(lie) = Committed::claimed_falsely() {
             batch.drain(..).for_each(|item| item.finish(Ok(lie)));
@@ -249,6 +272,28 @@ impl Thread {
                 exec(&self.conn, "ROLLBACK TO item", [])?;
             }
             exec(&self.conn, "RELEASE item", [])?;
+        }
+        Ok(effects)
+    }
+
+    /// Tries the claims that wait, and adds those that are answered to the batch.
+    fn claim_for_waiters(&mut self, raised: Effects, batch: &mut Vec<Box<dyn Item>>) -> Sql<Effects> {
+        let mut effects = Effects::default();
+        for work in [Work::Runs, Work::Deliveries] {
+            let Some(mut item) = self.waiters.next(work, raised) else { continue };
+            exec(&self.conn, "SAVEPOINT claim", [])?;
+            let (good, own) = self.run_item(item.as_mut())?;
+            if good {
+                effects = effects.and(own);
+            } else {
+                exec(&self.conn, "ROLLBACK TO claim", [])?;
+            }
+            exec(&self.conn, "RELEASE claim", [])?;
+            if item.has_found() || raised.recalled || raised.of(work) || own.of(work) {
+                batch.push(item);
+            } else {
+                self.waiters.keep(work, item);
+            }
         }
         Ok(effects)
     }

@@ -92,6 +92,28 @@ async fn what_writes_nothing_waits_for_no_disk_but_for_what_is_not_safe_yet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_claim_waits_for_no_disk_unless_something_ends_by_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, lever) = open(&dir.path().join("creel.db"));
+    let world = Arc::new(World::new(store.clone()).await);
+    let mut expired = world.call(None);
+    expired.call.expires_at = Some(START);
+    world.decide(vec![expired]).await;
+    let run = world.accept_keyed(None).await;
+
+    pull(&lever, Disk::Slow);
+    assert_eq!(world.claim_ids(START, 10).await, [run], "after a power cut nobody misses it");
+    let behind = world.clone();
+    let mut ended = tokio::spawn(async move { behind.send(START, 10).await.len() });
+    let soon = Duration::from_millis(50);
+    assert!(tokio::time::timeout(soon, &mut ended).await.is_err(), "an end would be missed");
+
+    pull(&lever, Disk::Well);
+    assert_eq!(ended.await.unwrap(), 0);
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_cannot_be_synced_ends_the_store_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("creel.db");
