@@ -213,9 +213,14 @@ impl Task {
     fn give_up(self: &Arc<Self>) {
         self.given_up.store(true, Ordering::SeqCst);
         self.clone().wake();
-        if self.shared.stopped.load(Ordering::SeqCst)
-            && let Ok(mut work) = self.work.try_lock()
-        {
+        if self.shared.stopped.load(Ordering::SeqCst) {
+            self.let_go();
+        }
+    }
+
+    /// No thread will come for it. What it waits for may hold its waker, and with it the task, for as long as that takes.
+    fn let_go(&self) {
+        if let Ok(mut work) = self.work.try_lock() {
             *work = None;
         }
     }
@@ -251,7 +256,7 @@ impl Drop for GuestThreads {
             turns.clear()
         };
         self.shared.ready.notify_all();
-        drop(left);
+        left.iter().for_each(|task| task.let_go());
         if let Some(waits) = self.waits.take() {
             waits.shutdown_background();
         }
@@ -286,6 +291,32 @@ mod tests {
         });
         drop(forever);
         assert!(released.await.is_err(), "what it held is given back");
+    }
+
+    #[tokio::test]
+    async fn what_was_given_up_and_had_no_turn_ends_with_the_threads() {
+        let threads = GuestThreads::start(1).unwrap();
+        let (word, told) = oneshot::channel::<()>();
+        let (held, released) = oneshot::channel::<()>();
+        let (waits, waiting) = oneshot::channel();
+        let asking = threads.spawn(tenant(1), async move {
+            let _held = held;
+            drop(waits.send(()));
+            told.await.ok();
+        });
+        waiting.await.unwrap();
+        let (is_busy, busy) = oneshot::channel();
+        let (go_on, gate) = std::sync::mpsc::channel::<()>();
+        let _computing = threads.spawn(tenant(2), async move {
+            drop(is_busy.send(()));
+            gate.recv().ok();
+        });
+        busy.await.unwrap();
+        drop(asking);
+        drop(threads);
+        let bound = std::time::Duration::from_secs(10);
+        assert!(tokio::time::timeout(bound, released).await.expect("what it held is given back").is_err());
+        drop((word, go_on));
     }
 
     #[tokio::test]
