@@ -30,14 +30,16 @@ pub(super) struct Waiters {
 }
 
 impl Waiters {
-    /// Takes the claims that wait out of a batch. What they stood for before goes on with the batch, with nothing.
-    pub(super) fn park(&mut self, batch: &mut Vec<Box<dyn Item>>) {
+    /// Takes the claims that wait out of a batch; gives those whose places they take, to be answered with nothing.
+    pub(super) fn park(&mut self, batch: &mut Vec<Box<dyn Item>>) -> Vec<Box<dyn Item>> {
         let waits = |item: &mut Box<dyn Item>| item.waits_for().is_some();
         let parked: Vec<_> = batch.extract_if(.., waits).collect();
+        let mut replaced = Vec::new();
         for item in parked {
             let Some(place) = item.waits_for().map(|work| self.place(work)) else { continue };
-            batch.extend(place.replace(Parked { item, is_new: true }).map(|before| before.item));
+            replaced.extend(place.replace(Parked { item, is_new: true }).map(|before| before.item));
         }
+        replaced
     }
 
     /// The one for whom a batch that has raised this may have made something.

@@ -192,13 +192,13 @@ impl Thread {
             items.drain(..).chain(self.waiters.dismiss()).for_each(|item| item.finish(Err(&why)));
             return;
         }
-        self.waiters.park(items);
+        let replaced = self.waiters.park(items);
         self.memory.used = None;
         self.memory.reconfigured = false;
         self.memory.shrunk = false;
         let before = self.conn.total_changes();
         let number = self.shared.safety.appears();
-        let (items, effects) = match self.transaction(items) {
+        let (mut items, effects) = match self.transaction(items) {
             Ok(effects) => {
                 self.memory.committed();
                 // Before the callers hear of it, so that whoever is answered reads the new version.
@@ -213,6 +213,7 @@ impl Thread {
                 (Vec::new(), Effects::default())
             }
         };
+        items.extend(replaced);
         let changes = self.conn.total_changes() - before;
         let wrote = self.memory.shrunk || changes != effects.fleeting;
         self.flusher.take(Batch { number, wrote, items, effects }, behind.is_empty());
