@@ -301,14 +301,14 @@ mod tests {
         let (waits, waiting) = oneshot::channel();
         let asking = threads.spawn(tenant(1), async move {
             let _held = held;
-            drop(waits.send(()));
+            let _ = waits.send(());
             told.await.ok();
         });
         waiting.await.unwrap();
         let (is_busy, busy) = oneshot::channel();
         let (go_on, gate) = std::sync::mpsc::channel::<()>();
         let _computing = threads.spawn(tenant(2), async move {
-            drop(is_busy.send(()));
+            let _ = is_busy.send(());
             gate.recv().ok();
         });
         busy.await.unwrap();
