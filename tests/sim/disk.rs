@@ -47,6 +47,8 @@ struct State {
     dice: Dice,
     dead: bool,
     hold: Hold,
+    /// Syncs that succeeded.
+    syncs: u64,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -316,11 +318,19 @@ impl Disk {
 
     /// Makes everything written safe.
     pub(crate) fn sync(&self, name: &str) -> Result<(), Trouble> {
-        let synced = self.operation().map(|mut state| state.files.entry(name.to_owned()).or_default().sync());
+        let synced = self.operation().map(|mut state| {
+            state.syncs += 1;
+            state.files.entry(name.to_owned()).or_default().sync();
+        });
         if synced == Err(Trouble::Refused) {
             self.lock().files.entry(name.to_owned()).or_default().forget();
         }
         synced
+    }
+
+    /// How many syncs have succeeded: what was written before the next one is safe after it.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.lock().syncs
     }
 
     /// A file's length.

@@ -57,6 +57,8 @@ pub(crate) struct Claimable {
     lease_until: Timestamp,
     /// The boot that claimed.
     boot: u32,
+    /// Syncs before the claim; one more makes it safe.
+    syncs: u64,
     /// Claims so far, at most.
     claims: u32,
     /// Committed tries: at least and at most.
@@ -72,7 +74,8 @@ pub(crate) struct Claimable {
 impl Claimable {
     fn new(due_at: Timestamp) -> Claimable {
         let (lease_until, failed_at) = (Timestamp::default(), None);
-        Claimable { token: None, lease_until, boot: 0, claims: 0, attempts: (0, 0), due_at, failed_at, over: Over::No }
+        let (boot, syncs, claims, attempts) = (0, 0, 0, (0, 0));
+        Claimable { token: None, lease_until, boot, syncs, claims, attempts, due_at, failed_at, over: Over::No }
     }
 
     /// What was given up may be back: it is as new then, and its tries are counted anew.
@@ -122,7 +125,7 @@ impl Claimable {
             "{what} has {attempts} attempts by its claim and {:?} commits",
             self.attempts
         );
-        (self.token, self.lease_until, self.boot) = (Some(token), lease_until, at.boot);
+        (self.token, self.lease_until, self.boot, self.syncs) = (Some(token), lease_until, at.boot, at.syncs);
         (self.claims, self.attempts, self.over) = (claims, (attempts, attempts), Over::No);
         Ok(())
     }
@@ -142,10 +145,10 @@ impl Claimable {
         }
     }
 
-    /// Whether it certainly lost two claims, this one included.
-    fn is_suspect(&self, boot: u32) -> bool {
-        let is_certain = self.over == Over::No && self.attempts.0 == self.attempts.1;
-        self.token.is_some() && self.boot == boot && is_certain && self.claims - self.attempts.0 >= 2
+    /// Whether it certainly lost two claims, this one included. The power takes one with it that was not safe yet.
+    fn is_suspect(&self, at: Moment) -> bool {
+        let is_certain = self.over == Over::No && self.attempts.0 == self.attempts.1 && self.syncs < at.syncs;
+        self.token.is_some() && self.boot == at.boot && is_certain && self.claims - self.attempts.0 >= 2
     }
 
     /// Whether a commit with this token had to be taken.
@@ -161,6 +164,8 @@ pub(crate) struct Moment {
     pub(crate) now: Timestamp,
     /// The boot.
     pub(crate) boot: u32,
+    /// Syncs of its disk.
+    pub(crate) syncs: u64,
 }
 
 /// A run that is known.
@@ -270,15 +275,15 @@ pub(crate) struct Model {
 
 impl Model {
     /// The process died while work on these was under way.
-    pub(crate) fn crashed(&mut self, boot: u32, under_way: &[[u8; 16]]) {
+    pub(crate) fn crashed(&mut self, at: Moment, under_way: &[[u8; 16]]) {
         self.alone = None;
         let begun = self.runs.iter().filter(|(id, run)| under_way.contains(id.as_bytes()) && run.state.claims >= 2);
         self.perhaps_suspects = begun.clone().map(|(id, _)| *id).collect();
-        let suspects = begun.filter(|(_, run)| run.state.is_suspect(boot) && !run.waits && self.goes(run));
+        let suspects = begun.filter(|(_, run)| run.state.is_suspect(at) && !run.waits && self.goes(run));
         self.suspects = suspects.map(|(id, _)| *id).collect();
         let runs = self.runs.iter_mut().map(|(id, run)| (id.as_bytes(), &mut run.state));
         let calls = self.calls.iter_mut().map(|(id, call)| (id.as_bytes(), &mut call.state));
-        runs.chain(calls).for_each(|(id, state)| state.crashed(boot, under_way.contains(id)));
+        runs.chain(calls).for_each(|(id, state)| state.crashed(at.boot, under_way.contains(id)));
         self.passed.clear();
     }
 

@@ -205,7 +205,7 @@ impl Sim {
 
     /// This moment.
     pub(crate) fn at(&self) -> Moment {
-        Moment { now: self.now, boot: self.boot }
+        Moment { now: self.now, boot: self.boot, syncs: self.mounted.disk.syncs() }
     }
 
     /// A time to tell: now, or a clock that went back.
@@ -434,7 +434,7 @@ impl Sim {
     async fn reboot(&mut self) -> Check {
         let lost = self.model.lost(self.boot, self.now);
         let under_way = self.under_way();
-        self.model.crashed(self.boot, &under_way);
+        self.model.crashed(self.at(), &under_way);
         self.boot += 1;
         self.forget();
         // Whoever waited heard nothing and asks again.

@@ -22,12 +22,7 @@ impl Sim {
     /// Claims; says how many were given, `None` when the power went.
     pub(crate) async fn claim_calls_upto(&mut self, max: u32) -> Check<Option<usize>> {
         let (at, told) = (self.at(), self.told_time());
-        let claimed = if self.dice.one_in(2) {
-            let asked = self.store.delivery_claim_next(told, CALL_LEASE_MS, max);
-            tokio::join!(asked, self.store.claims_recall(told)).0
-        } else {
-            self.store.delivery_claim(told, CALL_LEASE_MS, max).await
-        };
+        let claimed = self.store.delivery_claim(told, CALL_LEASE_MS, max).await;
         let Some(claims) = self.known("claim of calls", claimed)? else { return Ok(None) };
         self.looked[1] = told;
         self.note(format_args!("claimed {:?}", claims.iter().map(|claim| claim.id).collect::<Vec<_>>()));

@@ -20,12 +20,7 @@ impl Sim {
     pub(crate) async fn claim_runs_upto(&mut self, max: u32) -> Check<Option<usize>> {
         let (at, told) = (self.at(), self.told_time());
         let due = self.model.claimable(at);
-        let claimed = if self.dice.one_in(2) {
-            let asked = self.store.run_claim_next(told, RUN_LEASE_MS, max, u32::MAX);
-            tokio::join!(asked, self.store.claims_recall(told)).0
-        } else {
-            self.store.run_claim(told, RUN_LEASE_MS, max, u32::MAX).await
-        };
+        let claimed = self.store.run_claim(told, RUN_LEASE_MS, max, u32::MAX).await;
         let Some(claims) = self.known("claim of runs", claimed)? else { return Ok(None) };
         self.looked[0] = told;
         let mut served = Vec::new();

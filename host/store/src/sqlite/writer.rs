@@ -261,19 +261,26 @@ impl Thread {
     fn apart(&mut self, batch: &mut [Box<dyn Item>]) -> Sql<Effects> {
         let mut effects = Effects::default();
         for item in batch {
-            exec(&self.conn, "SAVEPOINT item", [])?;
-            let mark = self.memory.dedup.mark();
-            let (good, raised) = self.run_item(item.as_mut())?;
-            if good {
-                effects = effects.and(raised).and(self.write_arrivals()?).and(self.write_use()?);
-            } else {
-                self.memory.dedup.undo_to(mark);
-                self.memory.arrivals = Arrivals::default();
-                self.memory.forget_use();
-                exec(&self.conn, "ROLLBACK TO item", [])?;
-            }
-            exec(&self.conn, "RELEASE item", [])?;
+            effects = effects.and(self.alone(item.as_mut())?);
         }
+        Ok(effects)
+    }
+
+    /// Runs an item in a savepoint of its own: when it fails, nothing of it stays.
+    fn alone(&mut self, item: &mut dyn Item) -> Sql<Effects> {
+        let mut effects = Effects::default();
+        exec(&self.conn, "SAVEPOINT item", [])?;
+        let mark = self.memory.dedup.mark();
+        let (good, raised) = self.run_item(item)?;
+        if good {
+            effects = raised.and(self.write_arrivals()?).and(self.write_use()?);
+        } else {
+            self.memory.dedup.undo_to(mark);
+            self.memory.arrivals = Arrivals::default();
+            self.memory.forget_use();
+            exec(&self.conn, "ROLLBACK TO item", [])?;
+        }
+        exec(&self.conn, "RELEASE item", [])?;
         Ok(effects)
     }
 
@@ -282,14 +289,8 @@ impl Thread {
         let mut effects = Effects::default();
         for work in [Work::Runs, Work::Deliveries] {
             let Some(mut item) = self.waiters.next(work, raised) else { continue };
-            exec(&self.conn, "SAVEPOINT claim", [])?;
-            let (good, own) = self.run_item(item.as_mut())?;
-            if good {
-                effects = effects.and(own);
-            } else {
-                exec(&self.conn, "ROLLBACK TO claim", [])?;
-            }
-            exec(&self.conn, "RELEASE claim", [])?;
+            let own = self.alone(item.as_mut())?;
+            effects = effects.and(own);
             if item.has_found() || raised.recalled || raised.of(work) || own.of(work) {
                 batch.push(item);
             } else {
