@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::harness::command::Said;
+use crate::harness::command::{Said, shipped};
 use crate::harness::guests::{build_dir, checkout};
 use crate::harness::host::client;
 use crate::harness::process::Place;
@@ -28,7 +28,7 @@ const REQUIRED: &str = "CREEL_TEST_LANGUAGES";
 
 /// The program in a directory: how it ends, and what it says.
 async fn said(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_creel"));
+    let mut command = Command::new(shipped());
     command.args(arguments).current_dir(directory).envs(environment.iter().copied()).stdin(Stdio::null());
     let output = command.output().await.expect("the program runs");
     let text = |bytes| String::from_utf8(bytes).expect("it speaks UTF-8");

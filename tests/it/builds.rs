@@ -14,12 +14,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::command::by;
+use crate::harness::command::{by, shipped};
 use crate::harness::guests::{checkout, guest, plugin};
 use crate::harness::written;
-
-/// Where a release build of the program is.
-const RELEASE: &str = "CREEL_TEST_RELEASE_BINARY";
 
 /// Attackers whose runs end by limits and traps: these too end the same.
 const ATTACKERS: [&str; 4] = ["deep-recursion", "log-flood", "memory-growth", "host-call-storm"];
@@ -107,10 +104,8 @@ fn fixtures() -> Vec<Subject> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[allow(clippy::disallowed_methods, reason = "another build of the program is somewhere else")]
 async fn a_run_comes_to_the_same_in_every_build_of_the_host() {
-    let this = PathBuf::from(env!("CARGO_BIN_EXE_creel"));
-    let other = std::env::var_os(RELEASE).map_or_else(|| this.clone(), PathBuf::from);
+    let (this, other) = (PathBuf::from(env!("CARGO_BIN_EXE_creel")), shipped());
     let (plugins, fixtures) = (first_party(), fixtures());
     assert!(plugins.len() >= 7, "first-party plugins have cases");
     let mut done = 0;

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use crate::harness::command::shipped;
 use crate::harness::guests::{build_dir, checkout};
 use crate::harness::receiver::Receiver;
 use crate::harness::wait::until;
@@ -111,9 +112,9 @@ impl Walk {
         let folder = tempfile::tempdir().unwrap();
         assert!(!folder.path().starts_with(checkout()), "nothing of the checkout is in reach");
         let receiver = Receiver::start().await;
-        let program = Path::new(env!("CARGO_BIN_EXE_creel")).parent().unwrap();
+        let program = shipped();
         let inherited = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::iter::once(program.to_owned()).chain(std::env::split_paths(&inherited));
+        let path = std::iter::once(program.parent().unwrap().to_owned()).chain(std::env::split_paths(&inherited));
         let mut shell = Command::new("bash")
             .args(["--norc", "-c", "trap 'kill $(jobs -p) 2>/dev/null' EXIT; exec 2>&1; while read -r step; do . \"$step\" </dev/null; echo \"walked with $?\"; done"])
             .current_dir(folder.path())

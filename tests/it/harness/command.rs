@@ -1,6 +1,6 @@
 //! The command line as a program, against a host of the test.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use serde_json::Value;
@@ -9,6 +9,16 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::tenant::Tenant;
 use super::wait::BOUND;
+
+/// Names a release build of the program, which `.ci/run` has made by then.
+const RELEASE: &str = "CREEL_TEST_RELEASE_BINARY";
+
+/// The program as it is shipped, where there is one; else the one that was built for tests, which takes its time over an
+/// interpreter.
+#[allow(clippy::disallowed_methods, reason = "another build of the program is somewhere else")]
+pub(crate) fn shipped() -> PathBuf {
+    std::env::var_os(RELEASE).unwrap_or_else(|| env!("CARGO_BIN_EXE_creel").into()).into()
+}
 
 /// What a command said, and how it ended.
 #[derive(Debug)]

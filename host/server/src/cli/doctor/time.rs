@@ -91,7 +91,7 @@ pub(super) async fn against(server: &str, ca_file: Option<&Path>, found: &mut Ve
 
 /// What a server shows, and what we showed in the middle of asking.
 async fn date_of(server: &str, ca_file: Option<&Path>) -> Result<(Timestamp, Timestamp), String> {
-    let url = Url::parse(server).map_err(|error| error.to_string())?;
+    let url = Url::parse(server).map_err(|_| "it is no URL")?;
     let http = http_client(&url, ca_file).map_err(|error| error.to_string())?;
     let before = now();
     let answer = http.head(url).send().await.map_err(|error| error.without_url().to_string())?;
