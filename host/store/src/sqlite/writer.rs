@@ -209,7 +209,8 @@ impl Thread {
                 let why = StoreError::from(fault).to_string();
                 tracing::error!(error = %why, items = items.len(), "a batch was not committed");
                 self.roll_back();
-                items.drain(..).for_each(|item| item.finish(Err(&why)));
+                // Whoever waits may have been recalled by it, and is recalled once.
+                items.drain(..).chain(self.waiters.dismiss()).for_each(|item| item.finish(Err(&why)));
                 (Vec::new(), Effects::default())
             }
         };
@@ -287,11 +288,19 @@ impl Thread {
     /// Tries the claims that wait, and adds those that are answered to the batch.
     fn claim_for_waiters(&mut self, raised: Effects, batch: &mut Vec<Box<dyn Item>>) -> Sql<Effects> {
         let mut effects = Effects::default();
-        for work in [Work::Runs, Work::Deliveries] {
-            let Some(mut item) = self.waiters.next(work, raised) else { continue };
-            let own = self.alone(item.as_mut())?;
+        // What ends by a claim may make work of the other kind, and runs were asked for first.
+        for work in [Work::Runs, Work::Deliveries, Work::Runs] {
+            let seen = raised.and(effects);
+            let Some(mut item) = self.waiters.next(work, seen) else { continue };
+            let own = match self.alone(item.as_mut()) {
+                Ok(own) => own,
+                Err(fault) => {
+                    batch.push(item);
+                    return Err(fault);
+                }
+            };
             effects = effects.and(own);
-            if item.has_found() || raised.recalled || raised.of(work) || own.of(work) {
+            if item.has_found() || seen.recalled || seen.of(work) || own.of(work) {
                 batch.push(item);
             } else {
                 self.waiters.keep(work, item);
