@@ -133,6 +133,7 @@ async fn looks(teller: &mut Teller, tenant: &Tenant) {
         "sources",
         "destinations",
         "routes",
+        "plugins",
         "secrets",
         "events",
         "runs",
@@ -227,6 +228,7 @@ async fn acts(teller: &mut Teller, tenant: &Tenant) {
         "apply wrong.toml",
         "--json apply --dry-run wrong.toml",
         "apply nowhere.toml",
+        "apply --dry-run tenant.toml --tenant other",
     ];
     teller.all(&lines).await;
     teller.tell(&format!("erase {}", story.event.id)).await;
@@ -259,6 +261,10 @@ async fn rules(teller: &mut Teller, host: &Host, tenant: &Tenant) {
     teller.environment.pop();
     teller.all(&["events", "--json events", "--key nobody events"]).await;
     teller.asks(tenant);
+    teller.all(&["--key= sources", "--tenant= sources"]).await;
+    teller.environment.push(("CREEL_URL", format!("http://{}", host.ingress)));
+    teller.tell("runs").await;
+    teller.environment.pop();
     teller.all(&["--url http://127.0.0.1:1 runs", "--json --url http://127.0.0.1:1 runs", "--url nowhere runs"]).await;
 }
 
@@ -273,6 +279,7 @@ async fn alone(teller: &mut Teller, host: &Host, source: &str) {
         "--json check nowhere.wasm",
         "test --component plugin.wasm --cases nowhere",
         "test --component plugin.wasm --cases cases --only nothing",
+        "test --component plugin.wasm --cases empty",
         "build empty",
         "--json build empty",
         "new --list",
@@ -305,6 +312,8 @@ async fn alone(teller: &mut Teller, host: &Host, source: &str) {
         "init",
     ];
     teller.all(&lines).await;
+    let nowhere = host.url("/in/nowhere");
+    teller.tell(&format!("trigger github push --to {nowhere} --secret-file secret")).await;
     teller.glimpse("settings", 12).await;
     teller.glimpse("presets", 6).await;
     for (secret, more) in [("secret", ""), ("other", ""), ("secret", "--json ")] {

@@ -365,6 +365,7 @@ fn bless(case: &cases::Judged, yes: bool) -> anyhow::Result<bool> {
     let blessed = yes || confirmed(&format!("shall {} expect this?", case.name), "--yes")?;
     if blessed {
         cases::bless::write(&case.file, &blessing)?;
+        progress(&format!("{} expects this from now on", case.file.display()));
     }
     Ok(blessed)
 }
@@ -414,6 +415,7 @@ async fn trigger(globals: &Globals, wanted: &args::Trigger) -> anyhow::Result<()
         401 | 403 => bail!(
             "the receiver did not believe the event: is this the source's secret? On a host, `creel refusals` says what was wrong"
         ),
+        404 => bail!("the receiver knows no such address; on a host, `creel sources` lists those that it has"),
         _ => bail!("the receiver did not take the event"),
     }
 }

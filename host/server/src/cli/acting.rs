@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use std::path::Path;
+
 use anyhow::{Context as _, bail};
 
 use super::access::{client, tenant, tenant_name};
@@ -9,7 +11,7 @@ use super::args::{self, Command, Globals, Switch, SwitchKind};
 use super::client::{Client, ClientError, TenantClient};
 use super::console::{Usage, confirmed, counted, patiently, progress, say};
 use super::{apply, build, deploy, manifest, plain, preview, replay, tell};
-use crate::api::{Change, DestinationView, RouteView, SourceView};
+use crate::api::{Change, DestinationView, PluginView, RouteView, SourceView};
 
 /// What to say where nobody can be asked whether a plan shall be carried out.
 const UNASKED: &str = "--yes, or --dry-run to see what it would do";
@@ -157,6 +159,7 @@ pub async fn apply_file(globals: &Globals, wanted: &args::Apply) -> anyhow::Resu
     let manifest = manifest::load(&wanted.file, &|name| std::env::var(name).ok())?;
     let client = client(globals)?;
     let named = manifest.tenant.is_some();
+    agree(globals, manifest.tenant.as_deref(), &wanted.file)?;
     let tenant = if named { String::new() } else { tenant_name(globals, &client).await? };
     let options = apply::Options { tenant, dry_run: wanted.dry_run, prune: wanted.prune };
     let mut plan = patiently("comparing with what the host has", apply::plan(&client, manifest, &options)).await?;
@@ -174,6 +177,17 @@ pub async fn apply_file(globals: &Globals, wanted: &args::Apply) -> anyhow::Resu
         anstream::println!("\n{}", tell::sources(&sources));
     }
     if globals.json { say(globals, &plan, String::new) } else { Ok(()) }
+}
+
+/// A file that names its tenant is applied to that one, so whoever types another means another file.
+fn agree(globals: &Globals, named: Option<&str>, file: &Path) -> anyhow::Result<()> {
+    match (named, globals.tenant.as_deref().filter(|_| globals.tenant_typed)) {
+        (Some(named), Some(typed)) if named != typed => bail!(Usage::new(format!(
+            "{} is about the tenant `{named}`, and --tenant says `{typed}`; change one of them, or leave --tenant out",
+            file.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Does what a plan says, step by step; the host compiles plugins, so a step may take long.
@@ -239,6 +253,7 @@ pub async fn deploy_one(globals: &Globals, wanted: &args::Deploy) -> anyhow::Res
     let tenant = tenant(globals).await?;
     let component =
         build::component_of(&wanted.path, wanted.build_dir.as_deref(), &mut progress).map_err(build::brief)?;
+    let others = tenant.list::<PluginView>().await?;
     let waiting = format!("uploading {}, which the host compiles", wanted.name);
     let put = patiently(&waiting, deploy::deploy(&tenant, &component, wanted)).await?;
     say(globals, &put, || {
@@ -248,7 +263,12 @@ pub async fn deploy_one(globals: &Globals, wanted: &args::Deploy) -> anyhow::Res
             (_, true) => "runs".to_owned(),
             (_, false) => format!("waits; `creel rollback {name} {number}` activates it"),
         };
-        let done = format!("{name} deployment {number} of {} {state}", put.resource.digest);
+        let mut done = format!("{name} deployment {number} of {} {state}", put.resource.digest);
+        if !others.is_empty() && others.iter().all(|one| one.name != *name) {
+            let known: Vec<_> = others.iter().map(|one| plain::plain(&one.name)).collect();
+            let new = format!("{name} is a new plugin beside {}; a route has to lead to it", known.join(", "));
+            done = format!("{done}\n{}", tell::note(&new));
+        }
         put.resource.warnings.iter().fold(done, |said, warning| format!("{said}\n{}", tell::note(warning)))
     })
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
+use creel_webhook::plugin::Digest;
 use creel_webhook::tenant::{TENANT_LIMITS, TenantLimits};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ pub use self::check::Unknown;
 use self::check::Known;
 use super::client::{Client, ClientError, ClientResult, NewVersion, Resource, TenantClient};
 use super::manifest::{self, Manifest, PluginWanted, SecretWanted};
-use crate::api::{Change, DestinationView, PluginView, RouteView, SecretView, SourceView, TenantView};
+use crate::api::{Change, DeploymentView, DestinationView, PluginView, RouteView, SecretView, SourceView, TenantView};
 use crate::spec::notices::NoticesSpec;
 
 /// How a file is applied.
@@ -80,7 +81,8 @@ pub struct Step {
     pub name: String,
     /// Which fields change.
     pub fields: Vec<String>,
-    /// What the host said about it once it was done: what a plugin reaches for and is not granted.
+    /// What to mind: before it is done, that a plugin goes back to what it was; once it is done, what it reaches for and is not
+    /// granted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     #[serde(skip)]
@@ -323,7 +325,7 @@ async fn plugin_step(
     plugin: PluginWanted,
 ) -> ClientResult<Step> {
     let active = before.and_then(|before| before.active.as_ref());
-    let mut fields = Vec::new();
+    let (mut fields, mut warnings) = (Vec::new(), Vec::new());
     if is_there {
         // The digest is of the component as the host keeps it, so only the host can say it.
         let version = tenant.upload(&plugin.name, plugin.component.clone(), true).await?.resource;
@@ -334,6 +336,9 @@ async fn plugin_step(
                 ("grants", active.grants != plugin.grants),
             ];
             fields.extend(differences.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned()));
+            if active.digest != version.digest {
+                warnings.extend(goes_back(tenant, &plugin.name, active, version.digest).await?);
+            }
         }
     }
     let change = match (active, fields.is_empty()) {
@@ -342,7 +347,25 @@ async fn plugin_step(
         _ => Planned::Change,
     };
     let name = plugin.name.clone();
-    Ok(Step::new(change, "plugin", &name, fields, Action::Plugin(plugin)))
+    Ok(Step { warnings, ..Step::new(change, "plugin", &name, fields, Action::Plugin(plugin)) })
+}
+
+/// What to say when a file's component is one that ran before: somebody deployed another since, perhaps from the same sources.
+async fn goes_back(
+    tenant: &TenantClient,
+    plugin: &str,
+    active: &DeploymentView,
+    digest: Digest,
+) -> ClientResult<Option<String>> {
+    let all = tenant.deployments(plugin).await?;
+    let before =
+        all.iter().filter(|one| one.digest == digest && one.number < active.number).max_by_key(|one| one.number);
+    Ok(before.map(|before| {
+        let (old, new) = (before.number, active.number);
+        format!(
+            "its component is that of deployment {old}, and {new} runs: this goes back, unless the file is built anew"
+        )
+    }))
 }
 
 fn step<T: Serialize + PartialEq>(

@@ -49,7 +49,11 @@ impl Cli {
     pub fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
         let matches = Cli::command().try_get_matches_from(arguments)?;
         let mut cli = Cli::from_arg_matches(&matches)?;
-        cli.globals.url_typed = matches.value_source("url") == Some(ValueSource::CommandLine);
+        let is_typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        (cli.globals.url_typed, cli.globals.tenant_typed) = (is_typed("url"), is_typed("tenant"));
+        // A variable that is empty is set to nothing.
+        cli.globals.key.take_if(|key| key.is_empty());
+        cli.globals.tenant.take_if(|tenant| tenant.is_empty());
         Ok(cli)
     }
 }
@@ -76,6 +80,9 @@ pub struct Globals {
     /// The tenant; a tenant's own key needs none
     #[arg(long, global = true, env = "CREEL_TENANT")]
     pub tenant: Option<String>,
+    /// Whether the tenant was typed, and is not the environment's
+    #[arg(skip)]
+    pub tenant_typed: bool,
     /// Answer in JSON, errors too; what would ask then wants --yes
     #[arg(long, global = true)]
     pub json: bool,
@@ -129,6 +136,8 @@ pub enum Command {
     Destinations,
     /// List routes: which events of a source go to which plugin
     Routes,
+    /// List plugins, with the deployment that runs
+    Plugins,
     /// List secrets, with the origins that each may be sent to; nobody is shown a value
     Secrets,
     /// Tell the whole story of one event

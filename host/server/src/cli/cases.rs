@@ -78,7 +78,8 @@ impl Tested {
 pub async fn test(component: &Path, cases: &Path, filter: &str, config: &Config) -> anyhow::Result<Tested> {
     let files = case_files(cases).with_context(|| format!("looking for cases in {}", cases.display()))?;
     let wanted: Vec<_> = files.into_iter().filter(|file| name_of(file).contains(filter)).collect();
-    ensure!(!wanted.is_empty(), "{} holds no case (*.json) whose name contains `{filter}`", cases.display());
+    let named = if filter.is_empty() { String::new() } else { format!(" whose name contains `{filter}`") };
+    ensure!(!wanted.is_empty(), "{} holds no case (*.json){named}", cases.display());
     let upload = read(component)?;
     let bytes = upload.len() as u64;
     let bench = Workbench::open(config)?;

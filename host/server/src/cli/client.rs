@@ -236,6 +236,11 @@ impl Client {
         }
         match serde_json::from_slice::<Problem>(&bytes) {
             Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
+            Err(_) if bytes.is_empty() => {
+                let reason =
+                    "it says nothing; is it where webhooks arrive? The API has an address of its own, `admin.listen`";
+                Err(self.strange(status, reason.to_owned()))
+            }
             Err(error) => Err(self.strange(status, format!("no problem document: {error}"))),
         }
     }

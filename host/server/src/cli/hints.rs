@@ -7,7 +7,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("GET …/deliveries lists", "`creel deliveries` lists"),
     ("GET …/sources lists", "`creel sources` lists"),
     ("GET …/destinations lists", "`creel destinations` lists"),
-    ("GET …/deployments lists", "`creel versions` lists"),
+    ("GET …/deployments lists", "`creel versions PLUGIN` lists"),
     ("GET …/state lists", "`creel state PLUGIN` lists"),
     ("GET …/routes lists", "`creel routes` lists"),
     ("GET …/secrets lists", "`creel secrets` lists"),

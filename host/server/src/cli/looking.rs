@@ -10,7 +10,7 @@ use super::args::{self, Command, Globals};
 use super::client::{ClientResult, TenantClient, given};
 use super::console::{progress, say};
 use super::{following, logs, plain, tell};
-use crate::api::{DestinationView, EventLine, List, RouteView, SecretView, SourceView};
+use crate::api::{DestinationView, EventLine, List, PluginView, RouteView, SecretView, SourceView};
 use crate::shutdown::Signals;
 
 /// A command that is about a tenant's things: one question, or else [`act`].
@@ -42,6 +42,10 @@ pub async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
         Command::Routes => {
             let list = tenant.list::<RouteView>().await?;
             say(globals, &list, || tell::routes(&list))
+        }
+        Command::Plugins => {
+            let list = tenant.list::<PluginView>().await?;
+            say(globals, &list, || tell::plugins(&list))
         }
         Command::Secrets => {
             let list = tenant.list::<SecretView>().await?;

@@ -28,8 +28,8 @@ use super::verify::Explained;
 use crate::api::remembered::{StateKeyView, StateView};
 use crate::api::{
     AuditView, DeliveryView, DeploymentView, DestinationView, EventLine, EventView, KeyView, LetterView, NewKeyView,
-    QuotaView, RefusalView, ReplayStep, RouteView, RunView, SecretView, SourceView, StoryView, TenantView, UsageView,
-    WaitView,
+    PluginView, QuotaView, RefusalView, ReplayStep, RouteView, RunView, SecretView, SourceView, StoryView, TenantView,
+    UsageView, WaitView,
 };
 use crate::spec::notices::NoticesSpec;
 use crate::spec::route::RouteSpec;
@@ -327,6 +327,17 @@ pub fn routes(routes: &[RouteView]) -> String {
         vec![one.name.clone(), source.clone(), types, plugin.clone(), mode, state.to_owned()]
     };
     table(&["ROUTE", "SOURCE", "TYPES", "PLUGIN", "MODE", "STATE"], routes.iter().map(row).collect())
+}
+
+/// Plugins, a line each, with what runs.
+pub fn plugins(plugins: &[PluginView]) -> String {
+    let row = |one: &PluginView| match &one.active {
+        Some(active) => {
+            vec![one.name.clone(), active.number.to_string(), active.digest.to_string(), active.created_at.to_string()]
+        }
+        None => vec![one.name.clone(), dash(""), dash(""), dash("")],
+    };
+    table(&["PLUGIN", "RUNS", "COMPONENT", "DEPLOYED"], plugins.iter().map(row).collect())
 }
 
 /// Secrets, a line each: what is known about them, never what they are.

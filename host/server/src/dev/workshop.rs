@@ -59,6 +59,8 @@ pub(super) struct Workshop {
     /// The route from there, once there is something to run.
     pub(super) route: Option<RouteView>,
     last: Option<Deployed>,
+    /// The last save did not get as far as a deployment, and the author was told.
+    failed: bool,
 }
 
 /// What a build came to.
@@ -88,6 +90,7 @@ impl Workshop {
             receiver: receiver.0,
             receiver_url: receiver.1,
             last: None,
+            failed: false,
         }
     }
 
@@ -98,6 +101,7 @@ impl Workshop {
     #[allow(clippy::disallowed_methods, reason = "authors are told how long they waited")]
     pub(super) async fn make(&mut self, teller: &Teller) -> anyhow::Result<bool> {
         let began = Instant::now();
+        let had_failed = std::mem::replace(&mut self.failed, true);
         let built = self.build(teller).await?;
         let number = self.last.as_ref().map(|last| last.number);
         let path = match built.component {
@@ -115,7 +119,16 @@ impl Workshop {
                 teller.say(&Said::Failed { stage: "gate", text: &text, deployment: number });
                 Ok(false)
             }
-            other => Ok(other?),
+            other => {
+                let is_new = other?;
+                self.failed = false;
+                if let (true, false, Some(number)) = (had_failed, is_new, number) {
+                    teller.say(&Said::Step {
+                        text: &format!("it builds again and is what it was; deployment {number} goes on"),
+                    });
+                }
+                Ok(is_new)
+            }
         }
     }
 
