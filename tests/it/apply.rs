@@ -78,6 +78,22 @@ fn changed(plan: &Plan) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_component_that_ran_before_is_told() {
+    let stage = Stage::new().await;
+    let warned = async |component: &str, dry_run: bool| {
+        std::fs::write(stage.desk.directory.path().join("call-ended.wasm"), component).unwrap();
+        let plan = stage.apply(Options { dry_run, ..Options::default() }).await;
+        plan.steps.into_iter().find(|step| step.kind == "plugin").expect("the file names one").warnings
+    };
+    assert!(warned("component", false).await.is_empty());
+    assert!(warned("another", true).await.is_empty(), "what is new goes nowhere back");
+    warned("another", false).await;
+    let told = warned("component", true).await.join(" ");
+    assert!(told.contains("deployment 1") && told.contains("2 runs"), "{told}");
+    assert!(warned("another", true).await.is_empty(), "nothing changes");
+}
+
+#[tokio::test]
 async fn applying_twice_changes_nothing_the_second_time() {
     let stage = Stage::new().await;
     let dry = stage.apply(Options { dry_run: true, ..Options::default() }).await;

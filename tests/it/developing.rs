@@ -81,6 +81,10 @@ async fn a_save_is_deployed_and_the_latest_event_handled_again() {
         (&kept["run"]["deployment"], text(&kept).as_str()),
         (&json!(2), "Look at this: https://github.example/pull/2")
     );
+
+    edit(&plugin, "let url = nonsense;\n    let url =", "let url =");
+    let well = dev.said("step").await["text"].to_string();
+    assert!(well.contains("builds again") && well.contains("deployment 2"), "{well}");
     assert!(dev.interrupt().await.success());
 }
 
