@@ -56,6 +56,7 @@ mod usage;
 mod verb;
 mod waiters;
 mod waiting;
+mod work;
 mod writer;
 
 #[cfg(test)]

@@ -3,15 +3,26 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
+use serde::Serialize;
 
 use super::access::tenant;
 use super::acting::act;
 use super::args::{self, Command, Globals};
-use super::client::{ClientResult, TenantClient, given};
+use super::client::{ClientResult, Resource, TenantClient, given};
 use super::console::{progress, say};
 use super::{following, logs, plain, tell};
 use crate::api::{DestinationView, EventLine, List, PluginView, RouteView, SecretView, SourceView};
 use crate::shutdown::Signals;
+
+/// All things of a kind.
+async fn things<R: Resource + Serialize>(
+    globals: &Globals,
+    tenant: &TenantClient,
+    told: fn(&[R]) -> String,
+) -> anyhow::Result<()> {
+    let list = tenant.list::<R>().await?;
+    say(globals, &list, || told(&list))
+}
 
 /// A command that is about a tenant's things: one question, or else [`act`].
 ///
@@ -31,26 +42,11 @@ pub async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
             let story = tenant.story(&id).await?;
             say(globals, &story, || tell::story(&story))
         }
-        Command::Sources => {
-            let list = tenant.list::<SourceView>().await?;
-            say(globals, &list, || tell::sources(&list))
-        }
-        Command::Destinations => {
-            let list = tenant.list::<DestinationView>().await?;
-            say(globals, &list, || tell::destinations(&list))
-        }
-        Command::Routes => {
-            let list = tenant.list::<RouteView>().await?;
-            say(globals, &list, || tell::routes(&list))
-        }
-        Command::Plugins => {
-            let list = tenant.list::<PluginView>().await?;
-            say(globals, &list, || tell::plugins(&list))
-        }
-        Command::Secrets => {
-            let list = tenant.list::<SecretView>().await?;
-            say(globals, &list, || tell::secrets(&list))
-        }
+        Command::Sources => things::<SourceView>(globals, &tenant, tell::sources).await,
+        Command::Destinations => things::<DestinationView>(globals, &tenant, tell::destinations).await,
+        Command::Routes => things::<RouteView>(globals, &tenant, tell::routes).await,
+        Command::Plugins => things::<PluginView>(globals, &tenant, tell::plugins).await,
+        Command::Secrets => things::<SecretView>(globals, &tenant, tell::secrets).await,
         Command::Events(wanted) if wanted.payloads => follow_events(&tenant, wanted).await,
         Command::Events(wanted) => {
             let list = events(&tenant, wanted).await?;

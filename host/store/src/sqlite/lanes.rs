@@ -25,20 +25,13 @@ use crate::sqlite::shares::Share;
 use crate::sqlite::statement::{Sql, all, count, exec, first, id, int, time_opt};
 use crate::sqlite::transaction::Tx;
 
+pub(super) use crate::sqlite::work::Work;
+
 /// Tenants that one round visits.
 const TENANTS_PER_ROUND: u32 = 64;
 
 /// Lanes of a tenant that one round visits.
 const LANES_PER_ROUND: u32 = 64;
-
-/// What stands in a lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Work {
-    /// Runs of a route.
-    Runs = 0,
-    /// Deliveries to a destination.
-    Deliveries = 1,
-}
 
 impl Work {
     fn code(self) -> i64 {

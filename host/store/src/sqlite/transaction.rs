@@ -15,12 +15,12 @@ use crate::contract::{Used, Wakeups};
 use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Arrivals;
 use crate::sqlite::dedup::Dedup;
-use crate::sqlite::lanes::Work;
 use crate::sqlite::passes::{Days, Retention};
 use crate::sqlite::quotas::{Standing, Standings};
 use crate::sqlite::safety::Safety;
 use crate::sqlite::statement::{Sql, first, must_exist};
 use crate::sqlite::suspects::Suspects;
+use crate::sqlite::work::Work;
 
 /// What is to be raised after the commit.
 #[derive(Debug, Clone, Copy, Default)]

@@ -6,10 +6,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::contract::{StoreError, StoreResult};
-use crate::sqlite::lanes::Work;
 use crate::sqlite::safety::Committed;
 use crate::sqlite::statement::{Fault, Sql};
 use crate::sqlite::transaction::Tx;
+use crate::sqlite::work::Work;
 
 /// Items from which on a batch is answered by a task of the callers' runtime.
 const ANSWERED_INSIDE_MIN: usize = 4;

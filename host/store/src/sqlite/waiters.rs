@@ -11,9 +11,9 @@
 //! behind other verbs needs: when it fails, they stay.
 
 use crate::planted::{self, Bug};
-use crate::sqlite::lanes::Work;
 use crate::sqlite::transaction::Effects;
 use crate::sqlite::verb::Item;
+use crate::sqlite::work::Work;
 
 /// A claim in its place.
 struct Parked {
