@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use creel_server::api::SecretView;
+use axum::http::Method;
+use creel_server::api::{DestinationView, SecretView};
 use creel_server::cli::apply::{Options, Plan, Planned, apply_file};
 use creel_server::cli::client::{Client, ClientError};
 use creel_server::cli::manifest::ManifestError;
 
 use serde_json::{Value, json};
 
-use crate::desk::Desk;
+use crate::desk::{BAD_COMPONENT, Desk};
 
 const FILE: &str = r#"
 tenant = "acme"
@@ -263,8 +264,8 @@ async fn refusals_and_mistakes_are_told_apart() {
     let stage = Stage::new().await;
     stage.edit("https://crm.example/v1", "https://elsewhere.example/v1");
     let error = apply_file(&stage.client, &stage.file, &Options::default()).await.err().unwrap();
-    assert!(matches!(error.downcast_ref(), Some(ClientError::Refused(problem)) if problem.status == 422), "{error}");
-    assert_eq!(creel_server::cli::exit_code(&error), 4);
+    assert!(error.to_string().contains("creel.toml:17: destinations.crm.auth.secret: "), "{error}");
+    assert_eq!(creel_server::cli::exit_code(&error), 2);
     stage.edit("preset", "prest");
     let error = apply_file(&stage.client, &stage.file, &Options::default()).await.err().unwrap();
     assert!(error.is::<ManifestError>() && error.to_string().contains("creel.toml:12"), "{error}");
@@ -273,4 +274,92 @@ async fn refusals_and_mistakes_are_told_apart() {
     std::fs::write(&stage.file, FILE).unwrap();
     let error = apply_file(&nobody, Path::new(&stage.file), &Options::default()).await.err().unwrap();
     assert_eq!(creel_server::cli::exit_code(&error), 5);
+}
+
+#[tokio::test]
+async fn what_the_host_would_refuse_is_told_with_its_lines_and_nothing_is_made() {
+    let stage = Stage::new().await;
+    stage.edit("https://crm.example/v1", "https://169.254.169.254/v1");
+    stage.edit("origins = [\"https://crm.example\"]", "origins = [\"https://169.254.169.254\"]");
+    stage.edit("secrets = [\"vapi\"]", "identity = { kind = \"no pointer\" }");
+    std::fs::write(stage.desk.directory.path().join("call-ended.wasm"), BAD_COMPONENT).unwrap();
+    for dry_run in [true, false] {
+        let options = Options { dry_run, ..Options::default() };
+        let error = apply_file(&stage.client, &stage.file, &options).await.err().unwrap();
+        let told = error.to_string();
+        assert!(told.contains("4 mistakes; nothing was changed"), "{told}");
+        for part in [
+            "creel.toml:11: sources.calls.secrets: `vapi-hmac` proves requests with a secret",
+            "creel.toml:13: sources.calls.identity.kind: ",
+            "creel.toml:16: destinations.crm.url: the guard denies",
+            "creel.toml:20: plugins.call-ended.component: ",
+        ] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+        assert_eq!(creel_server::cli::exit_code(&error), 2);
+        assert_eq!(stage.client.tenants().await.unwrap().items.len(), 0, "no tenant was half made");
+    }
+}
+
+#[tokio::test]
+async fn who_only_asks_for_a_plan_need_not_know_the_secrets() {
+    let stage = Stage::new().await;
+    stage.edit("value = \"one\"", "value_env = \"CREEL_TEST_IS_SET_NOWHERE\"");
+    let options = Options { dry_run: true, ..Options::default() };
+    let told = async || {
+        let plan = stage.apply(options.clone()).await;
+        let secret = plan.steps.into_iter().find(|step| step.name == "vapi").unwrap();
+        (secret.change.sign(), secret.warnings.join(" "))
+    };
+    let (sign, warned) = told().await;
+    assert!(sign == '+' && warned.contains("`CREEL_TEST_IS_SET_NOWHERE`, and applying needs it"), "{warned}");
+    let error = apply_file(&stage.client, &stage.file, &Options::default()).await.err().unwrap();
+    assert!(error.to_string().contains("creel.toml:5: secrets.vapi.value_env: the environment has no"), "{error}");
+    std::fs::write(&stage.file, FILE).unwrap();
+    stage.apply(Options::default()).await;
+    stage.edit("value = \"one\"", "value_env = \"CREEL_TEST_IS_SET_NOWHERE\"");
+    let (sign, warned) = told().await;
+    assert!(sign == '=' && warned.starts_with("its value is not compared"), "{warned}");
+}
+
+#[tokio::test]
+async fn a_plan_says_which_destinations_wait() {
+    let stage = Stage::new().await;
+    stage.apply(Options::default()).await;
+    let tenant = stage.client.tenant("acme");
+    tenant.pause::<DestinationView>("crm").await.unwrap();
+    for edited in [false, true] {
+        if edited {
+            stage.edit("\"https://crm.example/v1\"", "\"https://crm.example/v2\"");
+        }
+        let plan = stage.apply(Options { dry_run: true, ..Options::default() }).await;
+        let told =
+            plan.steps.into_iter().find(|step| step.name == "crm" && step.kind == "destination").unwrap().warnings;
+        assert!(told.len() == 1 && told[0].contains("it is paused (paused by hand)"), "{told:?}");
+    }
+    tenant.resume::<DestinationView>("crm").await.unwrap();
+    let plan = stage.apply(Options { dry_run: true, ..Options::default() }).await;
+    assert!(plan.steps.iter().all(|step| step.warnings.is_empty()));
+}
+
+#[tokio::test]
+async fn what_a_put_would_do_is_told_of_a_tenant_that_does_not_exist_yet_to_operators_only() {
+    let (desk, admin) = Desk::with_tenants().await;
+    let source = json!({ "preset": "vapi-hmac", "secrets": ["vapi"] });
+    let operator = desk.operator.clone();
+    let put = async |key: &str, path: &str| {
+        let path = format!("/v1/tenants/later/{path}");
+        desk.call_as(Some(key), Method::PUT, &path, source.clone()).await.status.as_u16()
+    };
+    assert_eq!(put(&operator, "sources/calls?dry_run=true&assume_secrets=x,vapi").await, 201);
+    assert_eq!(put(&operator, "sources/calls?dry_run=true&assume_secrets=x").await, 422);
+    assert_eq!(put(&operator, "sources/calls?dry_run=true").await, 422, "nothing is assumed");
+    assert_eq!(put(&operator, "sources/calls?assume_secrets=vapi").await, 404, "a change needs the tenant");
+    assert_eq!(put(&operator, "plugins/p?dry_run=true").await, 404, "a row that can't only ask");
+    assert_eq!(put(&operator, "routes/r?dry_run=true").await, 404);
+    assert_eq!(put(&admin, "sources/calls?dry_run=true&assume_secrets=vapi").await, 404);
+    let get = desk.call_as(Some(&operator), Method::GET, "/v1/tenants/later/sources?dry_run=true", json!({})).await;
+    assert_eq!(get.status.as_u16(), 404);
+    let assumed = "/v1/tenants/other/sources/calls?assume_secrets=vapi";
+    assert_eq!(desk.call_as(Some(&operator), Method::PUT, assumed, source.clone()).await.status.as_u16(), 422);
 }

@@ -89,7 +89,7 @@ impl<K: Kind> Id<K> {
     }
 
     /// Reads back what [`Id::as_bytes`] gave.
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self::from_uuid(Uuid::from_bytes(bytes))
     }
 
@@ -98,7 +98,7 @@ impl<K: Kind> Id<K> {
         self.uuid.as_bytes()
     }
 
-    fn from_uuid(uuid: Uuid) -> Self {
+    const fn from_uuid(uuid: Uuid) -> Self {
         Id { uuid, kind: PhantomData }
     }
 }

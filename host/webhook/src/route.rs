@@ -71,15 +71,18 @@ pub struct AmbiguousReply {
     pub second: String,
 }
 
-/// Checks that at most one reply route can match any type of a source; `routes` are all of one source.
+/// Checks that at most one reply route can match any type of a source; `replying` are the names and patterns of all that reply
+/// to one source.
 ///
 /// # Errors
 /// [`AmbiguousReply`] naming the two.
-pub fn check_reply_routes(routes: &[Route]) -> Result<(), AmbiguousReply> {
-    let replying: Vec<&Route> = routes.iter().filter(|route| route.mode == Mode::Reply).collect();
-    for (index, first) in replying.iter().enumerate() {
-        if let Some(second) = replying[index + 1..].iter().find(|second| second.pattern.overlaps(&first.pattern)) {
-            return Err(AmbiguousReply { first: first.name.clone(), second: second.name.clone() });
+pub fn check_reply_routes<'a>(
+    replying: impl IntoIterator<Item = (&'a str, &'a TypePattern)>,
+) -> Result<(), AmbiguousReply> {
+    let replying: Vec<_> = replying.into_iter().collect();
+    for (index, (first, pattern)) in replying.iter().enumerate() {
+        if let Some((second, _)) = replying[index + 1..].iter().find(|(_, other)| other.overlaps(pattern)) {
+            return Err(AmbiguousReply { first: (*first).to_owned(), second: (*second).to_owned() });
         }
     }
     Ok(())

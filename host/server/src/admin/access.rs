@@ -11,15 +11,15 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use creel_store::contract::{Control, Deed};
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{KeyId, TenantId};
-use creel_webhook::tenant::{ApiKey, Role, Tenant};
+use creel_webhook::tenant::{ApiKey, Role, Tenant, TenantLimits, check_name};
 
 use super::deeds::{self, Act};
 use super::key;
@@ -111,6 +111,15 @@ pub struct Scope {
     pub tenant: Tenant,
 }
 
+/// The same for handlers that can say what a PUT would do and change nothing. To an operator who asks that (`dry_run`), a tenant
+/// that does not exist yet is as if it had just been made, so that a plan is judged before its first step. All such tenants have
+/// one id, which is nobody's; a handler that wants a [`Scope`] never meets them.
+#[derive(Debug, Clone)]
+pub struct PlanScope(pub Scope);
+
+/// The id of tenants that do not exist yet.
+const PLANNED: TenantId = TenantId::from_bytes([0; 16]);
+
 const NO_KEY: &str =
     "send `authorization: Bearer creel_…`; `creel keys create NAME` (POST …/keys) makes keys, `creel init` the first";
 const BAD_KEY: &str = "this key is not known here; it may have been revoked, or belong to another host";
@@ -135,8 +144,9 @@ pub async fn admit(
     let path = path.map_err(|_| Refusal::NotFound("the address is not UTF-8".to_owned()))?;
     let scope = if access.is_tenants() {
         let named = path.iter().find(|(name, _)| *name == "tenant").map_or("", |(_, value)| value);
-        let tenant = tenant_of(&*desk.control().await?, &caller, named).inspect_err(|refusal| count(&desk, refusal))?;
-        Some(Scope { tenant })
+        let found = tenant_of(&*desk.control().await?, &caller, named);
+        let found = found.or_else(|refusal| planned(&request, &caller, named, desk.now()).ok_or(refusal));
+        Some(Scope { tenant: found.inspect_err(|refusal| count(&desk, refusal))? })
     } else {
         None
     };
@@ -155,7 +165,7 @@ pub async fn admit(
             let extensions = request.extensions_mut();
             extensions.insert(payloads);
             extensions.insert(caller);
-            scope.map(|scope| extensions.insert(scope));
+            scope.map(|scope| extensions.insert(PlanScope(scope)));
             next.run(request).await
         }
         Err(refusal) => refusal.into_response(),
@@ -256,6 +266,17 @@ fn tenant_of(control: &Control, caller: &Caller, named: &str) -> Result<Tenant, 
         .ok_or_else(|| Refusal::NotFound(no_tenant(named, caller)))
 }
 
+/// A tenant as it would be if it were made now, for an operator who asks what a PUT would do.
+fn planned(request: &Request, caller: &Caller, named: &str, now: Timestamp) -> Option<Tenant> {
+    let asks = caller.role == Role::Operator && *request.method() == Method::PUT && deeds::is_dry(request);
+    (asks && check_name(named).is_ok()).then(|| Tenant {
+        id: PLANNED,
+        name: named.to_owned(),
+        created_at: now,
+        limits: TenantLimits::default(),
+    })
+}
+
 /// Says the same of a tenant that does not exist and of one that the key may not see.
 fn no_tenant(named: &str, caller: &Caller) -> String {
     match caller.role {
@@ -268,8 +289,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Scope {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
-        // Only rows that are about no tenant have none; such a row fails closed.
-        parts.extensions.get::<Scope>().cloned().ok_or(Refusal::Unauthorized(NO_KEY))
+        let PlanScope(scope) = PlanScope::of(parts)?;
+        if scope.tenant.id == PLANNED {
+            let name = scope.tenant.name;
+            return Err(Refusal::NotFound(format!("there is no tenant `{name}`; GET /v1/tenants lists them")));
+        }
+        Ok(scope)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PlanScope {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        PlanScope::of(parts)
+    }
+}
+
+impl PlanScope {
+    /// Only rows that are about no tenant have none; such a row fails closed.
+    fn of(parts: &Parts) -> Result<PlanScope, Refusal> {
+        parts.extensions.get::<PlanScope>().cloned().ok_or(Refusal::Unauthorized(NO_KEY))
     }
 }
 

@@ -23,10 +23,15 @@ pub struct Act {
     pub object: String,
 }
 
+/// Whether a request only asks what a change would do.
+pub fn is_dry(request: &Request) -> bool {
+    form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
+        .any(|(name, value)| name == "dry_run" && value == "true")
+}
+
 /// What a request to `row` is about to do, if it is worth a line.
 pub fn act(row: &str, request: &Request, payloads: Payloads) -> Option<Act> {
-    let is_dry = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
-        .any(|(name, value)| name == "dry_run" && value == "true");
+    let is_dry = is_dry(request);
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD) && !is_dry;
     let dry = if is_dry { "?dry_run=true" } else { "" };
     let what = format!("{} {row}{dry}", request.method());

@@ -8,10 +8,10 @@ use creel_store::contract::{Control, Queue};
 use creel_webhook::destination::{Auth, Destination, DestinationSpec};
 use creel_webhook::id::TenantId;
 
-use super::access::Scope;
+use super::access::{PlanScope, Scope};
 use super::body::{self, Document};
 use super::problem::Refusal;
-use super::query::Query;
+use super::query::{Planned, Query};
 use super::state::Desk;
 use super::views;
 use crate::api::{DestinationView, List};
@@ -53,17 +53,17 @@ pub async fn get(
 /// `PUT …/destinations/{destination}`: makes or replaces it.
 pub async fn put(
     State(desk): State<Desk>,
-    scope: Scope,
+    PlanScope(scope): PlanScope,
     Path((_, name)): Path<(String, String)>,
     mut query: Query,
     Document(document): Document,
 ) -> Result<Response, Refusal> {
-    let dry_run = query.flag("dry_run");
+    let planned = query.plan();
     query.done()?;
     let spec = read(&name, document)?;
     let _turn = desk.turn().await;
     let control = desk.control().await?;
-    let mut mistakes = secret_mistakes(&control, scope.tenant.id, &spec);
+    let mut mistakes = secret_mistakes(&control, scope.tenant.id, &spec, &planned);
     if let Err(detail) = (desk.admin.url_check)(&spec.url) {
         mistakes.push(Mistake::new("/url", detail));
     }
@@ -98,7 +98,7 @@ pub async fn put(
         disabled: before.and_then(|before| before.disabled.clone()),
         spec,
     };
-    if before != Some(&after) && !dry_run {
+    if before != Some(&after) && !planned.is_dry {
         desk.store().destination_put(after.clone()).await?;
     }
     Ok(body::put(body::change(before, &after), view(&desk, &after).await?))
@@ -162,9 +162,9 @@ pub fn named<'a>(control: &'a Control, tenant: TenantId, name: &str) -> Result<&
         .ok_or_else(|| Refusal::NotFound(format!("there is no destination `{name}`; GET …/destinations lists them")))
 }
 
-fn secret_mistakes(control: &Control, tenant: TenantId, spec: &DestinationSpec) -> Vec<Mistake> {
+fn secret_mistakes(control: &Control, tenant: TenantId, spec: &DestinationSpec, planned: &Planned) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    for Use { pointer, secret: name, url } in secret_uses(spec) {
+    for Use { pointer, secret: name, url } in secret_uses(spec).into_iter().filter(|one| !planned.assumes(one.secret)) {
         let origin = origin_of(url).unwrap_or_default();
         let row = control.secrets.iter().find(|row| row.tenant == tenant && row.name == name);
         let detail = match row {

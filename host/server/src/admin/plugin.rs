@@ -8,7 +8,7 @@ use creel_store::contract::{Control, NewComponent, NewDeployment};
 use creel_webhook::id::TenantId;
 use creel_webhook::plugin::{Deployment, Digest, Plugin};
 
-use super::access::Scope;
+use super::access::{PlanScope, Scope};
 use super::body::{self, Document};
 use super::problem::Refusal;
 use super::query::Query;
@@ -62,7 +62,7 @@ pub async fn put(
 /// With `?dry_run=true` the gate looks at it and nothing is kept; the plugin need not exist.
 pub async fn upload(
     State(desk): State<Desk>,
-    scope: Scope,
+    PlanScope(scope): PlanScope,
     Path((_, name)): Path<(String, String)>,
     mut query: Query,
     request: Request,

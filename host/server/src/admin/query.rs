@@ -17,6 +17,22 @@ const LIMIT_DEFAULT: u32 = 50;
 /// The store's own bound.
 const LIMIT_MAX: u32 = 500;
 
+/// What a PUT takes for given when it only asks what would be.
+#[derive(Debug)]
+pub struct Planned {
+    /// Whether it only asks.
+    pub is_dry: bool,
+    /// Secrets that the same plan puts first, to be sent wherever it says: they count as there.
+    pub secrets: Vec<String>,
+}
+
+impl Planned {
+    /// Whether a secret counts as there.
+    pub fn assumes(&self, secret: &str) -> bool {
+        self.secrets.iter().any(|one| one == secret)
+    }
+}
+
 /// The query of a request, being read.
 #[derive(Debug)]
 pub struct Query {
@@ -69,6 +85,17 @@ impl Query {
     pub fn flag(&mut self, name: &'static str) -> bool {
         let read = |text: &str| text.parse().map_err(|_| format!("`{text}` is neither `true` nor `false`"));
         self.read(name, read).unwrap_or(false)
+    }
+
+    /// The parameters of a PUT that may only ask.
+    pub fn plan(&mut self) -> Planned {
+        let is_dry = self.flag("dry_run");
+        let secrets = self.text("assume_secrets").unwrap_or_default();
+        if !is_dry && !secrets.is_empty() {
+            let detail = "names are assumed for a dry run only (`dry_run=true`)";
+            self.mistakes.push(Mistake::new("?assume_secrets", detail));
+        }
+        Planned { is_dry, secrets: secrets.split(',').map(str::to_owned).collect() }
     }
 
     /// The parameter `limit`.

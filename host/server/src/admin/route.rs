@@ -141,8 +141,8 @@ fn check_replies(control: &Control, after: &Route) -> Result<(), Refusal> {
     if after.mode != Mode::Reply {
         return Ok(());
     }
-    let mut routes: Vec<Route> =
-        control.routes.iter().filter(|route| route.source == after.source && route.id != after.id).cloned().collect();
-    routes.push(after.clone());
-    check_reply_routes(&routes).map_err(|error| Refusal::Invalid(vec![Mistake::new("/pattern", error.to_string())]))
+    let others = control.routes.iter().filter(|route| route.source == after.source && route.id != after.id);
+    let replying = others.chain([after]).filter(|route| route.mode == Mode::Reply);
+    check_reply_routes(replying.map(|route| (route.name.as_str(), &route.pattern)))
+        .map_err(|error| Refusal::Invalid(vec![Mistake::new("/pattern", error.to_string())]))
 }

@@ -11,7 +11,7 @@ use creel_store::contract::{Control, SecretRow};
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::TenantId;
 
-use super::access::Scope;
+use super::access::{PlanScope, Scope};
 use super::body::{self, Document};
 use super::problem::Refusal;
 use super::query::Query;
@@ -41,7 +41,7 @@ pub async fn get(
 /// `PUT …/secrets/{secret}`: makes it, or rotates it: the value before counts on for `overlap_ms`.
 pub async fn put(
     State(desk): State<Desk>,
-    scope: Scope,
+    PlanScope(scope): PlanScope,
     Path((_, name)): Path<(String, String)>,
     mut query: Query,
     Document(document): Document,

@@ -11,10 +11,10 @@ use creel_webhook::preset::{preset, presets};
 use creel_webhook::signature::scheme::{Scheme, SchemeError};
 use creel_webhook::source::{PreviousToken, Source, SourceSpec};
 
-use super::access::Scope;
+use super::access::{PlanScope, Scope};
 use super::body::{self, Document};
 use super::problem::Refusal;
-use super::query::Query;
+use super::query::{Planned, Query};
 use super::state::Desk;
 use super::views;
 use crate::api::{List, SourceView};
@@ -41,18 +41,18 @@ pub async fn get(
 /// `PUT …/sources/{source}`: makes or replaces it; its URL stays.
 pub async fn put(
     State(desk): State<Desk>,
-    scope: Scope,
+    PlanScope(scope): PlanScope,
     Path((_, name)): Path<(String, String)>,
     mut query: Query,
     Document(document): Document,
 ) -> Result<Response, Refusal> {
-    let dry_run = query.flag("dry_run");
+    let planned = query.plan();
     query.done()?;
     let spec = spec::source::read(&name, document)?;
     let _turn = desk.turn().await;
     let control = desk.control().await?;
     let mut mistakes = check(&spec);
-    mistakes.extend(missing_secrets(&control, scope.tenant.id, &spec));
+    mistakes.extend(missing_secrets(&control, scope.tenant.id, &spec, &planned));
     if !mistakes.is_empty() {
         return Err(Refusal::Invalid(mistakes));
     }
@@ -65,7 +65,7 @@ pub async fn put(
         paused: before.is_some_and(|before| before.paused),
         spec,
     };
-    if before != Some(&after) && !dry_run {
+    if before != Some(&after) && !planned.is_dry {
         desk.store().source_put(after.clone()).await?;
     }
     Ok(body::put(body::change(before, &after), views::source(&after, &desk.admin.public_url)))
@@ -195,8 +195,10 @@ fn pointer_mistakes(spec: &SourceSpec) -> Vec<Mistake> {
         .collect()
 }
 
-fn missing_secrets(control: &Control, tenant: TenantId, spec: &SourceSpec) -> Vec<Mistake> {
-    let known = |name: &str| control.secrets.iter().any(|row| row.tenant == tenant && row.name == name);
+fn missing_secrets(control: &Control, tenant: TenantId, spec: &SourceSpec, planned: &Planned) -> Vec<Mistake> {
+    let known = |name: &str| {
+        planned.assumes(name) || control.secrets.iter().any(|row| row.tenant == tenant && row.name == name)
+    };
     let missing = spec.secrets.iter().enumerate().filter(|(_, name)| !known(name));
     let mistake = |(index, name): (usize, &String)| {
         Mistake::new(format!("/secrets/{index}"), format!("there is no secret `{name}`; PUT …/secrets/{name} first"))

@@ -10,6 +10,7 @@ use super::access::{client, tenant, tenant_name};
 use super::args::{self, Command, Globals, Switch, SwitchKind};
 use super::client::{Client, ClientError, TenantClient};
 use super::console::{Usage, confirmed, counted, patiently, progress, say};
+use super::manifest::Secrets;
 use super::{apply, build, deploy, manifest, plain, preview, replay, tell};
 use crate::api::{Change, DestinationView, PluginView, RouteView, SourceView};
 
@@ -156,7 +157,8 @@ pub async fn apply_file(globals: &Globals, wanted: &args::Apply) -> anyhow::Resu
     if globals.json && !wanted.yes && !wanted.dry_run {
         bail!(Usage::new(format!("with --json nobody is asked; say {UNASKED}")));
     }
-    let manifest = manifest::load(&wanted.file, &|name| std::env::var(name).ok())?;
+    let secrets = Secrets { environment: &|name| std::env::var(name).ok(), may_lack: wanted.dry_run };
+    let manifest = manifest::load(&wanted.file, secrets)?;
     let client = client(globals)?;
     let named = manifest.tenant.is_some();
     agree(globals, manifest.tenant.as_deref(), &wanted.file)?;

@@ -1,27 +1,31 @@
 //! `creel apply`: makes a tenant look like a file says.
 //!
-//! Read ([`super::manifest`]), plan (compare with what the host has), carry out (in an order in which every name exists
-//! before it is used). Nothing is printed and nothing is asked here. Applying twice changes nothing the second time; what
-//! the file doesn't mention stays, unless pruning is asked for. A tenant's limits are an operator's and never pruned.
+//! Read ([`super::manifest`]), plan (compare with what the host has, and ask it what it would say), carry out (in an order in
+//! which every name exists before it is used). Nothing is printed and nobody is asked here. Whatever can be known to be wrong is
+//! told before the first step. Applying twice changes nothing the second time; what the file doesn't mention stays, unless
+//! pruning is asked for. A tenant's limits are an operator's and never pruned.
 
+mod asking;
 mod check;
+mod current;
+mod steps;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
-use creel_webhook::plugin::Digest;
 use creel_webhook::tenant::{TENANT_LIMITS, TenantLimits};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub use self::check::Unknown;
+pub use self::steps::{Plan, Planned, Step};
 
-use self::check::Known;
+use self::asking::Asking;
+use self::current::Current;
+use self::steps::Action;
 use super::client::{Client, ClientError, ClientResult, NewVersion, Resource, TenantClient};
-use super::manifest::{self, Manifest, PluginWanted, SecretWanted};
-use crate::api::{Change, DeploymentView, DestinationView, PluginView, RouteView, SecretView, SourceView, TenantView};
-use crate::spec::notices::NoticesSpec;
+use super::manifest::{self, Manifest, PluginWanted, Secrets};
+use crate::api::{DestinationView, PluginView, RouteView, SecretView, SourceView, TenantView};
 
 /// How a file is applied.
 #[derive(Debug, Clone, Default)]
@@ -34,106 +38,14 @@ pub struct Options {
     pub prune: bool,
 }
 
-/// What is to happen to a thing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Planned {
-    /// It is made.
-    Create,
-    /// It is changed.
-    Change,
-    /// It stays.
-    Same,
-    /// It is removed.
-    Remove,
-}
-
-impl Planned {
-    /// The sign in front of a line of the plan.
-    pub fn sign(self) -> char {
-        match self {
-            Planned::Create => '+',
-            Planned::Change => '~',
-            Planned::Same => '=',
-            Planned::Remove => '-',
-        }
-    }
-}
-
-impl From<Change> for Planned {
-    fn from(change: Change) -> Self {
-        match change {
-            Change::Created => Planned::Create,
-            Change::Changed => Planned::Change,
-            Change::Unchanged => Planned::Same,
-        }
-    }
-}
-
-/// A line of the plan.
-#[derive(Serialize)]
-pub struct Step {
-    /// What happens.
-    pub change: Planned,
-    /// What kind of thing it is.
-    pub kind: &'static str,
-    /// Its name.
-    pub name: String,
-    /// Which fields change.
-    pub fields: Vec<String>,
-    /// What to mind: before it is done, that a plugin goes back to what it was; once it is done, what it reaches for and is not
-    /// granted.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
-    #[serde(skip)]
-    action: Action,
-}
-
-impl Step {
-    fn new(change: Planned, kind: &'static str, name: &str, fields: Vec<String>, action: Action) -> Step {
-        Step { change, kind, name: name.to_owned(), fields, warnings: Vec::new(), action }
-    }
-}
-
-enum Action {
-    Tenant(Value),
-    Secret(Value),
-    Source(Value),
-    Destination(Value),
-    Plugin(PluginWanted),
-    Route(Value),
-    Notices(Value),
-    Remove,
-}
-
-/// What applying a file means.
-#[derive(Serialize)]
-pub struct Plan {
-    /// The tenant.
-    pub tenant: String,
-    /// Its steps, in order.
-    pub steps: Vec<Step>,
-}
-
-impl Plan {
-    /// How many things are not as the file says.
-    pub fn changes(&self) -> usize {
-        self.to_do().len()
-    }
-
-    /// The places of the steps that change something, in order.
-    pub fn to_do(&self) -> Vec<usize> {
-        self.steps.iter().enumerate().filter(|(_, step)| step.change != Planned::Same).map(|(at, _)| at).collect()
-    }
-}
-
 /// Reads a file, plans, and unless it is a dry run carries the plan out.
 ///
 /// # Errors
 /// When the file is wrong or the host says no; what was done before a refusal stays done, and applying goes on from there.
 #[allow(clippy::disallowed_methods, reason = "a file may name variables of the environment for its secrets")]
 pub async fn apply_file(client: &Client, file: &Path, options: &Options) -> anyhow::Result<Plan> {
-    let wanted = manifest::load(file, &|name| std::env::var(name).ok())?;
+    let secrets = Secrets { environment: &|name| std::env::var(name).ok(), may_lack: options.dry_run };
+    let wanted = manifest::load(file, secrets)?;
     let mut plan = plan(client, wanted, options).await?;
     if !options.dry_run {
         for at in plan.to_do() {
@@ -143,10 +55,10 @@ pub async fn apply_file(client: &Client, file: &Path, options: &Options) -> anyh
     Ok(plan)
 }
 
-/// Compares what is wanted with what the host has.
+/// Compares what is wanted with what the host has, and asks the host what it would say.
 ///
 /// # Errors
-/// [`ClientError`], and [`Unknown`] with every name that nothing bears.
+/// [`ClientError`], and [`manifest::ManifestError`] with everything that the host would refuse, by its line.
 pub async fn plan(client: &Client, wanted: Manifest, options: &Options) -> anyhow::Result<Plan> {
     let name = wanted.tenant.clone().unwrap_or_else(|| options.tenant.clone());
     if name.is_empty() {
@@ -155,25 +67,34 @@ pub async fn plan(client: &Client, wanted: Manifest, options: &Options) -> anyho
     }
     let tenant = client.tenant(&name);
     let before = about(&tenant).await?;
-    let is_there = before.is_some();
-    let now = if is_there { Current::read(&tenant).await? } else { Current::default() };
-    check::names(&wanted, &now.known())?;
+    let now = if before.is_some() { Current::read(&tenant).await? } else { Current::default() };
+    let mistakes = check::mistakes(&wanted, &now);
+    if !mistakes.is_empty() {
+        return Err(wanted.written.wrong(mistakes).into());
+    }
     let mut steps = vec![tenant_step(client, &name, before.as_ref(), wanted.limits).await?];
     let removals = if options.prune { now.removals(&wanted) } else { Vec::new() };
+    let secrets = wanted.secrets.iter().map(|one| one.name.clone()).collect();
+    let mut host = Asking { tenant: &tenant, secrets, refused: Vec::new() };
     for secret in wanted.secrets {
-        steps.push(secret_step(&tenant, is_there, secret).await?);
+        let is_known = now.secrets.iter().any(|one| one.name == secret.name);
+        steps.push(host.secret(is_known, secret).await?);
     }
     for spec in &wanted.sources {
         let before = now.sources.iter().find(|one| one.name == spec.name).map(|one| &one.spec);
-        steps.push(step("source", &spec.name, before, spec, Action::Source));
+        let step = step("source", &spec.name, before, spec, Action::Source);
+        host.source(&step, spec).await?;
+        steps.push(step);
     }
     for spec in &wanted.destinations {
-        let before = now.destinations.iter().find(|one| one.name == spec.name).map(|one| &one.spec);
-        steps.push(step("destination", &spec.name, before, spec, Action::Destination));
+        let before = now.destinations.iter().find(|one| one.name == spec.name);
+        let mut step = step("destination", &spec.name, before.map(|one| &one.spec), spec, Action::Destination);
+        host.destination(&mut step, before, spec).await?;
+        steps.push(step);
     }
     for plugin in wanted.plugins {
         let before = now.plugins.iter().find(|one| one.name == plugin.name);
-        steps.push(plugin_step(&tenant, is_there, before, plugin).await?);
+        steps.push(host.plugin(before, plugin).await?);
     }
     for spec in &wanted.routes {
         let before = now.routes.iter().find(|one| one.name == spec.name).map(|one| &one.spec);
@@ -183,6 +104,9 @@ pub async fn plan(client: &Client, wanted: Manifest, options: &Options) -> anyho
         steps.push(step("notices", &spec.destination, now.notices.as_ref(), spec, Action::Notices));
     }
     steps.extend(removals);
+    if !host.refused.is_empty() {
+        return Err(wanted.written.wrong(host.refused).into());
+    }
     Ok(Plan { tenant: name, steps })
 }
 
@@ -217,68 +141,6 @@ async fn change(client: &Client, tenant: &TenantClient, step: &Step) -> ClientRe
     Ok(Vec::new())
 }
 
-/// What the host has.
-#[derive(Default)]
-struct Current {
-    secrets: Vec<SecretView>,
-    sources: Vec<SourceView>,
-    destinations: Vec<DestinationView>,
-    plugins: Vec<PluginView>,
-    routes: Vec<RouteView>,
-    notices: Option<NoticesSpec>,
-}
-
-impl Current {
-    fn known(&self) -> Known {
-        Known {
-            secrets: self.secrets.iter().map(|one| one.name.clone()).collect(),
-            sources: self.sources.iter().map(|one| one.name.clone()).collect(),
-            destinations: self.destinations.iter().map(|one| one.name.clone()).collect(),
-            plugins: self.plugins.iter().map(|one| one.name.clone()).collect(),
-        }
-    }
-
-    async fn read(tenant: &TenantClient) -> ClientResult<Self> {
-        Ok(Current {
-            secrets: tenant.list().await?,
-            sources: tenant.list().await?,
-            destinations: tenant.list().await?,
-            plugins: tenant.list().await?,
-            routes: tenant.list().await?,
-            notices: tenant.notices().await?,
-        })
-    }
-
-    /// What the file does not mention, users before what they use.
-    fn removals(&self, wanted: &Manifest) -> Vec<Step> {
-        let routes =
-            surplus("route", self.routes.iter().map(|one| &one.name), wanted.routes.iter().map(|one| &one.name));
-        let sources =
-            surplus("source", self.sources.iter().map(|one| &one.name), wanted.sources.iter().map(|one| &one.name));
-        let destinations = surplus(
-            "destination",
-            self.destinations.iter().map(|one| &one.name),
-            wanted.destinations.iter().map(|one| &one.name),
-        );
-        let secrets =
-            surplus("secret", self.secrets.iter().map(|one| &one.name), wanted.secrets.iter().map(|one| &one.name));
-        let notices = self.notices.iter().filter(|_| wanted.notices.is_none()).map(|one| &one.destination);
-        let notices = surplus("notices", notices, std::iter::empty());
-        [notices, routes, sources, destinations, secrets].into_iter().flatten().collect()
-    }
-}
-
-fn surplus<'a>(
-    kind: &'static str,
-    have: impl Iterator<Item = &'a String>,
-    wanted: impl Iterator<Item = &'a String>,
-) -> Vec<Step> {
-    let wanted: BTreeSet<&String> = wanted.collect();
-    have.filter(|name| !wanted.contains(name))
-        .map(|name| Step::new(Planned::Remove, kind, name, Vec::new(), Action::Remove))
-        .collect()
-}
-
 async fn about(tenant: &TenantClient) -> ClientResult<Option<TenantView>> {
     match tenant.about().await {
         Ok(tenant) => Ok(Some(tenant)),
@@ -309,63 +171,6 @@ async fn tenant_step(
         client.tenant_would_put(name, &document).await?;
     }
     Ok(Step::new(change, "tenant", name, fields, Action::Tenant(document)))
-}
-
-async fn secret_step(tenant: &TenantClient, is_there: bool, secret: SecretWanted) -> ClientResult<Step> {
-    let SecretWanted { name, document } = secret;
-    let change =
-        if is_there { tenant.would_put::<SecretView>(&name, &document).await?.result.into() } else { Planned::Create };
-    Ok(Step::new(change, "secret", &name, Vec::new(), Action::Secret(document)))
-}
-
-async fn plugin_step(
-    tenant: &TenantClient,
-    is_there: bool,
-    before: Option<&PluginView>,
-    plugin: PluginWanted,
-) -> ClientResult<Step> {
-    let active = before.and_then(|before| before.active.as_ref());
-    let (mut fields, mut warnings) = (Vec::new(), Vec::new());
-    if is_there {
-        // The digest is of the component as the host keeps it, so only the host can say it.
-        let version = tenant.upload(&plugin.name, plugin.component.clone(), true).await?.resource;
-        if let Some(active) = active {
-            let differences = [
-                ("component", active.digest != version.digest),
-                ("config", active.config != plugin.config),
-                ("grants", active.grants != plugin.grants),
-            ];
-            fields.extend(differences.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned()));
-            if active.digest != version.digest {
-                warnings.extend(goes_back(tenant, &plugin.name, active, version.digest).await?);
-            }
-        }
-    }
-    let change = match (active, fields.is_empty()) {
-        (None, _) if before.is_none() => Planned::Create,
-        (Some(_), true) => Planned::Same,
-        _ => Planned::Change,
-    };
-    let name = plugin.name.clone();
-    Ok(Step { warnings, ..Step::new(change, "plugin", &name, fields, Action::Plugin(plugin)) })
-}
-
-/// What to say when a file's component is one that ran before: somebody deployed another since, perhaps from the same sources.
-async fn goes_back(
-    tenant: &TenantClient,
-    plugin: &str,
-    active: &DeploymentView,
-    digest: Digest,
-) -> ClientResult<Option<String>> {
-    let all = tenant.deployments(plugin).await?;
-    let before =
-        all.iter().filter(|one| one.digest == digest && one.number < active.number).max_by_key(|one| one.number);
-    Ok(before.map(|before| {
-        let (old, new) = (before.number, active.number);
-        format!(
-            "its component is that of deployment {old}, and {new} runs: this goes back, unless the file is built anew"
-        )
-    }))
 }
 
 fn step<T: Serialize + PartialEq>(

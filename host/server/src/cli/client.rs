@@ -2,6 +2,7 @@
 //!
 //! Nothing is printed here. A refusal arrives as the [`Problem`] that the host sent, with all its mistakes.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -316,12 +317,22 @@ impl TenantClient {
         self.client.send(Method::PUT, &self.path(&[R::PLURAL, name]), Some(spec)).await
     }
 
-    /// What [`TenantClient::put`] would do.
+    /// What [`TenantClient::put`] would do once these secrets are there.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn would_put<R: Resource>(&self, name: &str, spec: &impl Serialize) -> ClientResult<Put<R>> {
-        let path = format!("{}?dry_run=true", self.path(&[R::PLURAL, name]));
+    pub async fn would_put<R: Resource>(
+        &self,
+        name: &str,
+        spec: &impl Serialize,
+        secrets: &BTreeSet<String>,
+    ) -> ClientResult<Put<R>> {
+        let mut path = format!("{}?dry_run=true", self.path(&[R::PLURAL, name]));
+        if !secrets.is_empty() {
+            let names: Vec<&str> = secrets.iter().map(String::as_str).collect();
+            path.push_str("&assume_secrets=");
+            path.extend(form_urlencoded::byte_serialize(names.join(",").as_bytes()));
+        }
         self.client.send(Method::PUT, &path, Some(spec)).await
     }
 

@@ -32,8 +32,9 @@
 //! fuel_max = 2_000_000_000
 //! ```
 //!
-//! Everything is read before anything is refused; each mistake comes with its key and its line. Files and variables that
-//! it names are read too, so that a plan holds all that will be sent.
+//! Everything is read before anything is refused; each mistake comes with its key and its line, and so do those that only the
+//! host finds ([`Written`]). Files and variables that it names are read too, so that a plan holds all that will be sent; who only
+//! asks for a plan need not know the secrets.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -77,8 +78,14 @@ pub enum ManifestError {
         /// What the system said. It stands in the text, so it is no `source`: that would be told twice.
         reason: std::io::Error,
     },
+    /// It is something else.
+    #[error("{path} is no text; give a TOML file such as the tenant.toml that `creel new` makes")]
+    NoText {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is wrong.
-    #[error("{path} has {} {}{}", .mistakes.len(), if .mistakes.len() == 1 { "mistake" } else { "mistakes" }, listed(.path, .mistakes))]
+    #[error("{path} has {} {}; nothing was changed{}", .mistakes.len(), if .mistakes.len() == 1 { "mistake" } else { "mistakes" }, listed(.path, .mistakes))]
     Wrong {
         /// The file.
         path: PathBuf,
@@ -93,6 +100,10 @@ pub struct SecretWanted {
     pub name: String,
     /// What the API is sent.
     pub document: Value,
+    /// The origins that it may be sent to, in their one written form.
+    pub origins: Vec<String>,
+    /// Why its value is not in the document: only where nothing is to be sent.
+    pub lacks: Option<String>,
 }
 
 /// A plugin to be deployed.
@@ -127,6 +138,34 @@ pub struct Manifest {
     pub routes: Vec<RouteSpec>,
     /// Where notices go.
     pub notices: Option<NoticesSpec>,
+    /// Where all of it stands.
+    pub written: Written,
+}
+
+/// Where the things of a file stand in it.
+#[derive(Default)]
+pub struct Written {
+    path: PathBuf,
+    text: String,
+    places: Places,
+}
+
+impl Written {
+    /// Mistakes, their pointers from the file's top (`/sources/calls/preset`), with their lines.
+    pub fn wrong(&self, mistakes: Vec<Mistake>) -> ManifestError {
+        let mut located: Vec<_> = mistakes.into_iter().map(|mistake| self.places.locate(&self.text, mistake)).collect();
+        located.sort_by_key(|mistake| mistake.line);
+        ManifestError::Wrong { path: self.path.clone(), mistakes: located }
+    }
+}
+
+/// Where the values of secrets come from.
+#[derive(Clone, Copy)]
+pub struct Secrets<'a> {
+    /// Variables by name.
+    pub environment: Environment<'a>,
+    /// Whether a variable that is missing is no mistake, because no value is to be sent.
+    pub may_lack: bool,
 }
 
 /// Looks up a variable of the environment.
@@ -136,42 +175,41 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 ///
 /// # Errors
 /// [`ManifestError`] with every mistake.
-pub fn load(path: &Path, environment: Environment<'_>) -> Result<Manifest, ManifestError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|reason| ManifestError::Unreadable { path: path.to_owned(), reason })?;
-    let directory = path.parent().unwrap_or(Path::new("."));
-    read(&text, directory, environment).map_err(|mistakes| ManifestError::Wrong { path: path.to_owned(), mistakes })
+pub fn load(path: &Path, secrets: Secrets<'_>) -> Result<Manifest, ManifestError> {
+    let text = std::fs::read_to_string(path).map_err(|reason| match reason.kind() {
+        std::io::ErrorKind::InvalidData => ManifestError::NoText { path: path.to_owned() },
+        _ => ManifestError::Unreadable { path: path.to_owned(), reason },
+    })?;
+    read(path, text, secrets)
 }
 
-/// Reads a file's text; relative paths begin at `directory`.
+/// Reads the text of the file at `path`, where relative paths begin.
 ///
 /// # Errors
-/// Every mistake, by line.
-pub fn read(text: &str, directory: &Path, environment: Environment<'_>) -> Result<Manifest, Vec<FileMistake>> {
-    let (table, errors) = DeTable::parse_recoverable(text);
+/// [`ManifestError::Wrong`] with every mistake, by line.
+pub fn read(path: &Path, text: String, secrets: Secrets<'_>) -> Result<Manifest, ManifestError> {
+    let (table, errors) = DeTable::parse_recoverable(&text);
     if !errors.is_empty() {
         let mistake = |error: &toml::de::Error| FileMistake {
-            line: error.span().map_or(1, |span| line_of(text, span.start)),
+            line: error.span().map_or(1, |span| line_of(&text, span.start)),
             key: String::new(),
             detail: error.message().to_owned(),
         };
-        return Err(errors.iter().map(mistake).collect());
+        let mistakes = errors.iter().map(mistake).collect();
+        return Err(ManifestError::Wrong { path: path.to_owned(), mistakes });
     }
     let mut places = Places::default();
     let document = table_value(table.get_ref(), "", &mut places);
-    let mut reader = Reader { directory, environment, mistakes: Vec::new() };
-    let manifest = reader.manifest(document);
-    if reader.mistakes.is_empty() {
-        return Ok(manifest);
-    }
-    let mut mistakes: Vec<_> = reader.mistakes.into_iter().map(|mistake| places.locate(text, mistake)).collect();
-    mistakes.sort_by_key(|mistake| mistake.line);
-    Err(mistakes)
+    let mut reader = Reader { directory: path.parent().unwrap_or(Path::new(".")), secrets, mistakes: Vec::new() };
+    let mut manifest = reader.manifest(document);
+    let mistakes = reader.mistakes;
+    manifest.written = Written { path: path.to_owned(), text, places };
+    if mistakes.is_empty() { Ok(manifest) } else { Err(manifest.written.wrong(mistakes)) }
 }
 
 struct Reader<'a> {
     directory: &'a Path,
-    environment: Environment<'a>,
+    secrets: Secrets<'a>,
     mistakes: Vec<Mistake>,
 }
 
@@ -199,6 +237,7 @@ impl Reader<'_> {
             plugins: self.each("plugins", plugins, Self::plugin),
             routes: self.each("routes", routes, |_, name, document| spec::route::read(name, document)),
             notices: notices.and_then(|document| self.below("/notices", spec::notices::read(document))),
+            written: Written::default(),
         }
     }
 
@@ -240,10 +279,16 @@ impl Reader<'_> {
         if [inline.is_some(), variable.is_some(), file.is_some()].iter().filter(|given| **given).count() != 1 {
             fields.mistake("value_env", "give exactly one of `value_env`, `value_file` and `value`");
         }
+        let mut lacks = None;
         let from_variable = variable.and_then(|variable| {
-            let value = (self.environment)(&variable).map(String::into_bytes);
-            if value.is_none() {
-                fields.mistake("value_env", format!("the environment has no `{variable}`"));
+            let value = (self.secrets.environment)(&variable).map(String::into_bytes);
+            match value {
+                Some(_) => {}
+                None if self.secrets.may_lack => lacks = Some(format!("the environment has no `{variable}`")),
+                None => fields.mistake(
+                    "value_env",
+                    format!("the environment has no `{variable}`; what a host has already stays without this section"),
+                ),
             }
             value
         });
@@ -254,16 +299,15 @@ impl Reader<'_> {
                 None
             }
         });
-        let value = fields.done(Some(inline.or(from_variable).or(from_file)))?.unwrap_or_default();
-        let document = match String::from_utf8(value) {
-            Ok(text) => json!({ "value": text, "origins": origins, "overlap_ms": overlap_ms }),
-            Err(error) => {
-                let encoded = STANDARD.encode(error.as_bytes());
-                json!({ "value_base64": encoded, "origins": origins, "overlap_ms": overlap_ms })
-            }
-        };
-        spec::secret::read(name, document.clone())?;
-        Ok(SecretWanted { name: name.to_owned(), document })
+        let value = fields.done(Some(inline.or(from_variable).or(from_file)))?;
+        let mut document = json!({ "origins": origins, "overlap_ms": overlap_ms });
+        match value.map(String::from_utf8) {
+            Some(Ok(text)) => document["value"] = json!(text),
+            Some(Err(error)) => document["value_base64"] = json!(STANDARD.encode(error.as_bytes())),
+            None => {}
+        }
+        let origins = spec::secret::read(name, document.clone())?.origins.unwrap_or_default();
+        Ok(SecretWanted { name: name.to_owned(), document, origins, lacks })
     }
 
     fn plugin(&self, name: &str, document: Value) -> Result<PluginWanted, Vec<Mistake>> {
@@ -364,8 +408,13 @@ mod tests {
     use super::*;
 
     fn mistakes(text: &str) -> Vec<(usize, String)> {
-        let read = read(text, Path::new("/nowhere"), &|_| None);
-        read.err().unwrap_or_default().into_iter().map(|mistake| (mistake.line, mistake.key)).collect()
+        let secrets = Secrets { environment: &|_| None, may_lack: false };
+        match read(Path::new("/nowhere/creel.toml"), text.to_owned(), secrets) {
+            Err(ManifestError::Wrong { mistakes, .. }) => {
+                mistakes.into_iter().map(|mistake| (mistake.line, mistake.key)).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     #[test]

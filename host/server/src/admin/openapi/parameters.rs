@@ -63,6 +63,9 @@ fn meaning(name: &str) -> (&'static str, Value) {
         "until" => ("Before: a moment (RFC 3339), or how long ago it was, such as 2h.", text()),
         "reason" => ("A part of the reason.", text()),
         "dry_run" => ("Only look: say what would be, and change nothing.", flag()),
+        "assume_secrets" => {
+            ("Names of secrets, with commas, that count as there in a dry run: they are put before.", text())
+        }
         "deployment" => {
             ("A deployment other than the active one, for a dry run.", json!({ "type": "integer", "minimum": 0 }))
         }

@@ -113,14 +113,14 @@ said! {
     "DELETE /v1/tenants/{tenant}/secrets/{secret}", "Removes a secret that nothing names.", [], Document::None, [(204, Content::Nothing)];
     "GET /v1/tenants/{tenant}/sources", "Lists sources.", [], Document::None, [(200, json::<List<SourceView>>())];
     "GET /v1/tenants/{tenant}/sources/{source}", "A source.", [], Document::None, [(200, json::<SourceView>())];
-    "PUT /v1/tenants/{tenant}/sources/{source}", "Makes or replaces a source; its URL stays.", ["dry_run"], of::<SourceSpec>(), [(200, json::<Put<SourceView>>()), (201, json::<Put<SourceView>>())];
+    "PUT /v1/tenants/{tenant}/sources/{source}", "Makes or replaces a source; its URL stays.", ["dry_run", "assume_secrets"], of::<SourceSpec>(), [(200, json::<Put<SourceView>>()), (201, json::<Put<SourceView>>())];
     "DELETE /v1/tenants/{tenant}/sources/{source}", "Removes a source.", [], Document::None, [(204, Content::Nothing)];
     "POST /v1/tenants/{tenant}/sources/{source}/pause", "Lets a source's runs wait.", [], Document::None, [(200, json::<SourceView>())];
     "POST /v1/tenants/{tenant}/sources/{source}/resume", "Lets them go.", [], Document::None, [(200, json::<SourceView>())];
     "POST /v1/tenants/{tenant}/sources/{source}/rotate-token", "Gives a source a new URL.", [], of::<asked::Rotation>(), [(200, json::<SourceView>())];
     "GET /v1/tenants/{tenant}/destinations", "Lists destinations.", [], Document::None, [(200, json::<List<DestinationView>>())];
     "GET /v1/tenants/{tenant}/destinations/{destination}", "A destination.", [], Document::None, [(200, json::<DestinationView>())];
-    "PUT /v1/tenants/{tenant}/destinations/{destination}", "Makes or replaces a destination.", ["dry_run"], of::<DestinationSpec>(), [(200, json::<Put<DestinationView>>()), (201, json::<Put<DestinationView>>())];
+    "PUT /v1/tenants/{tenant}/destinations/{destination}", "Makes or replaces a destination.", ["dry_run", "assume_secrets"], of::<DestinationSpec>(), [(200, json::<Put<DestinationView>>()), (201, json::<Put<DestinationView>>())];
     "DELETE /v1/tenants/{tenant}/destinations/{destination}", "Removes a destination.", [], Document::None, [(204, Content::Nothing)];
     "POST /v1/tenants/{tenant}/destinations/{destination}/pause", "Lets a destination's calls wait.", [], of::<asked::Pause>(), [(200, json::<DestinationView>())];
     "POST /v1/tenants/{tenant}/destinations/{destination}/resume", "Lets them go, and enables it again.", [], Document::None, [(200, json::<DestinationView>())];
