@@ -89,6 +89,14 @@ async fn the_same_deployment_decides_the_same_to_the_last_unit_of_fuel() {
     // New keys are made when it is replayed; nobody knows them yet.
     let runs = rehearse(&host, &tenant, &format!("events/{event}/replay?dry_run=true&new_keys=true")).await;
     assert_eq!((runs[0].calls[0].key.clone(), runs[0].same), (None, Some(true)));
+    // What would be decided is not what would be sent at once.
+    assert_eq!(runs[0].calls[0].held, None);
+    let pause = tenant.path("destinations/receiver/pause");
+    tenant.api.post(&pause, json!({ "reason": "moving" })).await;
+    let runs = rehearse(&host, &tenant, &format!("events/{event}/replay?dry_run=true")).await;
+    let held = runs[0].calls[0].held.clone().unwrap_or_default();
+    assert!(held.contains("`receiver` is paused (moving)"), "{held}");
+    assert!(creel_server::cli::preview::rehearsed(&Rehearsed { event: stories[0].event.id, runs }).contains(&held));
     host.finish().await;
 }
 

@@ -26,6 +26,7 @@ pub mod following;
 pub mod hints;
 pub mod init;
 pub mod keys;
+pub mod layout;
 pub mod logs;
 pub mod looking;
 pub mod manifest;
@@ -35,6 +36,7 @@ pub mod preview;
 pub mod replay;
 pub mod serve;
 pub mod shell;
+pub mod story;
 pub mod tell;
 pub mod templates;
 pub mod trigger;
@@ -42,7 +44,7 @@ pub mod verify;
 pub mod workbench;
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -110,10 +112,14 @@ fn misread(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
 
 /// The exit code that belongs to an error.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<ManifestError>() || error.is::<apply::Unknown>() || error.is::<ConfigError>() || error.is::<Usage>() {
+    if error.is::<ManifestError>() || error.is::<ConfigError>() || error.is::<Usage>() {
         return 2;
     }
+    if error.is::<trigger::Unanswered>() {
+        return 5;
+    }
     match error.downcast_ref::<ClientError>() {
+        None if error.chain().any(is_no_such_file) => 2,
         Some(ClientError::Refused(problem)) if problem.status == 404 => 3,
         Some(ClientError::Refused(problem)) if (400..500).contains(&problem.status) => 4,
         Some(ClientError::Unreachable { .. }) => 5,
@@ -122,11 +128,20 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// An error for programs: its text, and the host's own problem document where it refused.
+/// Whether a file that was named is not there, or is a directory.
+fn is_no_such_file(error: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    matches!(kind, Some(ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory))
+}
+
+/// An error for programs: its text, the host's own problem document where it refused, and a file's mistakes one by one.
 pub fn error_json(error: &anyhow::Error) -> serde_json::Value {
     let mut object = serde_json::json!({ "error": format!("{error:#}") });
     if let Some(ClientError::Refused(problem)) = error.downcast_ref() {
         object["problem"] = serde_json::json!(problem);
+    }
+    if let Some(ManifestError::Wrong { mistakes, .. }) = error.downcast_ref() {
+        object["mistakes"] = serde_json::json!(mistakes);
     }
     object
 }
@@ -251,7 +266,7 @@ async fn keys(globals: &Globals, wanted: args::Keys) -> anyhow::Result<()> {
     let tenant = own_tenant(globals, &client).await?;
     let people = People::of(&client, tenant.as_deref());
     match wanted.action {
-        None => {
+        None | Some(KeyAction::List) => {
             let keys = people.keys().await?;
             say(globals, &keys, || tell::keys(&keys))
         }

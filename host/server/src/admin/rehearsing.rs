@@ -10,6 +10,7 @@ use creel_store::contract::{Control, DeliveryRow, Letter, RunRow, StoreError, St
 use creel_webhook::clock::Timestamp;
 use creel_webhook::comparison::{CallChange, Change, Difference, Sketch, compare_bodies, compare_calls, compare_pairs};
 use creel_webhook::decision::{DecidedCall, outward_key};
+use creel_webhook::destination::Destination;
 use creel_webhook::id::{EventId, PluginId, RouteId, TenantId};
 use creel_webhook::plugin::Deployment;
 use creel_webhook::route::Mode;
@@ -218,7 +219,7 @@ impl Scene<'_> {
         let mut differences = then.as_ref().map(|then| decided_otherwise(then, &rehearsal)).unwrap_or_default();
         let Rehearsal { deployment, verdict, reason, decided_at, calls, reply, retry_after_ms, .. } = rehearsal;
         let Rehearsal { breach, usage, log, writes, missing, .. } = rehearsal;
-        let urls: Vec<String> = calls.iter().map(|call| self.url(call)).collect();
+        let places: Vec<_> = calls.iter().map(|call| (self.url(call), self.held(call))).collect();
         let calls: Vec<Sketch> = calls.into_iter().map(|call| self.now(part.route, call, decided_at)).collect();
         let changes = match &then {
             Some(then) => changes(then.calls.clone(), calls.clone()).await?,
@@ -244,7 +245,7 @@ impl Scene<'_> {
                 headers: reply.headers,
                 body: String::from_utf8_lossy(&reply.body).into_owned(),
             }),
-            calls: calls.into_iter().zip(urls).map(|(call, url)| shown(call, url)).collect(),
+            calls: calls.into_iter().zip(places).map(|(call, (url, held))| shown(call, url, held)).collect(),
             log,
             writes: writes.into_iter().map(written).collect(),
             missing,
@@ -263,9 +264,24 @@ impl Scene<'_> {
         Sketch { key: sketch.key.filter(|key| !self.asked.new_keys || *key != made), ..sketch }
     }
 
+    fn place(&self, call: &DecidedCall) -> Option<&Destination> {
+        self.control.destinations.iter().find(|place| place.id == call.destination)
+    }
+
+    /// Why the call would wait.
+    fn held(&self, call: &DecidedCall) -> Option<String> {
+        let place = self.place(call)?;
+        let (state, why) = match (&place.disabled, &place.paused) {
+            (Some(why), _) => ("disabled", why),
+            (None, Some(why)) => ("paused", why),
+            (None, None) => return None,
+        };
+        let name = &place.spec.name;
+        Some(format!("its destination `{name}` is {state} ({why}); `creel resume destination {name}` lets it go on"))
+    }
+
     fn url(&self, call: &DecidedCall) -> String {
-        let base = self.control.destinations.iter().find(|place| place.id == call.destination);
-        let base = base.map_or("", |place| place.spec.url.as_str());
+        let base = self.place(call).map_or("", |place| place.spec.url.as_str());
         if call.path.is_empty() { base.to_owned() } else { format!("{}{}", base.trim_end_matches('/'), call.path) }
     }
 }
@@ -324,7 +340,7 @@ async fn changes(then: Vec<Sketch>, now: Vec<Sketch>) -> Result<Vec<RehearsedCha
     compared.await.map_err(|panic| StoreError::Failed(format!("comparing calls: {panic}")).into())
 }
 
-fn shown(call: Sketch, url: String) -> RehearsedCall {
+fn shown(call: Sketch, url: String, held: Option<String>) -> RehearsedCall {
     let preview = |body: &bytes::Bytes| {
         let head = &body[..body.len().min(PREVIEW_BYTES_MAX)];
         // A character that the cut went through is left out.
@@ -349,5 +365,6 @@ fn shown(call: Sketch, url: String) -> RehearsedCall {
         delay_ms: call.delay_ms.unwrap_or_default(),
         expires_ms: call.expires_ms,
         on_result: call.on_result,
+        held,
     }
 }

@@ -88,6 +88,9 @@ pub struct RehearsedCall {
     pub expires_ms: Option<u64>,
     /// Which of its ends are reported to the plugin, and under which tag.
     pub on_result: Option<OnResult>,
+    /// Why it would wait: its destination is paused or disabled now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// What a run decided.

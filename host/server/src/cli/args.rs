@@ -47,7 +47,7 @@ impl Cli {
     /// # Errors
     /// What is wrong with them, or the page that they ask for.
     pub fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
-        let matches = Cli::command().try_get_matches_from(arguments)?;
+        let matches = with_usage(Cli::command()).try_get_matches_from(arguments)?;
         let mut cli = Cli::from_arg_matches(&matches)?;
         let is_typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
         (cli.globals.url_typed, cli.globals.tenant_typed) = (is_typed("url"), is_typed("tenant"));
@@ -56,6 +56,19 @@ impl Cli {
         cli.globals.tenant.take_if(|tenant| tenant.is_empty());
         Ok(cli)
     }
+}
+
+/// Usage lines that say what a command takes. Those that come with a mistake would else name all that the environment and
+/// defaults set, as if it had to be typed.
+fn with_usage(mut command: clap::Command) -> clap::Command {
+    command.build();
+    set_usage(command)
+}
+
+fn set_usage(command: clap::Command) -> clap::Command {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();
+    command.mut_subcommands(set_usage).override_usage(usage)
 }
 
 /// Where the host is and who asks.
@@ -441,9 +454,13 @@ pub struct Verify {
 /// What stands below `creel verify --help`.
 const VERIFY_HELP: &str = "The code is 0 when the request is genuine, or the list was judged, and 1 when it is not.";
 
+/// Two commands in one.
+const TRIGGER_USAGE: &str = "creel trigger [OPTIONS] --to <URL> <PROVIDER> <EVENT>
+       creel trigger [OPTIONS] --list [PROVIDER]";
+
 /// What to send.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = TRIGGER_HELP)]
+#[command(after_help = TRIGGER_HELP, override_usage = TRIGGER_USAGE)]
 pub struct Trigger {
     /// The provider, or one of its presets
     #[arg(required_unless_present = "list")]
@@ -652,6 +669,8 @@ pub struct Keys {
 /// What can be done with keys.
 #[derive(Debug, Clone, Subcommand)]
 pub enum KeyAction {
+    /// List keys, as without a word
+    List,
     /// Make a key; it is shown once
     Create(NewKey),
     /// End a key at once

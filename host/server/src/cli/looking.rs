@@ -10,7 +10,7 @@ use super::acting::act;
 use super::args::{self, Command, Globals};
 use super::client::{ClientResult, Resource, TenantClient, given};
 use super::console::{progress, say};
-use super::{following, logs, plain, tell};
+use super::{following, logs, plain, story, tell};
 use crate::api::{DestinationView, EventLine, List, PluginView, RouteView, SecretView, SourceView};
 use crate::shutdown::Signals;
 
@@ -40,7 +40,7 @@ pub async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
         }
         Command::Event { id, .. } => {
             let story = tenant.story(&id).await?;
-            say(globals, &story, || tell::story(&story))
+            say(globals, &story, || story::story(&story))
         }
         Command::Sources => things::<SourceView>(globals, &tenant, tell::sources).await,
         Command::Destinations => things::<DestinationView>(globals, &tenant, tell::destinations).await,
@@ -75,7 +75,7 @@ pub async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
         }
         Command::Delivery { id } => {
             let letter = tenant.letter(&id).await?;
-            say(globals, &letter, || tell::letter(&letter))
+            say(globals, &letter, || story::letter(&letter))
         }
         Command::Refusals { limit } => {
             let list = tenant.refusals(&[("limit", limit.to_string())]).await?;
@@ -148,7 +148,7 @@ async fn follow(globals: &Globals, tenant: &TenantClient, wanted: args::Logs) ->
     let mut patience = following::Patience::new();
     loop {
         for run in &news {
-            say(globals, run, || tell::logged(run))?;
+            say(globals, run, || story::logged(run))?;
         }
         let Some(signals) = &mut signals else { return Ok(()) };
         let look = async {

@@ -2,18 +2,12 @@
 
 use std::fmt::Write as _;
 
-use anstyle::{AnsiColor, Style};
 use creel_webhook::comparison::{Change, Difference};
 use creel_webhook::run::{LogLevel, Verdict};
 
+use super::layout::{BAD, BOLD, DIM, GOOD, ODD};
 use super::plain::{self, plain};
 use crate::api::rehearsed::{RehearsalView, Rehearsed, RehearsedCall, RehearsedChange};
-
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default();
-const ODD: Style = AnsiColor::Yellow.on_default();
 
 /// Lines of a body that are shown; the rest is counted.
 const BODY_LINES_MAX: usize = 12;
@@ -94,6 +88,9 @@ fn tell_call(text: &mut String, call: &RehearsedCall) {
         plain(&call.destination),
         plain(call.key.as_deref().unwrap_or("a new key"))
     );
+    if let Some(held) = &call.held {
+        let _ = writeln!(text, "             {ODD}would wait:{ODD:#} {}", plain(held));
+    }
     if call.delay_ms > 0 {
         let _ = writeln!(text, "             not before {} ms from then", call.delay_ms);
     }

@@ -1,4 +1,4 @@
-//! What people read: plans, lists and stories as text. Colours are written here and dropped by `anstream` where no
+//! What people read: plans, lists and results as text; [`mod@super::story`] tells what became of one event. Colours are written here and dropped by `anstream` where no
 //! terminal is.
 //!
 //! Most of it was written by strangers: senders, receivers, plugins. A terminal obeys control characters, so all text
@@ -6,12 +6,9 @@
 
 use std::fmt::Write as _;
 
-use anstyle::{AnsiColor, Style};
 use creel_store::contract::DeliveryState;
 use creel_webhook::catalogue::Facts;
-use creel_webhook::clock::Timestamp;
-use creel_webhook::delivery;
-use creel_webhook::run::{LogLevel, LogLine, Usage, Verdict};
+use creel_webhook::run::Verdict;
 use creel_webhook::signature::explain::Mark;
 use creel_webhook::tenant::TENANT_LIMITS;
 
@@ -20,6 +17,7 @@ use super::build::Built;
 use super::cases::{Judged, Tested};
 use super::check::Checked;
 use super::doctor::{Finding, State};
+use super::layout::{BAD, BOLD, DIM, GOOD, ODD, dash, hanging, log_line, state, table};
 use super::new::Made;
 use super::plain::{self, plain};
 use super::templates::Template;
@@ -27,18 +25,11 @@ use super::trigger::{Answered, Listed};
 use super::verify::Explained;
 use crate::api::remembered::{StateKeyView, StateView};
 use crate::api::{
-    AuditView, DeliveryView, DeploymentView, DestinationView, EventLine, EventView, KeyView, LetterView, NewKeyView,
-    PluginView, QuotaView, RefusalView, ReplayStep, RouteView, RunView, SecretView, SourceView, StoryView, TenantView,
-    UsageView, WaitView,
+    AuditView, DeliveryView, DeploymentView, DestinationView, EventLine, KeyView, NewKeyView, PluginView, QuotaView,
+    RefusalView, ReplayStep, RouteView, RunView, SecretView, SourceView, TenantView, UsageView,
 };
 use crate::spec::notices::NoticesSpec;
 use crate::spec::route::RouteSpec;
-
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default();
-const ODD: Style = AnsiColor::Yellow.on_default();
 
 /// A plan, a line per step, and its sum.
 pub fn plan(plan: &Plan) -> String {
@@ -212,11 +203,22 @@ pub fn deliveries(deliveries: &[DeliveryView]) -> String {
             format!("{} {}", call.method, call.path),
             state(call.state).to_owned(),
             call.attempts.to_string(),
-            dash(call.reason.as_deref().unwrap_or_default()),
+            dash(&reason(call)),
         ]
     };
     let heads = ["DELIVERY", "DECIDED", "DESTINATION", "CALL", "STATE", "ATTEMPTS", "REASON"];
-    table(&heads, deliveries.iter().map(row).collect())
+    let list = table(&heads, deliveries.iter().map(row).collect());
+    let waits = deliveries.iter().any(|call| call.state == DeliveryState::Pending);
+    if waits { format!("{list}\n{DIM}why one waits: creel delivery ID{DIM:#}") } else { list }
+}
+
+/// Why a call is dead, or when it is due.
+fn reason(call: &DeliveryView) -> String {
+    match (&call.reason, call.due_at) {
+        (Some(reason), _) => reason.clone(),
+        (None, Some(due)) => format!("due {due}"),
+        (None, None) => String::new(),
+    }
 }
 
 /// Refused requests, a line each.
@@ -315,7 +317,9 @@ pub fn destinations(destinations: &[DestinationView]) -> String {
         };
         vec![one.name.clone(), one.spec.url.clone(), one.waiting.to_string(), state.to_owned(), why.to_owned()]
     };
-    table(&["DESTINATION", "URL", "WAITING", "STATE", "WHY"], destinations.iter().map(row).collect())
+    let list = table(&["DESTINATION", "URL", "WAITING", "STATE", "WHY"], destinations.iter().map(row).collect());
+    let waits = destinations.iter().any(|one| one.waiting > 0);
+    if waits { format!("{list}\n{DIM}what waits: creel deliveries --state pending{DIM:#}") } else { list }
 }
 
 /// Routes, a line each.
@@ -346,7 +350,7 @@ pub fn secrets(secrets: &[SecretView]) -> String {
         let before = one.previous_until.map_or_else(String::new, |until| format!("counts until {until}"));
         vec![one.name.clone(), dash(&one.origins.join(", ")), one.updated_at.to_string(), before]
     };
-    table(&["SECRET", "MAY BE SENT TO", "CHANGED", "THE VALUE BEFORE"], secrets.iter().map(row).collect())
+    table(&["SECRET", "MAY BE SENT TO", "CHANGED", "VALUE BEFORE IT"], secrets.iter().map(row).collect())
 }
 
 /// Tenants, a line each.
@@ -480,216 +484,6 @@ pub fn answered(one: &Answered) -> String {
     format!("{style}{}{style:#}{media_type}  {DIM}{} signed as {}{DIM:#}{body}", one.status, one.event, one.preset)
 }
 
-/// The whole story of one event, from the request to the last attempt.
-pub fn story(story: &StoryView) -> String {
-    let event = &story.event;
-    let mut text = String::new();
-    let from = event.received_at.0;
-    let _ = writeln!(text, "{BOLD}{}{BOLD:#}  {} from {}", event.id, plain(&dash(&event.kind)), plain(&event.source));
-    let facts = [
-        ("received", event.received_at.to_string()),
-        ("request", format!("{} {} ({})", event.method, event.request, payload(event))),
-        ("proved by", event.scheme.clone()),
-        ("provider id", dash(&event.provider_id.as_deref().unwrap_or_default().replace('\u{1f}', " · "))),
-        ("subject", dash(event.subject.as_deref().unwrap_or_default())),
-    ];
-    for (name, value) in facts {
-        let _ = writeln!(text, "  {DIM}{name:<12}{DIM:#}{}", plain(&value));
-    }
-    if let Some(left_out) = &story.left_out {
-        let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{}", "left out", plain(left_out));
-    }
-    if event.count > 1 {
-        let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{} of {} in its request", "item", event.index + 1, event.count);
-    }
-    if story.duplicates > 0 {
-        let _ =
-            writeln!(text, "  {DIM}{:<12}{DIM:#}{} came later and were recognised", "repetitions", story.duplicates);
-    }
-    if let Some(origin) = &event.origin {
-        let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{} of {}", "result of", origin.delivery, origin.event);
-    } else {
-        let _ = writeln!(text, "  {DIM}{:<12}{DIM:#}{}", "answered", plain(&told(story)));
-    }
-    if story.runs.is_empty() {
-        let _ = writeln!(text, "  no route of this source takes its type; `creel apply` adds one");
-    }
-    for run in &story.runs {
-        tell_run(&mut text, run, from);
-        for call in story.deliveries.iter().filter(|call| call.run == Some(run.id)) {
-            tell_delivery(&mut text, call, from);
-        }
-    }
-    text.pop();
-    text
-}
-
-/// What there is of an event's payload.
-fn payload(event: &EventView) -> String {
-    if event.erased { "payload erased".to_owned() } else { format!("{} bytes", event.body_bytes) }
-}
-
-/// What the sender was told, on one line.
-fn told(story: &StoryView) -> String {
-    story.answer.as_ref().map_or("undecided".to_owned(), |answer| {
-        let body: String = answer.body.chars().take(120).collect();
-        if body.is_empty() { answer.status.to_string() } else { format!("{} {}", answer.status, body.trim()) }
-    })
-}
-
-/// A run in a log: when, how it ended, why, and what it logged.
-pub fn logged(run: &RunView) -> String {
-    let (style, verdict) = verdict_of(run);
-    let at = run.ended_at.as_ref().unwrap_or(&run.created_at);
-    let reason = run.reason.as_deref().map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
-    let mut text = format!(
-        "{DIM}{at}{DIM:#}  {BOLD}{}{BOLD:#} {style}{verdict}{style:#}{reason}  {DIM}{}{DIM:#}",
-        plain(&run.plugin),
-        run.event
-    );
-    for line in &run.log {
-        let _ = write!(text, "\n{}", log_line(line, 4));
-    }
-    text
-}
-
-fn verdict_of(run: &RunView) -> (Style, &'static str) {
-    match run.verdict {
-        None => (ODD, "pending"),
-        Some(verdict @ Verdict::Done) => (GOOD, verdict.as_str()),
-        Some(verdict @ (Verdict::Rejected | Verdict::Retry | Verdict::Late)) => (ODD, verdict.as_str()),
-        Some(verdict) => (BAD, verdict.as_str()),
-    }
-}
-
-fn tell_run(text: &mut String, run: &RunView, from: Timestamp) {
-    let (style, verdict) = verdict_of(run);
-    let at = run.ended_at.map_or_else(|| "…".to_owned(), |at| after(at.0, from));
-    let deployment = run.deployment.map_or_else(String::new, |number| format!(" #{number}"));
-    let Usage { fuel, memory_bytes, cpu_us, wait_us } = run.usage;
-    let waited = if wait_us > 0 { format!(" and {wait_us} µs waiting") } else { String::new() };
-    let used = format!("fuel {fuel}, {cpu_us} µs{waited}, {} KiB", memory_bytes / 1_024);
-    let _ = writeln!(
-        text,
-        "{at:>10}  {style}{verdict:<10}{style:#} {BOLD}{}{BOLD:#}{deployment} on route {} ({used})  {DIM}{}{DIM:#}",
-        plain(&run.plugin),
-        plain(&run.route),
-        run.id
-    );
-    if let Some(reason) = &run.reason {
-        let _ = writeln!(text, "{:>12}{}", "", hanging(reason, 12));
-    }
-    tell_waits(text, &run.waiting);
-    for read in &run.state {
-        let value = match (&read.value, read.value_bytes) {
-            (Some(value), Some(bytes)) => format!("{} {DIM}({bytes} bytes){DIM:#}", plain(value)),
-            _ => format!("{DIM}nothing{DIM:#}"),
-        };
-        let _ = writeln!(text, "{:>12}{DIM}remembered{DIM:#} {BOLD}{}{BOLD:#}: {value}", "", plain(&read.key));
-    }
-    for fetched in &run.fetches {
-        let answer =
-            fetched.status.map_or_else(|| fetched.error.clone().unwrap_or_default(), |status| status.to_string());
-        let _ = writeln!(
-            text,
-            "{:>12}{DIM}asked{DIM:#} {} {} at {BOLD}{}{BOLD:#}: {} {DIM}({} ms){DIM:#}",
-            "",
-            plain(&fetched.method),
-            plain(&fetched.path),
-            plain(&fetched.destination),
-            plain(&answer),
-            fetched.duration_ms
-        );
-    }
-    for line in &run.log {
-        let _ = writeln!(text, "{}", log_line(line, 12));
-    }
-}
-
-/// What a plugin logged, so far to the right.
-fn log_line(line: &LogLine, indent: usize) -> String {
-    let style = if line.level >= LogLevel::Warn { ODD } else { DIM };
-    let level = format!("{:?}", line.level).to_lowercase();
-    format!("{:indent$}{style}{level:<5} {}{style:#}", "", hanging(&line.message, indent + 6))
-}
-
-/// A text whose further lines stand below its first, so far to the right.
-fn hanging(text: &str, indent: usize) -> String {
-    plain::lines(text.trim_end()).replace('\n', &format!("\n{:indent$}", ""))
-}
-
-fn tell_delivery(text: &mut String, call: &DeliveryView, from: Timestamp) {
-    let style = match call.state {
-        DeliveryState::Delivered => GOOD,
-        DeliveryState::Pending => ODD,
-        DeliveryState::Dead => BAD,
-    };
-    let at = call.ended_at.map_or_else(|| "…".to_owned(), |at| after(at.0, from));
-    let word = state(call.state);
-    let _ = writeln!(
-        text,
-        "{at:>10}  {style}{word:<10}{style:#} {} -> {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}",
-        plain(format!("{} {}", call.method, call.path).trim_end()),
-        plain(&call.destination),
-        call.id
-    );
-    if let Some(reason) = &call.reason {
-        let _ = writeln!(text, "{:>12}{}", "", plain(reason));
-    }
-    for (index, attempt) in call.history.iter().enumerate() {
-        let _ = writeln!(
-            text,
-            "{:>12}{DIM}attempt {} at {}, {} ms:{DIM:#} {}",
-            "",
-            index + 1,
-            after(attempt.started_at.0, from),
-            attempt.duration_ms,
-            plain(&delivery::describe(&attempt.answer))
-        );
-        if let Some(detail) = &attempt.detail {
-            let _ = writeln!(text, "{:>14}{}", "", plain(detail));
-        }
-    }
-    if let (Some(result), Some(wanted)) = (&call.result, &call.on_result) {
-        let _ = writeln!(text, "{:>12}reported as {result} ({})", "", plain(&wanted.tag));
-    }
-    tell_waits(text, &call.waiting);
-}
-
-/// Why something is not over, a line each.
-fn tell_waits(text: &mut String, waits: &[WaitView]) {
-    for wait in waits {
-        let _ = writeln!(text, "{:>12}{ODD}waits{ODD:#} {}", "", plain(&wait.detail));
-    }
-}
-
-/// One delivery and what it sends.
-pub fn letter(letter: &LetterView) -> String {
-    let mut text = String::new();
-    let call = &letter.delivery;
-    let of = match (call.event, call.run) {
-        (Some(event), Some(run)) => format!("of {event} and {run}"),
-        _ => "a notice of the host".to_owned(),
-    };
-    let _ = writeln!(text, "{BOLD}{}{BOLD:#}  {of}, key {}", call.id, plain(&call.key));
-    tell_delivery(&mut text, call, call.created_at.0);
-    for death in &letter.past {
-        let reason = plain(death.reason.as_deref().unwrap_or_default());
-        let _ = writeln!(text, "{:>12}died at {}, replayed at {}: {reason}", "", death.ended_at, death.replayed_at);
-    }
-    for (name, value) in &letter.headers {
-        let _ = writeln!(text, "{:>12}{DIM}{}:{DIM:#} {}", "", plain(name), plain(value));
-    }
-    if let Some(body) = &letter.body {
-        let _ = writeln!(text, "{}", super::plain::lines(body));
-    }
-    if let Some(left_out) = &letter.left_out {
-        let _ = writeln!(text, "{:>12}{}", "", plain(left_out));
-    }
-    text.pop();
-    text
-}
-
 /// What was put into the queue.
 pub fn replayed(answer: &serde_json::Value) -> String {
     let named = answer.as_object().into_iter().flat_map(|object| object.values());
@@ -717,54 +511,11 @@ pub fn replay_step(step: &ReplayStep) -> String {
     }
 }
 
-fn after(moment: Timestamp, from: Timestamp) -> String {
-    match moment.since_ms(from) {
-        ms @ 0..=9_999 => format!("+{ms} ms"),
-        ms @ 10_000..=599_999 => format!("+{} s", ms / 1_000),
-        ms => format!("+{} min", ms / 60_000),
-    }
-}
-
-fn state(state: DeliveryState) -> &'static str {
-    match state {
-        DeliveryState::Pending => "pending",
-        DeliveryState::Delivered => "delivered",
-        DeliveryState::Dead => "dead",
-    }
-}
-
-fn dash(text: &str) -> String {
-    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
-}
-
-fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
-    if rows.is_empty() {
-        return "nothing".to_owned();
-    }
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
-    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
-    let width =
-        |column: usize| rows.iter().chain([&heads]).map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    let head = format!("{DIM}{}{DIM:#}", line(&heads));
-    [head].into_iter().chain(rows.iter().map(line)).collect::<Vec<_>>().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use creel_webhook::clock::Timestamp;
 
-    #[test]
-    fn times_are_told_from_the_request_on() {
-        let at = Timestamp::from_millis;
-        assert_eq!(after(at(1_500), at(1_000)), "+500 ms");
-        assert_eq!(after(at(61_000), at(1_000)), "+60 s");
-        assert_eq!(after(at(7_200_000), at(0)), "+120 min");
-    }
+    use super::*;
 
     #[test]
     fn no_column_of_a_stranger_reaches_the_terminal_raw() {
@@ -781,8 +532,31 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
-        let text = table(&["A", "B"], vec![vec!["long".to_owned(), "x".to_owned()]]);
-        assert_eq!(anstream::adapter::strip_str(&text).to_string(), "A     B\nlong  x");
+    fn a_list_says_when_a_call_is_due_and_how_to_learn_why_it_waits() {
+        let at = |ms| crate::api::Moment(Timestamp::from_millis(ms));
+        let call = DeliveryView {
+            id: creel_webhook::id::DeliveryId::from_bytes([1; 16]),
+            event: None,
+            run: None,
+            index: 0,
+            destination: "crm".to_owned(),
+            key: String::new(),
+            method: "POST".to_owned(),
+            path: String::new(),
+            state: DeliveryState::Pending,
+            reason: None,
+            attempts: 1,
+            due_at: Some(at(60_000)),
+            created_at: at(0),
+            ended_at: None,
+            waiting: Vec::new(),
+            on_result: None,
+            result: None,
+            history: Vec::new(),
+        };
+        let shown = deliveries(std::slice::from_ref(&call));
+        assert!(shown.contains("due 1970-01-01T00:01:00") && shown.contains("creel delivery ID"), "{shown}");
+        let over = DeliveryView { state: DeliveryState::Delivered, due_at: None, ..call };
+        assert!(!deliveries(&[over]).contains("creel delivery ID"));
     }
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::preset::presets;
 
@@ -39,6 +39,14 @@ pub struct Answered {
     pub content_type: Option<String>,
     /// The body.
     pub body: String,
+}
+
+/// Nobody was there.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody answers at {url}: {reason}")]
+pub struct Unanswered {
+    url: String,
+    reason: String,
 }
 
 /// What can be sent; of one provider, or of all.
@@ -92,7 +100,7 @@ pub async fn send(
     let response = request
         .send()
         .await
-        .map_err(|error| anyhow!("nobody answers at {url}: {}", innermost(&error.without_url())))?;
+        .map_err(|error| Unanswered { url: url.to_owned(), reason: innermost(&error.without_url()) })?;
     let status = response.status().as_u16();
     let content_type =
         response.headers().get("content-type").map(|value| String::from_utf8_lossy(value.as_bytes()).into());

@@ -57,7 +57,7 @@ impl Keeper {
         let mut after = source.clone();
         after.spec.secrets = vec![name];
         self.store.source_put(after).await.map_err(TurnedAway::from)?;
-        tracing::info!(source = %entry.source.id, "the source keeps the secret that its provider gave");
+        tracing::info!(source = %entry.source.id, name = entry.source.spec.name, "the source keeps the secret that its provider gave");
         Ok(())
     }
 

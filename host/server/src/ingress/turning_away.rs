@@ -188,7 +188,7 @@ impl Refusals {
         if !self.is_wanted(entry.source.id, refusal.reason, at) {
             return;
         }
-        tracing::info!(source = %entry.source.id, reason = refusal.reason.as_str(), "a request was refused");
+        tracing::info!(source = %entry.source.id, name = entry.source.spec.name, reason = refusal.reason.as_str(), "a request was refused");
         let row = RefusalRow {
             at,
             source: entry.source.id,

@@ -123,11 +123,34 @@ impl Fields {
         match read {
             Ok(value) => Some(value),
             Err(error) => {
-                self.mistake(name, error.to_string());
+                self.mistake(name, in_words(&error.to_string()));
                 None
             }
         }
     }
+}
+
+/// What serde says of a value of another type, in words for people who write TOML or JSON; all else as it is. The text that
+/// was found is left out: it may be a secret in the wrong place.
+fn in_words(error: &str) -> String {
+    let parts = error.strip_prefix("invalid type: ").and_then(|rest| rest.rsplit_once(", expected "));
+    let Some((found, wanted)) = parts else { return error.to_owned() };
+    let wanted = match wanted {
+        "a map" => "a table",
+        "a sequence" => "a list",
+        "a boolean" => "true or false",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+        "f32" | "f64" => "a number",
+        wanted if wanted.starts_with("struct ") => "a table",
+        wanted => wanted,
+    };
+    let found = match found.split(' ').next().unwrap_or_default() {
+        "string" => "a text",
+        "map" => "a table",
+        "sequence" => "a list",
+        _ => found,
+    };
+    format!("{wanted} is wanted here, not {found}")
 }
 
 /// Wipes all texts in a value.
@@ -170,6 +193,25 @@ mod tests {
         fields.required::<String>("missing");
         let pointers: Vec<_> = fields.done(a).unwrap_err().into_iter().map(|mistake| mistake.pointer).collect();
         assert_eq!(pointers, ["/a", "/n", "/missing", "/strange~1one"]);
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_told_in_words_and_without_its_text() {
+        let mut fields = Fields::of(json!({ "a": "hush", "b": 5, "c": [], "d": {}, "e": 1 }));
+        fields.required::<u32>("a");
+        fields.required::<String>("b");
+        fields.required::<Map<String, Value>>("c");
+        fields.required::<Vec<String>>("d");
+        fields.required::<bool>("e");
+        let told: Vec<_> = fields.done(Some(())).unwrap_err().into_iter().map(|mistake| mistake.detail).collect();
+        let wanted = [
+            "a whole number is wanted here, not a text",
+            "a string is wanted here, not integer `5`",
+            "a table is wanted here, not a list",
+            "a list is wanted here, not a table",
+            "true or false is wanted here, not integer `1`",
+        ];
+        assert_eq!(told, wanted);
     }
 
     #[test]
