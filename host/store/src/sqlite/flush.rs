@@ -44,7 +44,8 @@ pub enum LogSync {
     /// fdatasync of the file, by a thread when there is more to do.
     #[default]
     File,
-    /// What a file layer of one's own does, always on the writer's thread: its operations come in one order.
+    /// What a file layer of one's own does, always on the writer's thread: its operations come in one order. Once it has failed
+    /// the layer writes nothing any more.
     Layer(Arc<dyn Fn() -> io::Result<()> + Send + Sync>),
 }
 
@@ -128,6 +129,12 @@ impl Flusher {
             _ if idle => self.desk.finish(&mut self.kept),
             _ => {}
         }
+    }
+
+    /// Whether the files are those of a layer of one's own, which takes nothing any more once a sync has failed: who has it may
+    /// close a broken database.
+    pub(super) fn is_layered(&self) -> bool {
+        self.hands.is_none()
     }
 
     /// Makes everything safe and ends.

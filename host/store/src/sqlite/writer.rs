@@ -177,10 +177,11 @@ impl Thread {
                 self.checkpoints.after_batch(&self.conn);
             }
         }
+        let layered = self.flusher.is_layered();
         self.flusher.close();
         if self.shared.safety.why_broken().is_none() {
             self.checkpoints.at_the_end(&self.conn);
-        } else {
+        } else if !layered {
             // Closing the last connection carries the log over unread; opening it checks every frame.
             std::mem::forget(self.conn);
         }
