@@ -3,7 +3,9 @@
 //! Closed, calls pass. After [`FAILURES_MAX`] failures in a row (5xx, timeouts, transport) it opens: nothing passes
 //! until a pause is over that doubles from [`OPEN_MS_MIN`] to [`OPEN_MS_MAX`]. Then it is half open: one call may try,
 //! and after good ones two, four and eight at a time, so that a receiver that has just come back is not run over by
-//! all that waited. [`SUCCESSES_MIN`] good ones close it; a failure opens it again for longer.
+//! all that waited. [`SUCCESSES_MIN`] good ones close it. As many failures in a row open it again as calls may try at a
+//! time: trust grows with the ramp, so that a receiver of few calls is not silenced by one that fails among many good ones.
+//! The pause grows longer only while nothing good comes between.
 //!
 //! Neither for nor against the receiver speak a 408, 425 or 429, which say that it was the wrong moment (a 429 holds the
 //! lane, see [`crate::delivery::lane_hold_ms`]), and whatever comes while it is open: those calls left before.
@@ -33,7 +35,7 @@ pub const SUCCESSES_MIN: u32 = 15;
 pub struct Breaker {
     /// Failures in a row.
     pub failures: u32,
-    /// How often it opened in a row.
+    /// How often it opened with nothing good between.
     pub opened: u32,
     /// Until it is closed again: when the first call may try.
     pub open_until: Option<Timestamp>,
@@ -92,17 +94,17 @@ impl Breaker {
         if self.open_until.is_none() || successes >= SUCCESSES_MIN {
             return Breaker::default();
         }
-        Breaker { successes, ..self }
+        Breaker { failures: 0, opened: 0, successes, ..self }
     }
 
     fn after_bad(self, now: Timestamp) -> Breaker {
         let failures = self.failures.saturating_add(1);
-        if failures < FAILURES_MAX && self.open_until.is_none() {
+        if failures < self.places(now).unwrap_or(FAILURES_MAX) {
             return Breaker { failures, ..self };
         }
         let pause_ms = OPEN_MS_MIN.saturating_mul(1 << self.opened.min(16)).min(OPEN_MS_MAX);
         let (opened, open_until) = (self.opened.saturating_add(1), Some(now.plus_ms(pause_ms)));
-        Breaker { failures, opened, open_until, successes: 0 }
+        Breaker { failures: 0, opened, open_until, successes: 0 }
     }
 }
 
@@ -155,13 +157,31 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_while_half_open_opens_it_for_longer_and_the_ramp_begins_anew() {
+    fn half_open_as_many_failures_in_a_row_open_it_as_may_try_and_the_ramp_begins_anew() {
         let (breaker, now) = half_open();
-        let ramped = (1..SUCCESSES_MIN).fold(breaker, |breaker, _| breaker.after(&status(200), now));
-        assert_eq!(ramped.places(now), Some(8));
-        let open = ramped.after(&status(503), now);
-        let again = now.plus_ms(2 * OPEN_MS_MIN);
-        assert_eq!((open.open_until, open.places(again)), (Some(again), Some(1)));
+        for good in 0..SUCCESSES_MIN {
+            let ramped = (0..good).fold(breaker, |breaker, _| breaker.after(&status(200), now));
+            let may = ramped.places(now).unwrap();
+            let almost = failing(ramped, may - 1, now);
+            assert_eq!((almost.is_open(now), almost.places(now)), (false, Some(may)), "after {good} good ones");
+            assert_eq!(almost.after(&status(200), now).failures, 0, "in a row means in a row");
+            let open = almost.after(&status(503), now);
+            // Whoever answered has recovered: only a try that failed at once doubles the pause.
+            let again = now.plus_ms(if good == 0 { 2 * OPEN_MS_MIN } else { OPEN_MS_MIN });
+            assert_eq!((open.open_until, open.places(again)), (Some(again), Some(1)), "after {good} good ones");
+        }
+    }
+
+    #[test]
+    fn a_receiver_that_is_good_now_and_then_is_never_silenced_for_long() {
+        let (mut breaker, mut now) = half_open();
+        for _ in 0..100 {
+            breaker = breaker.after(&status(200), now);
+            breaker = failing(breaker, FAILURES_MAX, now);
+            let until = breaker.open_until.unwrap();
+            assert_eq!(until, now.plus_ms(OPEN_MS_MIN));
+            now = until;
+        }
     }
 
     #[test]
