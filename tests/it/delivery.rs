@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use creel_server::api::{DestinationView, LetterView};
 use creel_store::contract::DeliveryState;
+use creel_webhook::breaker::FAILURES_MAX;
 use creel_webhook::delivery::Answer as Heard;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -375,5 +377,66 @@ async fn a_queue_that_is_full_makes_room_for_the_newest_and_keeps_the_oldest_as_
         let problem = tenant.api.refused(Method::PUT, &path, &document).await;
         assert_eq!((problem.status, problem.errors[0].pointer.as_str()), (422, "/waiting_max"), "{too_many}");
     }
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_waits_for_its_next_attempt_goes_when_a_person_says_so() {
+    let host = Host::open().await;
+    // An hour between two attempts: nobody waits for it here.
+    let destination = json!({ "url": host.receiver.url(""), "retry_ms": [0, 3_600_000, 3_600_000] });
+    let (tenant, source) = tenant_calling(&host, destination, json!({})).await;
+    host.receiver.answers("/", &[500, 500]);
+    order(&host, &source, "msg_1").await;
+    let waiting = async |attempts: u32| {
+        let list = async || tenant.api.list(&tenant.path("deliveries")).await;
+        let waits = |list: &Vec<Value>| {
+            list.iter()
+                .any(|call| call["attempts"] == attempts && call["state"] == "pending" && !call["due_at"].is_null())
+        };
+        until("the call waits", list, waits).await.remove(0)
+    };
+    let call = waiting(1).await;
+    let replay = tenant.path(&format!("deliveries/{}/replay", call["id"].as_str().unwrap()));
+    let refused = tenant.api.refused(Method::POST, &format!("{replay}?new_keys=true"), &json!({})).await;
+    assert_eq!(refused.status, 409, "its keys stay while it is not over: {}", refused.detail);
+    assert_eq!(tenant.api.post(&replay, json!({})).await["delivery"], call["id"]);
+    waiting(2).await;
+    let resumed = tenant.api.post(&tenant.path("destinations/receiver/resume"), json!({})).await;
+    assert_eq!(resumed["paused"], Value::Null);
+    let call = tenant.delivered().await;
+    assert_eq!((call.state, statuses(&call.history)), (DeliveryState::Delivered, vec![500, 500, 200]));
+    let refused = tenant.api.refused(Method::POST, &replay, &json!({})).await;
+    assert!(refused.status == 409 && refused.detail.contains("it was delivered"), "{}", refused.detail);
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_fails_is_shown_as_such_until_it_is_resumed() {
+    let host = Host::open().await;
+    let destination = json!({ "url": host.receiver.url(""), "retry_ms": [0], "concurrency_max": 1 });
+    let (tenant, source) = tenant_calling(&host, destination, json!({})).await;
+    let failing = FAILURES_MAX as usize;
+    host.receiver.answers("/", &vec![500; failing]);
+    for number in 0..failing {
+        order(&host, &source, &format!("msg_{number}")).await;
+    }
+    tenant.settled().await;
+    let seen = async || tenant.api.get::<DestinationView>(&tenant.path("destinations/receiver")).await;
+    let view = seen().await;
+    assert!(view.failing_until.is_some() && view.paused.is_none(), "{view:?}");
+    let listed = creel_server::cli::tell::destinations(&[view]);
+    assert!(listed.contains("failing") && listed.contains("none goes before"), "{listed}");
+    order(&host, &source, "msg_last").await;
+    let pending = async || tenant.api.list(&tenant.path("deliveries?state=pending")).await;
+    let call = until("a call waits", pending, |list| !list.is_empty()).await.remove(0);
+    let path = tenant.path(&format!("deliveries/{}", call["id"].as_str().unwrap()));
+    let letter: LetterView = tenant.api.get(&path).await;
+    let held: String = letter.delivery.waiting.iter().map(|wait| wait.detail.as_str()).collect();
+    assert!(held.contains("`creel resume destination receiver`"), "{held}");
+    tenant.api.post(&tenant.path("destinations/receiver/resume"), json!({})).await;
+    tenant.settled().await;
+    assert_eq!(host.receiver.arrived().len(), failing + 1);
+    assert_eq!(seen().await.failing_until, None);
     host.finish().await;
 }

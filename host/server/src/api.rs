@@ -300,6 +300,10 @@ pub struct DestinationView {
     pub waiting: u64,
     /// How many there may be; beyond it the oldest end dead.
     pub waiting_max: u64,
+    /// Set while its circuit breaker is not closed, because calls to it failed: when one may try. Once that has passed, few may go
+    /// at a time until enough were good.
+    #[serde(default)]
+    pub failing_until: Option<Moment>,
     /// What was configured.
     pub spec: DestinationSpec,
 }

@@ -57,6 +57,8 @@ macro_rules! stories {
 stories! {
     feeding::followed_events_come_once_and_in_order,
     feeding::a_page_of_large_bodies_is_short,
+    limiting::resuming_a_destination_lets_go_what_its_answers_held,
+    limiting::what_waits_for_its_next_attempt_goes_when_a_person_says_so,
     accepting::an_accepted_request_is_there_with_all_that_follows,
     accepting::a_repetition_is_told_what_the_first_was_told,
     accepting::parallel_repetitions_store_one_event,

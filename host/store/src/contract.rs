@@ -61,7 +61,7 @@ pub use self::claim::ClaimToken;
 pub use self::component::NewComponent;
 pub use self::decision::{NewDelivery, RunCommit, RunCommitted};
 pub use self::failing::{StoreError, StoreResult, erased};
-pub use self::letters::{About, Death, Keys, Letter, Replay, Terms, Window};
+pub use self::letters::{About, Death, Hasten, Hastened, Keys, Letter, Replay, Terms, Window};
 pub use self::state::{StateFilter, StateKey, StateRemoved, StateRoom, StateWrites};
 pub use self::tenancy::{AuditRow, Deed, Leaving, SecretRow, Tenancy, Trail, Used, UsedDay};
 pub use self::view::{
@@ -479,7 +479,8 @@ pub trait Store: Tenancy {
     async fn destination_put(&self, destination: Destination) -> StoreResult<()>;
     /// Removes a destination. Conflict while deliveries to it are pending, or notices go to it.
     async fn destination_delete(&self, tenant: TenantId, destination: DestinationId) -> StoreResult<()>;
-    /// Pauses (with a reason) or resumes (`None`, also enables) a destination; deliveries that were held are due again.
+    /// Pauses (with a reason) or resumes (`None`, also enables) a destination; deliveries that were held are due again. Resuming
+    /// also closes its breaker and forgets for how long it asked to be left alone.
     async fn destination_pause(
         &self,
         tenant: TenantId,
@@ -661,6 +662,10 @@ pub trait Store: Tenancy {
         terms: Terms,
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>>;
+    /// Lets deliveries that wait for their next attempt go now: one, or those to a destination in the order of their due times,
+    /// beginning at `from`. Looks at 500 and no more. What waits for anything else stays: a time that its plugin wanted, its
+    /// turn behind another.
+    async fn delivery_hasten(&self, tenant: TenantId, which: Hasten, now: Timestamp) -> StoreResult<Hastened>;
     /// Brings dead deliveries back, each as itself: its history stays, its attempts are counted anew. In their order. Due
     /// at once; after an end that is reported, in the next millisecond at the earliest, so that each end has its own time.
     /// No room while as many wait for the destination as may: they would only push each other out.

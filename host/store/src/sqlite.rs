@@ -26,6 +26,7 @@ mod feed;
 mod filter;
 mod flush;
 mod followups;
+mod hastening;
 mod holdings;
 mod lanes;
 mod letters;
@@ -82,9 +83,9 @@ use creel_webhook::tenant::{ApiKey, Tenant};
 use crate::codec;
 use crate::contract::{
     Accept, Accepted, AuditRow, ClaimToken, Control, Deed, DeliveryClaim, DeliveryCommit, DeliveryCommitted,
-    DeliveryFilter, DeliveryRow, EventFilter, EventPage, FeedFilter, FeedPage, Holds, Keys, Leaving, Letter,
-    NewComponent, NewDeployment, NewRun, Queue, RefusalRow, Replay, RunClaim, RunCommit, RunCommitted, RunFilter,
-    RunRow, RunTicket, SecretRow, StateFilter, StateKey, StateRemoved, StateRoom, Stats, Store, StoreError,
+    DeliveryFilter, DeliveryRow, EventFilter, EventPage, FeedFilter, FeedPage, Hasten, Hastened, Holds, Keys, Leaving,
+    Letter, NewComponent, NewDeployment, NewRun, Queue, RefusalRow, Replay, RunClaim, RunCommit, RunCommitted,
+    RunFilter, RunRow, RunTicket, SecretRow, StateFilter, StateKey, StateRemoved, StateRoom, Stats, Store, StoreError,
     StoreResult, StoredAnswer, StoredEvent, Story, Tenancy, Terms, Trail, UsedDay, Wakeups, Window,
 };
 use crate::sqlite::accept::Packed;
@@ -649,6 +650,10 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>> {
         self.writer.call(0, move |tx| replaying::event(tx, tenant, event, &runs, terms, now)).await
+    }
+
+    async fn delivery_hasten(&self, tenant: TenantId, which: Hasten, now: Timestamp) -> StoreResult<Hastened> {
+        self.writer.call(0, move |tx| hastening::hasten(tx, tenant, which, now)).await
     }
 
     async fn delivery_replay(

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use creel_store::contract::{Control, Queue};
+use creel_store::contract::{Control, Hasten, Queue};
 use creel_webhook::destination::{Auth, Destination, DestinationSpec};
 use creel_webhook::id::TenantId;
 
@@ -20,6 +20,10 @@ use crate::spec::fields::{Fields, Mistake};
 use crate::spec::notices;
 use crate::spec::secret::origin_of;
 
+/// Steps of 500 calls that go at once when a destination is resumed: more than wait for one by default. The rest keeps its
+/// times.
+const HASTENING_STEPS_MAX: u32 = 400;
+
 /// `GET …/destinations`.
 pub async fn list(State(desk): State<Desk>, scope: Scope) -> Result<Json<List<DestinationView>>, Refusal> {
     let control = desk.control().await?;
@@ -33,7 +37,8 @@ fn queue_of(desk: &Desk, queues: &[Queue], one: &Destination) -> Queue {
     let host = desk.ceilings.waiting_max;
     let waiting_max = one.spec.waiting_max.map_or(host, |own| u64::from(own).min(host));
     let found = queues.iter().find(|queue| queue.destination == one.id);
-    Queue { destination: one.id, waiting: found.map_or(0, |queue| queue.waiting), waiting_max }
+    let waiting = found.map_or(0, |queue| queue.waiting);
+    Queue { destination: one.id, waiting, waiting_max, failing_until: found.and_then(|queue| queue.failing_until) }
 }
 
 async fn view(desk: &Desk, one: &Destination) -> Result<DestinationView, Refusal> {
@@ -129,13 +134,22 @@ pub async fn pause(
     set_paused(&desk, &scope, &name, Some(reason)).await
 }
 
-/// `POST …/destinations/{destination}/resume`: also enables it again.
+/// `POST …/destinations/{destination}/resume`: also enables it again, closes its breaker, and lets calls go now that wait for
+/// their next attempt.
 pub async fn resume(
     State(desk): State<Desk>,
     scope: Scope,
     Path((_, name)): Path<(String, String)>,
 ) -> Result<Json<DestinationView>, Refusal> {
-    set_paused(&desk, &scope, &name, None).await
+    let resumed = set_paused(&desk, &scope, &name, None).await?;
+    let now = desk.now();
+    let mut from = Some(now);
+    for _ in 0..HASTENING_STEPS_MAX {
+        let Some(begin) = from else { break };
+        let all = Hasten::All { destination: resumed.id, from: begin };
+        from = desk.store().delivery_hasten(scope.tenant.id, all, now).await?.next;
+    }
+    Ok(resumed)
 }
 
 async fn set_paused(

@@ -13,7 +13,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use creel_store::contract::{About, DeliveryFilter, Keys, NewRun, Replay, RunFilter, Story, Terms, Window};
+use creel_store::contract::{About, DeliveryFilter, Hasten, Keys, NewRun, Replay, RunFilter, Story, Terms, Window};
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{DeliveryId, EventId, RunId};
 use creel_webhook::route::{Route, matching};
@@ -99,7 +99,8 @@ pub async fn event(
     Ok((StatusCode::ACCEPTED, Json(EventReplayed { runs })).into_response())
 }
 
-/// `POST …/deliveries/{delivery}/replay?new_keys=`: a dead letter into the queue again, as itself.
+/// `POST …/deliveries/{delivery}/replay?new_keys=`: a dead letter into the queue again, as itself; one that waits for its next
+/// attempt goes now.
 pub async fn delivery(
     State(desk): State<Desk>,
     scope: Scope,
@@ -110,6 +111,11 @@ pub async fn delivery(
     query.done()?;
     let missing = || Refusal::NotFound(format!("there is no delivery `{delivery}`; GET …/deliveries lists them"));
     let id: DeliveryId = delivery.parse().map_err(|_| missing())?;
+    if keys == Keys::Same
+        && desk.store().delivery_hasten(scope.tenant.id, Hasten::One(id), desk.now()).await?.hastened > 0
+    {
+        return Ok((StatusCode::ACCEPTED, Json(ReplayedCall { delivery: id })).into_response());
+    }
     let replay = desk.store().delivery_replay(scope.tenant.id, vec![id], keys, desk.now()).await?.pop();
     match replay {
         Some(Replay::Queued) => Ok((StatusCode::ACCEPTED, Json(ReplayedCall { delivery: id })).into_response()),

@@ -122,6 +122,7 @@ pub fn destination(destination: &Destination, queue: Queue) -> DestinationView {
         disabled: destination.disabled.clone(),
         waiting: queue.waiting,
         waiting_max: queue.waiting_max,
+        failing_until: queue.failing_until.map(Moment),
         spec: destination.spec.clone(),
     }
 }

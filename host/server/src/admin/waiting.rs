@@ -58,7 +58,10 @@ pub fn delivery(holds: &Holds, row: &DeliveryRow, control: &Control, names: Name
             format!("its destination `{place}` is paused ({reason}); `creel resume destination {place}` lets it go on")
         }
         Hold::BreakerOpen { until } => {
-            format!("its destination `{place}` fails again and again; the next call to it is tried at {until}")
+            format!(
+                "calls to its destination `{place}` failed in a row; none goes before {until}, or `creel resume destination \
+                 {place}` lets them go now"
+            )
         }
         Hold::Asked { until } => format!("its destination `{place}` asked to be left alone until {until}"),
         Hold::Rate { per_s, until } => {

@@ -182,6 +182,7 @@ pub fn runs(runs: &[RunView]) -> String {
     let row = |run: &RunView| {
         vec![
             run.id.to_string(),
+            run.event.to_string(),
             run.created_at.to_string(),
             run.plugin.clone(),
             run.verdict.map_or("pending", Verdict::as_str).to_owned(),
@@ -190,7 +191,7 @@ pub fn runs(runs: &[RunView]) -> String {
             dash(run.reason.as_deref().unwrap_or_default()),
         ]
     };
-    table(&["RUN", "QUEUED", "PLUGIN", "VERDICT", "FUEL", "µS", "REASON"], runs.iter().map(row).collect())
+    table(&["RUN", "EVENT", "QUEUED", "PLUGIN", "VERDICT", "FUEL", "µS", "REASON"], runs.iter().map(row).collect())
 }
 
 /// Deliveries, a line each.
@@ -310,12 +311,13 @@ pub fn audit(trail: &[AuditView]) -> String {
 /// Destinations, a line each.
 pub fn destinations(destinations: &[DestinationView]) -> String {
     let row = |one: &DestinationView| {
-        let (state, why) = match (&one.disabled, &one.paused) {
-            (Some(why), _) => ("disabled", why.as_str()),
-            (None, Some(why)) => ("paused", why.as_str()),
-            (None, None) => ("", ""),
+        let (state, why) = match (&one.disabled, &one.paused, one.failing_until) {
+            (Some(why), ..) => ("disabled", why.clone()),
+            (None, Some(why), _) => ("paused", why.clone()),
+            (None, None, Some(until)) => ("failing", format!("calls failed in a row; none goes before {until}")),
+            (None, None, None) => ("", String::new()),
         };
-        vec![one.name.clone(), one.spec.url.clone(), one.waiting.to_string(), state.to_owned(), why.to_owned()]
+        vec![one.name.clone(), one.spec.url.clone(), one.waiting.to_string(), state.to_owned(), why]
     };
     let list = table(&["DESTINATION", "URL", "WAITING", "STATE", "WHY"], destinations.iter().map(row).collect());
     let waits = destinations.iter().any(|one| one.waiting > 0);
@@ -341,7 +343,7 @@ pub fn plugins(plugins: &[PluginView]) -> String {
         }
         None => vec![one.name.clone(), dash(""), dash(""), dash("")],
     };
-    table(&["PLUGIN", "RUNS", "COMPONENT", "DEPLOYED"], plugins.iter().map(row).collect())
+    table(&["PLUGIN", "ACTIVE", "COMPONENT", "DEPLOYED"], plugins.iter().map(row).collect())
 }
 
 /// Secrets, a line each: what is known about them, never what they are.

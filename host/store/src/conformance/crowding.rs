@@ -113,7 +113,10 @@ pub(super) async fn a_lowered_limit_is_reached_bit_by_bit(world: &World) {
     let many: Vec<_> = (0..100).map(|_| None).collect();
     line(world, &many).await;
     world.destination(|row| row.spec.waiting_max = Some(10)).await;
-    assert_eq!(queue(world).await, Queue { destination: world.home.destination, waiting: 100, waiting_max: 10 });
+    assert_eq!(
+        queue(world).await,
+        Queue { destination: world.home.destination, waiting: 100, waiting_max: 10, failing_until: None }
+    );
     let mut before = 100;
     for _ in 0..20 {
         line(world, &[None]).await;

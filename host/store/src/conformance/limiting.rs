@@ -5,7 +5,7 @@ use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::{Answer, LANE_HOLD_MS_DEFAULT, LANE_HOLD_MS_MAX, Next};
 
 use crate::conformance::world::{LEASE_MS, START, World};
-use crate::contract::DeliveryClaim;
+use crate::contract::{DeliveryClaim, Hasten, Hastened};
 
 /// Commits attempts that got this status; what failed is due again at once.
 async fn answer(world: &World, claims: &[DeliveryClaim], now: Timestamp, status: u16) {
@@ -140,4 +140,68 @@ pub(super) async fn concurrency_and_rate_bound_a_lane(world: &World) {
         sent += world.send(lost.plus_ms(second * 1_000), 10).await.len();
     }
     assert!((2..=4).contains(&sent), "{sent} in a bucket of one second and one second more");
+}
+
+pub(super) async fn resuming_a_destination_lets_go_what_its_answers_held(world: &World) {
+    let (tenant, destination) = (world.home.tenant, world.home.destination);
+    let failing_until = async || world.store.queue_list(tenant).await.unwrap()[0].failing_until;
+    let resume = async |now| world.store.destination_pause(tenant, destination, None, now).await.unwrap();
+    many(world, 60).await;
+    assert_eq!(failing_until().await, None);
+    answer(world, &world.send(START, FAILURES_MAX).await, START, 500).await;
+    assert_eq!(failing_until().await, Some(START.plus_ms(OPEN_MS_MIN)));
+    let now = START.plus_ms(1);
+    assert!(world.send(now, 100).await.is_empty(), "the breaker is open");
+    resume(now).await;
+    assert_eq!(failing_until().await, None);
+    let claims = world.send(now, 100).await;
+    assert_eq!(claims.len(), 60, "all may go, and not one after the other");
+    answer_busy(world, &claims[0], now, Some(30_000)).await;
+    answer(world, &claims[1..10], now, 200).await;
+    for claim in &claims[10..] {
+        world.store.delivery_release(claim.id, claim.claim).await.unwrap();
+    }
+    assert!(world.send(now.plus_ms(1), 100).await.is_empty(), "it asked to be left alone");
+    resume(now.plus_ms(1)).await;
+    assert_eq!(world.send(now.plus_ms(1), 100).await.len(), 51);
+}
+
+pub(super) async fn what_waits_for_its_next_attempt_goes_when_a_person_says_so(world: &World) {
+    let (tenant, destination) = (world.home.tenant, world.home.destination);
+    let again = START.plus_ms(60_000);
+    world.destination(|row| row.spec.concurrency_max = 2_000).await;
+    let mut calls: Vec<_> = (0..1_200).map(|_| world.call(None)).collect();
+    let mut delayed = world.call(None);
+    delayed.call.due_at = again;
+    let delayed_id = delayed.id;
+    calls.push(delayed);
+    world.decide(calls).await;
+    // The wrong moment says nothing of the receiver, so no breaker comes in between.
+    for (index, claim) in (0..).zip(world.send(START, 1_200).await) {
+        let at = again.plus_ms(index / 700);
+        world.store.delivery_commit(world.sent(&claim, START, 408, Next::Again { at })).await.unwrap();
+    }
+    let now = START.plus_ms(10_000);
+    assert!(world.send(now, 10).await.is_empty(), "all wait");
+    let hasten = async |which| world.store.delivery_hasten(tenant, which, now).await.unwrap();
+    assert_eq!(hasten(Hasten::One(delayed_id)).await, Hastened::default(), "its plugin wanted that time");
+    let mut steps = Vec::new();
+    let mut from = Some(now);
+    while let Some(begin) = from {
+        let step = hasten(Hasten::All { destination, from: begin }).await;
+        (from, _) = (step.next, steps.push(step.hastened));
+        assert!(steps.len() < 10, "it ends: {steps:?}");
+    }
+    assert_eq!(steps.iter().sum::<u32>(), 1_200, "{steps:?}");
+    assert!(steps.iter().all(|step| *step <= 500), "in small steps: {steps:?}");
+    let claims = world.send(now, 2_000).await;
+    assert_eq!(claims.len(), 1_200, "the delayed one keeps its time");
+    assert_eq!(hasten(Hasten::One(claims[0].id)).await.hastened, 0, "it is on its way");
+    world.store.delivery_commit(world.sent(&claims[0], now, 408, Next::Again { at: again })).await.unwrap();
+    assert_eq!(hasten(Hasten::One(claims[0].id)).await.hastened, 1);
+    assert_eq!(world.send(now, 10).await.len(), 1);
+    world.store.destination_pause(tenant, destination, Some("by hand".to_owned()), now).await.unwrap();
+    world.store.delivery_commit(world.sent(&claims[1], now, 408, Next::Again { at: again })).await.unwrap();
+    assert_eq!(hasten(Hasten::One(claims[1].id)).await.hastened, 1);
+    assert!(world.send(now, 10).await.is_empty(), "a pause holds what is due");
 }

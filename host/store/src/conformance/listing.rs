@@ -88,10 +88,14 @@ pub(super) async fn an_event_says_what_became_of_it(world: &World) {
     world.store.run_commit(world.commit(claim.run, claim.claim, START, Verdict::Trap, RunNext::End)).await.unwrap();
     known.push(newest().await);
     world.stored(world.accept(world.home, "x")).await;
+    let other = world.claim(START, 1).await.remove(0).ticket;
+    world.store.run_commit(world.commit(other.run, other.claim, START, Verdict::Rejected, RunNext::End)).await.unwrap();
+    known.push(newest().await);
+    world.stored(world.accept(world.home, "x")).await;
     known.push(newest().await);
     let states: Vec<EventState> = known.iter().map(|event| event.state).collect();
-    use EventState::{Dead, Done, Pending, Sending, Unrouted};
-    assert_eq!(states, [Unrouted, Done, Dead, Sending, Dead, Pending]);
+    use EventState::{Dead, Done, Pending, Rejected, Sending, Unrouted};
+    assert_eq!(states, [Unrouted, Done, Dead, Sending, Dead, Rejected, Pending]);
     for state in EventState::ALL {
         let filter = EventFilter { state: Some(state), limit: 10, ..EventFilter::default() };
         let found: Vec<EventId> = page(world, filter).await.events.iter().map(|event| event.id).collect();

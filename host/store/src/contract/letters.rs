@@ -1,7 +1,7 @@
 //! Dead letters: what narrows them, how they are walked through, and what becomes of one that is replayed.
 
 use creel_webhook::clock::Timestamp;
-use creel_webhook::id::SourceId;
+use creel_webhook::id::{DeliveryId, DestinationId, SourceId};
 use creel_webhook::outcome::Pair;
 use serde::{Deserialize, Serialize};
 
@@ -103,4 +103,27 @@ pub struct Letter {
     pub expires_at: Option<Timestamp>,
     /// Deaths from which it was brought back, oldest first.
     pub past: Vec<Death>,
+}
+
+/// Which deliveries are to go now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hasten {
+    /// This one.
+    One(DeliveryId),
+    /// Those to a destination, due at this time or later.
+    All {
+        /// The destination.
+        destination: DestinationId,
+        /// Where to begin.
+        from: Timestamp,
+    },
+}
+
+/// How many deliveries go now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hastened {
+    /// So many.
+    pub hastened: u32,
+    /// Where to go on; `None` when all were looked at.
+    pub next: Option<Timestamp>,
 }

@@ -90,14 +90,22 @@ pub enum EventState {
     Pending,
     /// All is decided, and a call of it is not over.
     Sending,
+    /// All is over, and a plugin rejected it in a run that was not replayed since.
+    Rejected,
     /// All is over.
     Done,
 }
 
 impl EventState {
     /// All of them.
-    pub const ALL: [EventState; 5] =
-        [EventState::Unrouted, EventState::Dead, EventState::Pending, EventState::Sending, EventState::Done];
+    pub const ALL: [EventState; 6] = [
+        EventState::Unrouted,
+        EventState::Dead,
+        EventState::Pending,
+        EventState::Sending,
+        EventState::Rejected,
+        EventState::Done,
+    ];
 
     /// Its word in the API.
     pub fn as_str(self) -> &'static str {
@@ -106,6 +114,7 @@ impl EventState {
             EventState::Dead => "dead",
             EventState::Pending => "pending",
             EventState::Sending => "sending",
+            EventState::Rejected => "rejected",
             EventState::Done => "done",
         }
     }
@@ -258,6 +267,8 @@ pub struct Queue {
     pub waiting: u64,
     /// How many there may be, by its own limit and the host's.
     pub waiting_max: u64,
+    /// Set while its breaker is open or half open: when the next call may try, or might.
+    pub failing_until: Option<Timestamp>,
 }
 
 /// Which runs are wanted.

@@ -235,7 +235,13 @@ pub(super) fn destination_pause(
             disabled = CASE WHEN ?3 IS NULL THEN NULL ELSE disabled END
         WHERE tenant = ?1 AND id = ?2
             AND (paused IS NOT ?3 OR lacks IS NOT NULL OR (?3 IS NULL AND disabled IS NOT NULL))";
-    if exec(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes(), reason])? == 0 {
+    let changed = exec(tx.conn, sql, params![tenant.as_bytes(), destination.as_bytes(), reason])? > 0;
+    if reason.is_none()
+        && let Some(lane) = lanes::find(tx.conn, tenant, Work::Deliveries, destination.as_bytes())?
+    {
+        lanes::let_go(tx, lane)?;
+    }
+    if !changed {
         return Ok(());
     }
     if let Some(reason) = reason {

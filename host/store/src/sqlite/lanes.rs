@@ -207,6 +207,14 @@ pub(super) fn pause(tx: &mut Tx<'_>, lane: i64, paused: bool) -> Sql<()> {
     settle(tx, lane, tx.shared.latest())
 }
 
+/// Forgets what holds a lane back because of what was answered: its breaker, and for how long the receiver asked to wait.
+pub(super) fn let_go(tx: &mut Tx<'_>, lane: i64) -> Sql<()> {
+    let sql =
+        "UPDATE lane SET failures = 0, opened = 0, open_until = NULL, successes = 0, held_until = 0, not_before = 0
+        WHERE id = ?1 AND (failures > 0 OR open_until IS NOT NULL OR held_until > 0)";
+    if exec(tx.conn, sql, [lane])? == 0 { Ok(()) } else { settle(tx, lane, tx.shared.latest()) }
+}
+
 /// Changes how long one that fails holds those behind it; what holds already keeps its time.
 pub(super) fn skip_after(tx: &Tx<'_>, lane: i64, skip_after_ms: u64) -> Sql<()> {
     exec(tx.conn, "UPDATE lane SET skip_after_ms = ?2 WHERE id = ?1", params![lane, int(skip_after_ms)])?;
@@ -278,10 +286,10 @@ pub(super) fn waiting(tx: &Tx<'_>, lane: i64, by: i64) -> Sql<()> {
 
 /// How many calls wait for each of a tenant's destinations.
 pub(super) fn queues(conn: &Connection, tenant: TenantId, host_max: u64) -> Sql<Vec<Queue>> {
-    let sql = "SELECT id, waiting, waiting_max, target FROM lane WHERE tenant = ?1 AND kind = 1";
+    let sql = "SELECT id, waiting, waiting_max, target, open_until FROM lane WHERE tenant = ?1 AND kind = 1";
     all(conn, sql, [tenant.as_bytes()], |row| {
         let Room { waiting, waiting_max, .. } = Room::read(row, host_max)?;
-        Ok(Queue { destination: id(row, 3)?, waiting, waiting_max })
+        Ok(Queue { destination: id(row, 3)?, waiting, waiting_max, failing_until: time_opt(row, 4)? })
     })
 }
 

@@ -124,6 +124,7 @@ struct Standing {
     pending: u32,
     dead: bool,
     sending: bool,
+    rejected: bool,
 }
 
 impl Standing {
@@ -133,6 +134,7 @@ impl Standing {
             Standing { dead: true, .. } => EventState::Dead,
             Standing { pending: 1.., .. } => EventState::Pending,
             Standing { sending: true, .. } => EventState::Sending,
+            Standing { rejected: true, .. } => EventState::Rejected,
             _ => EventState::Done,
         }
     }
@@ -149,6 +151,7 @@ fn standing(conn: &Connection, tenant: TenantId, runs: &[u8]) -> Sql<Standing> {
         let Some((ended, replayed, calls)) = found else { continue };
         standing.pending += u32::from(ended.is_none());
         standing.dead |= ended.is_some_and(Verdict::is_dead) && !replayed;
+        standing.rejected |= ended == Some(Verdict::Rejected) && !replayed;
         for call in calls.as_chunks::<8>().0 {
             let values = params![i64::from_be_bytes(*call), tenant.as_bytes()];
             let state = first(conn, CALL, values, |row| row.get(0).map(delivery_state))?;

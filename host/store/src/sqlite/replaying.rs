@@ -21,7 +21,7 @@ use crate::sqlite::transaction::Tx;
 const REPLAYS_MAX: u32 = 100;
 
 const DEAD: &str =
-    "SELECT seq, state = 2, destination, order_key, expires_at, key, json_array_length(coalesce(past, '[]')), event,
+    "SELECT seq, state, destination, order_key, expires_at, key, json_array_length(coalesce(past, '[]')), event,
         CASE WHEN on_result IS NULL THEN 0 ELSE coalesce(ended_at, 0) END FROM delivery WHERE tenant = ?1 AND id = ?2";
 
 /// An older one of an order key that waits.
@@ -48,7 +48,7 @@ pub(super) const PLANS: &[&str] = &[DEAD, OLDER, BACK, DEAD_RUN, WAITS, SUCCEED]
 /// A delivery as far as bringing it back goes.
 struct Dead {
     seq: i64,
-    is_dead: bool,
+    state: i64,
     event: EventId,
     destination: DestinationId,
     order_key: Option<String>,
@@ -74,8 +74,11 @@ pub(super) fn deliveries(
 fn one_delivery(tx: &mut Tx<'_>, tenant: TenantId, delivery: DeliveryId, keys: Keys, now: Timestamp) -> Sql<Replay> {
     let Some(dead) = dead(tx.conn, tenant, delivery)? else { return Ok(Replay::Missing) };
     let refused = |why: &str| Ok(Replay::Refused(why.to_owned()));
-    if !dead.is_dead && !planted::is(Bug::ReplayOfAny) {
-        return refused("it is not dead: it waits or was delivered");
+    match dead.state {
+        _ if planted::is(Bug::ReplayOfAny) => {}
+        0 => return refused("it is not over, and waits for something else than its next attempt or is on its way"),
+        1 => return refused("it was delivered"),
+        _ => {}
     }
     if dead.expires_at.is_some_and(|at| at <= now) {
         return refused("it has expired; replay its run, which decides anew");
@@ -119,7 +122,7 @@ fn dead(conn: &Connection, tenant: TenantId, delivery: DeliveryId) -> Sql<Option
     first(conn, DEAD, params![tenant.as_bytes(), delivery.as_bytes()], |row| {
         Ok(Dead {
             seq: row.get(0)?,
-            is_dead: row.get(1)?,
+            state: row.get(1)?,
             destination: id(row, 2)?,
             order_key: row.get(3)?,
             expires_at: time_opt(row, 4)?,

@@ -19,8 +19,8 @@ use crate::conformance::{self, World};
 use crate::contract::{Accepted, NewComponent, RunFilter, Store, StoreError, Tenancy as _};
 use crate::sqlite::statement::first;
 use crate::sqlite::{
-    Options, SqliteStore, deliveries, lanes, letters, listing, notices, rations, reading, replaying, runs, shares,
-    state, waiting,
+    Options, SqliteStore, deliveries, hastening, lanes, letters, listing, notices, rations, reading, replaying, runs,
+    shares, state, waiting,
 };
 
 fn open(dir: &tempfile::TempDir) -> SqliteStore {
@@ -170,6 +170,7 @@ fn claims_do_not_scan() {
     // Asked twice a second.
     statements.push(reading::PENDING);
     statements.extend(replaying::PLANS);
+    statements.extend(hastening::PLANS);
     statements.extend(listing::PLANS);
     statements.extend(waiting::PLANS);
     let windows = letters::plans();
