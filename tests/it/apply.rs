@@ -302,7 +302,7 @@ async fn what_the_host_would_refuse_is_told_with_its_lines_and_nothing_is_made()
 }
 
 #[tokio::test]
-async fn who_only_asks_for_a_plan_need_not_know_the_secrets() {
+async fn who_changes_something_else_need_not_know_the_secrets() {
     let stage = Stage::new().await;
     stage.edit("value = \"one\"", "value_env = \"CREEL_TEST_IS_SET_NOWHERE\"");
     let options = Options { dry_run: true, ..Options::default() };
@@ -318,8 +318,40 @@ async fn who_only_asks_for_a_plan_need_not_know_the_secrets() {
     std::fs::write(&stage.file, FILE).unwrap();
     stage.apply(Options::default()).await;
     stage.edit("value = \"one\"", "value_env = \"CREEL_TEST_IS_SET_NOWHERE\"");
+    stage.edit("language = \"en\"", "language = \"de\"");
     let (sign, warned) = told().await;
-    assert!(sign == '=' && warned.starts_with("its value is not compared"), "{warned}");
+    assert!(sign == '=' && warned.starts_with("the host keeps the value that it has"), "{warned}");
+    // What only asks and what does the same agree.
+    assert_eq!(changed(&stage.apply(Options::default()).await), ["~ plugin call-ended config"]);
+    // Who adds a place where a secret may go has to know it.
+    stage.edit("SET_NOWHERE\"", "SET_NOWHERE\"\norigins = [\"https://other.example\"]");
+    let error = apply_file(&stage.client, &stage.file, &Options::default()).await.err().unwrap();
+    assert!(error.to_string().contains("secrets.vapi.origins: `https://other.example` is added"), "{error}");
+}
+
+#[tokio::test]
+async fn a_name_that_no_tenant_may_have_is_a_mistake() {
+    let stage = Stage::new().await;
+    stage.edit("tenant = \"acme\"", "tenant = \"Acme Corp\"");
+    let error = apply_file(&stage.client, &stage.file, &Options::default()).await.err().unwrap();
+    assert!(error.to_string().contains("creel.toml:2: tenant: `Acme Corp` is not a name"), "{error}");
+    stage.edit("tenant = \"Acme Corp\"", "");
+    let options = Options { tenant: "Foo Bar".to_owned(), ..Options::default() };
+    let error = apply_file(&stage.client, &stage.file, &options).await.err().unwrap();
+    assert!(error.to_string().contains("the tenant's name `Foo Bar` is not a name"), "{error}");
+    assert_eq!(creel_server::cli::exit_code(&error), 2);
+}
+
+#[tokio::test]
+async fn what_is_typed_and_wrong_is_of_the_command_line_although_the_host_says_it() {
+    let stage = Stage::new().await;
+    stage.apply(Options::default()).await;
+    for wrong in ["runs --verdict foo", "events --limit 0", "events --since yesterday", "keys create x --role deploy"] {
+        let arguments: Vec<&str> = ["--tenant", "acme"].into_iter().chain(wrong.split(' ')).collect();
+        assert_eq!(creel(&stage, &arguments).await.0, Some(2), "{wrong}");
+    }
+    let (code, _, told) = creel(&stage, &["--tenant", "acme", "keys", "create", "boss", "--role", "operator"]).await;
+    assert!(code == Some(4) && told.contains("leave --tenant and CREEL_TENANT out"), "{told}");
 }
 
 #[tokio::test]

@@ -190,6 +190,7 @@ fn dead_runs(limit: u32) -> Dead {
         limit,
         replay: true,
         new_keys: false,
+        yes: false,
         after: None,
     }
 }

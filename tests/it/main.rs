@@ -43,6 +43,9 @@ mod duplicates;
 /// Senders that wait: the plugin's answer in time, or a valid one instead.
 mod replies;
 
+/// The page about the file of a tenant says what the API and the file's reader know.
+mod tenant_file;
+
 /// Each provider that waits, in its own words: answered, too late, cut off.
 mod sync;
 

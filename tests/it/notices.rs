@@ -381,7 +381,7 @@ async fn a_file_says_where_notices_go() {
     assert_eq!(steps.last(), Some(&("notices", Planned::Same)));
     let wrong = whole.replace("destination = \"ops\"", "destination = \"oops\"");
     let error = apply(&wrong, false).await.unwrap_err().to_string();
-    assert!(error.contains("notices: there is no destination `oops`"), "{error}");
+    assert!(error.contains("notices.destination: there is no destination `oops`"), "{error}");
     // What the file does not mention goes in an order in which nothing is used any more.
     let steps = apply("tenant = \"shop\"\n", true).await.unwrap();
     let removed = [("notices", Planned::Remove), ("destination", Planned::Remove), ("secret", Planned::Remove)];

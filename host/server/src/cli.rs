@@ -59,7 +59,7 @@ use self::client::{Client, ClientError, given};
 use self::console::{Usage, confirmed, counted, line, patiently, progress, say};
 use self::keys::People;
 use self::manifest::ManifestError;
-use crate::api::Rekeyed;
+use crate::api::{Problem, Rekeyed};
 use crate::config::{self, ConfigError};
 use crate::demo;
 use crate::system::{Entropy, SystemClock};
@@ -121,11 +121,19 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<ClientError>() {
         None if error.chain().any(is_no_such_file) => 2,
         Some(ClientError::Refused(problem)) if problem.status == 404 => 3,
+        Some(ClientError::Refused(problem)) if is_of_the_command_line(problem) => 2,
         Some(ClientError::Refused(problem)) if (400..500).contains(&problem.status) => 4,
         Some(ClientError::Unreachable { .. }) => 5,
         Some(ClientError::Setup(_)) => 2,
         _ => 1,
     }
+}
+
+/// Whether a host refused what was typed: the values of options are parameters of a query.
+fn is_of_the_command_line(problem: &Problem) -> bool {
+    problem.status == 422
+        && !problem.errors.is_empty()
+        && problem.errors.iter().all(|mistake| mistake.pointer.starts_with('?'))
 }
 
 /// Whether a file that was named is not there, or is a directory.
@@ -428,7 +436,9 @@ async fn trigger(globals: &Globals, wanted: &args::Trigger) -> anyhow::Result<()
     match answered.status {
         200..300 => Ok(()),
         401 | 403 => bail!(
-            "the receiver did not believe the event: is this the source's secret? On a host, `creel refusals` says what was wrong"
+            "the receiver did not believe the event, signed as {}: is this the source's secret, and its preset? A preset may stand \
+             in the provider's place. On a host, `creel refusals` says what was wrong",
+            answered.preset
         ),
         404 => bail!("the receiver knows no such address; on a host, `creel sources` lists those that it has"),
         _ => bail!("the receiver did not take the event"),

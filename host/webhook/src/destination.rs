@@ -184,7 +184,7 @@ pub enum Signing {
     Scheme {
         /// Name of the secret.
         secret: String,
-        /// Content, header, encoding; read by [`crate::signing::Signer`].
+        /// Content, header, encoding.
         scheme: serde_json::Value,
     },
 }

@@ -131,8 +131,7 @@ pub struct Deployment {
 pub struct Grants {
     /// Destinations that its calls may go to.
     pub destinations: Vec<String>,
-    /// Destinations that it may look things up at, with the methods allowed there (GET and HEAD when empty); judged by
-    /// [`crate::fetch`].
+    /// Destinations that it may look things up at, with the methods allowed there (GET and HEAD when empty).
     pub fetch: BTreeMap<String, Vec<String>>,
     /// Whether it has a store of its own.
     pub state: bool,

@@ -91,7 +91,7 @@ pub struct SourceSpec {
     /// How long a reply run may take, milliseconds, instead of the preset's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_deadline_ms: Option<u64>,
-    /// Hours without a genuine request after which the tenant is told ([`crate::notice`]); never when absent.
+    /// Hours without a genuine request after which the tenant is told; never when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_after_hours: Option<u32>,
     /// Largest body, bytes, instead of the host's default; bounded by the host's ceiling.

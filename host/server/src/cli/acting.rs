@@ -10,7 +10,6 @@ use super::access::{client, tenant, tenant_name};
 use super::args::{self, Command, Globals, Switch, SwitchKind};
 use super::client::{Client, ClientError, TenantClient};
 use super::console::{Usage, confirmed, counted, patiently, progress, say};
-use super::manifest::Secrets;
 use super::{apply, build, deploy, manifest, plain, preview, replay, tell};
 use crate::api::{Change, DestinationView, PluginView, RouteView, SourceView};
 
@@ -79,6 +78,10 @@ async fn replay_one(globals: &Globals, tenant: &TenantClient, wanted: &args::Rep
 /// Dead letters, listed or replayed.
 async fn dead(globals: &Globals, tenant: &TenantClient, wanted: &args::Dead) -> anyhow::Result<()> {
     if wanted.replay {
+        let asks = !wanted.yes && !globals.json && std::io::stdin().is_terminal();
+        if asks && !confirmed("replay all of these that there are?", UNASKED)? {
+            bail!("nothing was replayed, as you said; without --replay they are listed");
+        }
         let mut told = |step: &crate::api::ReplayStep| progress(&tell::replay_step(step));
         let sum = replay::all(tenant, wanted, replay::Patience::default(), &mut told).await?;
         if globals.json {
@@ -157,8 +160,7 @@ pub async fn apply_file(globals: &Globals, wanted: &args::Apply) -> anyhow::Resu
     if globals.json && !wanted.yes && !wanted.dry_run {
         bail!(Usage::new(format!("with --json nobody is asked; say {UNASKED}")));
     }
-    let secrets = Secrets { environment: &|name| std::env::var(name).ok(), may_lack: wanted.dry_run };
-    let manifest = manifest::load(&wanted.file, secrets)?;
+    let manifest = manifest::load(&wanted.file, &|name| std::env::var(name).ok())?;
     let client = client(globals)?;
     let named = manifest.tenant.is_some();
     agree(globals, manifest.tenant.as_deref(), &wanted.file)?;

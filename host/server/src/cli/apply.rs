@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
-use creel_webhook::tenant::{TENANT_LIMITS, TenantLimits};
+use creel_webhook::tenant::{TENANT_LIMITS, TenantLimits, check_name};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ use self::asking::Asking;
 use self::current::Current;
 use self::steps::Action;
 use super::client::{Client, ClientError, ClientResult, NewVersion, Resource, TenantClient};
-use super::manifest::{self, Manifest, PluginWanted, Secrets};
+use super::manifest::{self, Manifest, PluginWanted};
 use crate::api::{DestinationView, PluginView, RouteView, SecretView, SourceView, TenantView};
 
 /// How a file is applied.
@@ -44,8 +44,7 @@ pub struct Options {
 /// When the file is wrong or the host says no; what was done before a refusal stays done, and applying goes on from there.
 #[allow(clippy::disallowed_methods, reason = "a file may name variables of the environment for its secrets")]
 pub async fn apply_file(client: &Client, file: &Path, options: &Options) -> anyhow::Result<Plan> {
-    let secrets = Secrets { environment: &|name| std::env::var(name).ok(), may_lack: options.dry_run };
-    let wanted = manifest::load(file, secrets)?;
+    let wanted = manifest::load(file, &|name| std::env::var(name).ok())?;
     let mut plan = plan(client, wanted, options).await?;
     if !options.dry_run {
         for at in plan.to_do() {
@@ -65,17 +64,15 @@ pub async fn plan(client: &Client, wanted: Manifest, options: &Options) -> anyho
         let detail = "no tenant is named: write `tenant = \"…\"` into the file, or give --tenant or CREEL_TENANT";
         return Err(ClientError::Setup(detail.to_owned()).into());
     }
+    check_name(&name).map_err(|error| ClientError::Setup(format!("the tenant's name {error}")))?;
     let tenant = client.tenant(&name);
     let before = about(&tenant).await?;
     let now = if before.is_some() { Current::read(&tenant).await? } else { Current::default() };
     let mistakes = check::mistakes(&wanted, &now);
-    if !mistakes.is_empty() {
-        return Err(wanted.written.wrong(mistakes).into());
-    }
     let mut steps = vec![tenant_step(client, &name, before.as_ref(), wanted.limits).await?];
     let removals = if options.prune { now.removals(&wanted) } else { Vec::new() };
     let secrets = wanted.secrets.iter().map(|one| one.name.clone()).collect();
-    let mut host = Asking { tenant: &tenant, secrets, refused: Vec::new() };
+    let mut host = Asking { tenant: &tenant, dry_run: options.dry_run, secrets, refused: mistakes };
     for secret in wanted.secrets {
         let is_known = now.secrets.iter().any(|one| one.name == secret.name);
         steps.push(host.secret(is_known, secret).await?);

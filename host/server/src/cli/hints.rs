@@ -15,6 +15,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("GET /v1/tenants lists", "`creel tenants` lists"),
     ("GET /v1/whoami names its own", "without --tenant or CREEL_TENANT it is about its own"),
     ("PUT …/notices names", "`creel notices DESTINATION` names"),
+    ("POST /v1/keys makes one", "leave --tenant and CREEL_TENANT out to make one"),
     ("POST …/keys", "`creel keys create`"),
 ];
 

@@ -56,6 +56,11 @@ pub async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
             let filter = given(&[
                 ("verdict", wanted.verdict),
                 ("plugin", wanted.plugin),
+                ("source", wanted.about.source),
+                ("kind", wanted.about.event_type),
+                ("since", wanted.about.since),
+                ("until", wanted.about.until),
+                ("reason", wanted.about.reason),
                 ("before", wanted.before),
                 ("limit", Some(wanted.limit.to_string())),
             ]);
@@ -67,6 +72,11 @@ pub async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
             let filter = given(&[
                 ("state", wanted.state),
                 ("destination", wanted.destination),
+                ("source", wanted.about.source),
+                ("kind", wanted.about.event_type),
+                ("since", wanted.about.since),
+                ("until", wanted.about.until),
+                ("reason", wanted.about.reason),
                 ("before", wanted.before),
                 ("limit", Some(wanted.limit.to_string())),
             ]);

@@ -33,8 +33,8 @@
 //! ```
 //!
 //! Everything is read before anything is refused; each mistake comes with its key and its line, and so do those that only the
-//! host finds ([`Written`]). Files and variables that it names are read too, so that a plan holds all that will be sent; who only
-//! asks for a plan need not know the secrets.
+//! host finds ([`Written`]). Files and variables that it names are read too, so that a plan holds all that will be sent. A
+//! variable that is not set is no mistake yet: a host that has the secret keeps what it has.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ use bytes::Bytes;
 use creel_webhook::destination::DestinationSpec;
 use creel_webhook::plugin::Grants;
 use creel_webhook::source::SourceSpec;
-use creel_webhook::tenant::TenantLimits;
+use creel_webhook::tenant::{TenantLimits, check_name};
 use serde_json::{Map, Value, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -102,7 +102,7 @@ pub struct SecretWanted {
     pub document: Value,
     /// The origins that it may be sent to, in their one written form.
     pub origins: Vec<String>,
-    /// Why its value is not in the document: only where nothing is to be sent.
+    /// Why its value is not in the document, if it is not: a host that has one keeps it.
     pub lacks: Option<String>,
 }
 
@@ -159,15 +159,6 @@ impl Written {
     }
 }
 
-/// Where the values of secrets come from.
-#[derive(Clone, Copy)]
-pub struct Secrets<'a> {
-    /// Variables by name.
-    pub environment: Environment<'a>,
-    /// Whether a variable that is missing is no mistake, because no value is to be sent.
-    pub may_lack: bool,
-}
-
 /// Looks up a variable of the environment.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -175,19 +166,19 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 ///
 /// # Errors
 /// [`ManifestError`] with every mistake.
-pub fn load(path: &Path, secrets: Secrets<'_>) -> Result<Manifest, ManifestError> {
+pub fn load(path: &Path, environment: Environment<'_>) -> Result<Manifest, ManifestError> {
     let text = std::fs::read_to_string(path).map_err(|reason| match reason.kind() {
         std::io::ErrorKind::InvalidData => ManifestError::NoText { path: path.to_owned() },
         _ => ManifestError::Unreadable { path: path.to_owned(), reason },
     })?;
-    read(path, text, secrets)
+    read(path, text, environment)
 }
 
 /// Reads the text of the file at `path`, where relative paths begin.
 ///
 /// # Errors
 /// [`ManifestError::Wrong`] with every mistake, by line.
-pub fn read(path: &Path, text: String, secrets: Secrets<'_>) -> Result<Manifest, ManifestError> {
+pub fn read(path: &Path, text: String, environment: Environment<'_>) -> Result<Manifest, ManifestError> {
     let (table, errors) = DeTable::parse_recoverable(&text);
     if !errors.is_empty() {
         let mistake = |error: &toml::de::Error| FileMistake {
@@ -200,7 +191,7 @@ pub fn read(path: &Path, text: String, secrets: Secrets<'_>) -> Result<Manifest,
     }
     let mut places = Places::default();
     let document = table_value(table.get_ref(), "", &mut places);
-    let mut reader = Reader { directory: path.parent().unwrap_or(Path::new(".")), secrets, mistakes: Vec::new() };
+    let mut reader = Reader { directory: path.parent().unwrap_or(Path::new(".")), environment, mistakes: Vec::new() };
     let mut manifest = reader.manifest(document);
     let mistakes = reader.mistakes;
     manifest.written = Written { path: path.to_owned(), text, places };
@@ -209,7 +200,7 @@ pub fn read(path: &Path, text: String, secrets: Secrets<'_>) -> Result<Manifest,
 
 struct Reader<'a> {
     directory: &'a Path,
-    secrets: Secrets<'a>,
+    environment: Environment<'a>,
     mistakes: Vec<Mistake>,
 }
 
@@ -219,6 +210,9 @@ impl Reader<'_> {
     fn manifest(&mut self, document: Value) -> Manifest {
         let mut fields = Fields::of(document);
         let tenant = fields.optional::<String>("tenant");
+        if let Some(Err(error)) = tenant.as_deref().map(check_name) {
+            fields.mistake("tenant", error.to_string());
+        }
         let mut section = |name| fields.or(name, Map::new());
         let (secrets, sources, destinations) = (section("secrets"), section("sources"), section("destinations"));
         let (plugins, routes) = (section("plugins"), section("routes"));
@@ -281,14 +275,9 @@ impl Reader<'_> {
         }
         let mut lacks = None;
         let from_variable = variable.and_then(|variable| {
-            let value = (self.secrets.environment)(&variable).map(String::into_bytes);
-            match value {
-                Some(_) => {}
-                None if self.secrets.may_lack => lacks = Some(format!("the environment has no `{variable}`")),
-                None => fields.mistake(
-                    "value_env",
-                    format!("the environment has no `{variable}`; what a host has already stays without this section"),
-                ),
+            let value = (self.environment)(&variable).map(String::into_bytes);
+            if value.is_none() {
+                lacks = Some(format!("the environment has no `{variable}`"));
             }
             value
         });
@@ -408,8 +397,7 @@ mod tests {
     use super::*;
 
     fn mistakes(text: &str) -> Vec<(usize, String)> {
-        let secrets = Secrets { environment: &|_| None, may_lack: false };
-        match read(Path::new("/nowhere/creel.toml"), text.to_owned(), secrets) {
+        match read(Path::new("/nowhere/creel.toml"), text.to_owned(), &|_| None) {
             Err(ManifestError::Wrong { mistakes, .. }) => {
                 mistakes.into_iter().map(|mistake| (mistake.line, mistake.key)).collect()
             }
@@ -419,20 +407,21 @@ mod tests {
 
     #[test]
     fn every_mistake_has_key_and_line() {
-        let text = "tennant = \"x\"\n[sources.calls]\npreset = 5\n\n[destinations.crm]\nurl = \"ftp://x\"\ncolour = 1\n\
-                    [secrets.a]\nvalue_env = \"MISSING\"\n[plugins.p]\ncomponent = \"p.wasm\"\n[routes.r]\nsource = \"calls\"\n\
+        let text = "tennant = \"x\"\ntenant = \"Not one\"\n[sources.calls]\npreset = 5\n\n[destinations.crm]\nurl = \"ftp://x\"\ncolour = 1\n\
+                    [secrets.a]\nvalue_file = \"missing\"\n[plugins.p]\ncomponent = \"p.wasm\"\n[routes.r]\nsource = \"calls\"\n\
                     [limits]\nfuel_max = 0\ncalls = 1\nlog_lines_max = \"many\"\n";
         let expected = [
             (1, "tennant"),
-            (3, "sources.calls.preset"),
-            (6, "destinations.crm.url"),
-            (7, "destinations.crm.colour"),
-            (9, "secrets.a.value_env"),
-            (11, "plugins.p.component"),
-            (12, "routes.r.plugin"),
-            (15, "limits.fuel_max"),
-            (16, "limits.calls"),
-            (17, "limits.log_lines_max"),
+            (2, "tenant"),
+            (4, "sources.calls.preset"),
+            (7, "destinations.crm.url"),
+            (8, "destinations.crm.colour"),
+            (10, "secrets.a.value_file"),
+            (12, "plugins.p.component"),
+            (13, "routes.r.plugin"),
+            (16, "limits.fuel_max"),
+            (17, "limits.calls"),
+            (18, "limits.log_lines_max"),
         ];
         assert_eq!(mistakes(text), expected.map(|(line, key)| (line, key.to_owned())));
     }

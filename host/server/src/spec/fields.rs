@@ -70,6 +70,18 @@ impl Fields {
         self.optional(name).unwrap_or(default)
     }
 
+    /// A table that may be missing or null. serde would take a list for one, its values in the order of the fields.
+    pub fn table<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
+        match self.take(name)? {
+            value @ Value::Object(_) => self.read(name, value),
+            mut other => {
+                self.mistake(name, format!("a table is wanted here, not {}", name_of(&other)));
+                wipe(&mut other);
+                None
+            }
+        }
+    }
+
     /// A whole number within bounds; `None` when missing or wrong.
     pub fn number(&mut self, name: &'static str, bounds: std::ops::RangeInclusive<u64>) -> Option<u64> {
         let number: u64 = self.optional(name)?;
@@ -197,12 +209,13 @@ mod tests {
 
     #[test]
     fn a_value_of_another_type_is_told_in_words_and_without_its_text() {
-        let mut fields = Fields::of(json!({ "a": "hush", "b": 5, "c": [], "d": {}, "e": 1 }));
+        let mut fields = Fields::of(json!({ "a": "hush", "b": 5, "c": [], "d": {}, "e": 1, "f": ["crm"] }));
         fields.required::<u32>("a");
         fields.required::<String>("b");
         fields.required::<Map<String, Value>>("c");
         fields.required::<Vec<String>>("d");
         fields.required::<bool>("e");
+        fields.table::<creel_webhook::plugin::Grants>("f");
         let told: Vec<_> = fields.done(Some(())).unwrap_err().into_iter().map(|mistake| mistake.detail).collect();
         let wanted = [
             "a whole number is wanted here, not a text",
@@ -210,6 +223,7 @@ mod tests {
             "a table is wanted here, not a list",
             "a list is wanted here, not a table",
             "true or false is wanted here, not integer `1`",
+            "a table is wanted here, not an array",
         ];
         assert_eq!(told, wanted);
     }

@@ -62,7 +62,7 @@ pub fn config(fields: &mut Fields) -> BTreeMap<String, String> {
 
 /// Takes and checks the field `grants`.
 pub fn grants(fields: &mut Fields) -> Grants {
-    let mut grants: Grants = fields.or("grants", Grants::default());
+    let mut grants: Grants = fields.table("grants").unwrap_or_default();
     grants.destinations.sort();
     grants.destinations.dedup();
     for (name, methods) in &grants.fetch {

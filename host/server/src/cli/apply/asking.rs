@@ -22,7 +22,9 @@ pub(super) struct Asking<'a> {
     pub(super) tenant: &'a TenantClient,
     /// The secrets that the file puts first.
     pub(super) secrets: BTreeSet<String>,
-    /// What it would refuse, by places in the file.
+    /// Whether nothing will be sent.
+    pub(super) dry_run: bool,
+    /// What is wrong with the file, by places in it: what is known already, and what the host would refuse besides.
     pub(super) refused: Vec<Mistake>,
 }
 
@@ -42,7 +44,9 @@ impl Asking<'_> {
                 let below = |mistake: &Mistake| {
                     Mistake::new(format!("{at}{}", plain::plain(&mistake.pointer)), words(&mistake.detail))
                 };
-                self.refused.extend(problem.errors.iter().map(below));
+                let known: BTreeSet<String> = self.refused.iter().map(|mistake| mistake.pointer.clone()).collect();
+                let found = problem.errors.iter().map(below).filter(|mistake| !known.contains(&mistake.pointer));
+                self.refused.extend(found);
                 if problem.errors.is_empty() {
                     self.refused.push(Mistake::new(at, words(&problem.detail)));
                 }
@@ -55,13 +59,18 @@ impl Asking<'_> {
     /// A secret; `is_known` says whether the host has one of its name.
     pub(super) async fn secret(&mut self, is_known: bool, secret: SecretWanted) -> ClientResult<Step> {
         let SecretWanted { name, document, lacks, .. } = secret;
+        let at = format!("/secrets/{}", escape(&name));
         let (change, warnings) = match lacks {
-            Some(why) if is_known => (Planned::Same, vec![format!("its value is not compared: {why}")]),
-            Some(why) => (Planned::Create, vec![format!("{why}, and applying needs it")]),
-            None => {
+            Some(why) if !is_known && self.dry_run => (Planned::Create, vec![format!("{why}, and applying needs it")]),
+            Some(why) if !is_known => {
+                self.refused.push(Mistake::new(format!("{at}/value_env"), why));
+                (Planned::Create, Vec::new())
+            }
+            lacks => {
                 let would = self.tenant.would_put::<SecretView>(&name, &document, &BTreeSet::new()).await;
-                let would = self.noted(&format!("/secrets/{}", escape(&name)), would)?;
-                (would.map_or(Planned::Create, |put| put.result.into()), Vec::new())
+                let would = self.noted(&at, would)?;
+                let warning = lacks.map(|why| format!("the host keeps the value that it has: {why}"));
+                (would.map_or(Planned::Create, |put| put.result.into()), warning.into_iter().collect())
             }
         };
         Ok(Step { warnings, ..Step::new(change, "secret", &name, Vec::new(), Action::Secret(document)) })

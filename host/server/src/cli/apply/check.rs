@@ -135,11 +135,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::cli::manifest::{Secrets, read};
+    use crate::cli::manifest::read;
 
     fn told(text: &str) -> String {
-        let secrets = Secrets { environment: &|_| None, may_lack: false };
-        let Ok(wanted) = read(Path::new("creel.toml"), text.to_owned(), secrets) else {
+        let Ok(wanted) = read(Path::new("creel.toml"), text.to_owned(), &|_| None) else {
             panic!("the file is well formed")
         };
         wanted.written.wrong(mistakes(&wanted, &Current::default())).to_string()

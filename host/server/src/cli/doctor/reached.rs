@@ -53,7 +53,16 @@ pub(super) async fn examine(patient: &Patient, runs: bool, config: &Config, foun
             return found.push(Finding::warn("key", says, "give an operator's key to have that looked at too"));
         }
     };
-    found.push(Finding::ok("key", format!("it works, as {role}")));
+    found.push(if runs {
+        Finding::ok("key", format!("it works, as {role}"))
+    } else {
+        let says = format!("it works, as {role}, at {}; but no host works in the data directory above", patient.url);
+        Finding::warn(
+            "key",
+            says,
+            "what follows is about that host; name this one with --url or CREEL_URL, or start it",
+        )
+    });
     public_url(&probe, patient, config, found).await;
 }
 
