@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use creel_webhook::clock::Clock as _;
+use creel_webhook::plugin::Digest;
 use serde_json::{Value, json};
 
 use crate::desk::{BAD_COMPONENT, Desk};
@@ -327,4 +328,37 @@ async fn lists_of_a_fresh_tenant_are_empty() {
         assert_eq!((answer.status.as_u16(), &answer.json()["items"]), (200, &json!([])), "{what}");
     }
     assert!(desk.store.ping().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_plugin_that_no_route_leads_to_is_removed() {
+    let (desk, _) = Desk::with_tenants().await;
+    let tenant = "/v1/tenants/acme";
+    let done =
+        async |method: Method, path: &str, body: Value| desk.call(method, &format!("{tenant}/{path}"), body).await;
+    done(Method::PUT, "plugins/helo", Value::Null).await;
+    done(Method::PUT, "plugins/hello", Value::Null).await;
+    let mut digests = Vec::new();
+    for (plugin, component) in [("helo", &b"one"[..]), ("helo", b"two"), ("hello", b"two")] {
+        let versions = format!("{tenant}/plugins/{plugin}/versions");
+        let digest = desk.upload(&versions, "application/wasm", component).await.json()["resource"]["digest"].clone();
+        done(Method::POST, &format!("plugins/{plugin}/deployments"), json!({ "digest": digest })).await;
+        digests.push(digest.as_str().unwrap().parse().unwrap());
+    }
+    done(Method::PUT, "sources/s", json!({ "preset": "bearer", "secrets": ["s"] })).await.problem(422);
+    done(Method::PUT, "secrets/s", json!({ "value": "0123456789abcdef" })).await;
+    done(Method::PUT, "sources/s", json!({ "preset": "bearer", "secrets": ["s"] })).await;
+    let route = |plugin: &str| json!({ "source": "s", "plugin": plugin });
+    assert_eq!(done(Method::PUT, "routes/r", route("helo")).await.status, 201);
+    let refused = done(Method::DELETE, "plugins/helo", Value::Null).await;
+    refused.problem(409);
+    assert!(refused.text().contains("the route `r` leads to the plugin `helo`"), "{}", refused.text());
+    assert_eq!(done(Method::PUT, "routes/r", route("hello")).await.status, 200);
+    assert_eq!(done(Method::DELETE, "plugins/helo", Value::Null).await.status, 204);
+    done(Method::DELETE, "plugins/helo", Value::Null).await.problem(404);
+    let left = done(Method::GET, "plugins", Value::Null).await.json();
+    assert_eq!(left["items"].as_array().unwrap().iter().map(|one| &one["name"]).collect::<Vec<_>>(), ["hello"]);
+    let acme = desk.store.control_read().await.unwrap().tenants.iter().find(|one| one.name == "acme").unwrap().id;
+    let kept = async |digest: Digest| desk.store.component_read(acme, digest).await.unwrap().is_some();
+    assert!(!kept(digests[0]).await && kept(digests[1]).await, "what another deployment is of stays");
 }

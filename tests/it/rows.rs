@@ -95,6 +95,7 @@ cases! {
     "GET /v1/tenants/{tenant}/plugins" nothing;
     "GET /v1/tenants/{tenant}/plugins/{plugin}" nothing;
     "PUT /v1/tenants/{tenant}/plugins/{plugin}" nothing;
+    "DELETE /v1/tenants/{tenant}/plugins/{plugin}" nothing;
     "PUT /v1/tenants/{tenant}/plugins/{plugin}/versions" nothing;
     "GET /v1/tenants/{tenant}/plugins/{plugin}/versions/{digest}" nothing;
     "GET /v1/tenants/{tenant}/plugins/{plugin}/deployments" nothing;

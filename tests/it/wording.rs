@@ -181,6 +181,10 @@ async fn looks(teller: &mut Teller, tenant: &Tenant) {
         "versions nothing",
         "state nothing",
         "refusals --limit few",
+        "plugins --delete echo --yes",
+        "plugins --delete nothing --yes",
+        "plugins --delete echo",
+        "--json plugins --delete echo",
     ];
     teller.all(&lines).await;
 }

@@ -57,6 +57,7 @@ macro_rules! stories {
 stories! {
     feeding::followed_events_come_once_and_in_order,
     feeding::a_page_of_large_bodies_is_short,
+    running::a_plugin_that_nothing_can_run_is_removed_with_all_that_is_its_own,
     limiting::resuming_a_destination_lets_go_what_its_answers_held,
     limiting::what_waits_for_its_next_attempt_goes_when_a_person_says_so,
     accepting::an_accepted_request_is_there_with_all_that_follows,

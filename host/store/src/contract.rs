@@ -507,6 +507,9 @@ pub trait Store: Tenancy {
     async fn deployment_list(&self, tenant: TenantId, plugin: PluginId) -> StoreResult<Vec<Deployment>>;
     /// Makes deployment `number` the active one.
     async fn deployment_activate(&self, tenant: TenantId, plugin: PluginId, number: u32) -> StoreResult<()>;
+    /// Removes a plugin with its deployments, the components that no other deployment of its tenant is of, and what it remembers.
+    /// What it decided stays on record. Conflict: a route leads to it, or a run of it is not over.
+    async fn plugin_delete(&self, tenant: TenantId, plugin: PluginId) -> StoreResult<()>;
     /// Makes or replaces a route (by id). Conflict: the name is taken.
     async fn route_put(&self, route: Route) -> StoreResult<()>;
     /// Removes a route; its pending runs end `host` with the reason.

@@ -422,6 +422,10 @@ impl Store for SqliteStore {
         self.writer.call(0, move |tx| deploy::deployment_activate(tx, tenant, plugin, number)).await
     }
 
+    async fn plugin_delete(&self, tenant: TenantId, plugin: PluginId) -> StoreResult<()> {
+        self.writer.call(0, move |tx| deploy::plugin_delete(tx, tenant, plugin)).await
+    }
+
     async fn route_put(&self, route: Route) -> StoreResult<()> {
         self.writer.call(0, move |tx| deploy::route_put(tx, &route)).await
     }

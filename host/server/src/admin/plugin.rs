@@ -1,7 +1,10 @@
 //! Plugins: uploads pass the gate, deployments are numbered, one is active.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 use creel_store::contract::{Control, NewComponent, NewDeployment};
@@ -55,6 +58,33 @@ pub async fn put(
     let plugin = Plugin { id: desk.id(), tenant: scope.tenant.id, name, active: None };
     desk.store().plugin_put(plugin.clone()).await?;
     Ok(body::put(Change::Created, views::plugin(&plugin, &control)))
+}
+
+/// `DELETE …/plugins/{plugin}`: with its deployments and what it remembers; refused while something can still run it.
+pub async fn delete(
+    State(desk): State<Desk>,
+    scope: Scope,
+    Path((_, name)): Path<(String, String)>,
+) -> Result<StatusCode, Refusal> {
+    let turn = desk.turn().await;
+    let tenant = scope.tenant.id;
+    let control = desk.control().await?;
+    let plugin = named(&control, tenant, &name)?.id;
+    let routes: Vec<_> =
+        control.routes.iter().filter(|one| one.plugin == plugin).map(|one| one.name.as_str()).collect();
+    if !routes.is_empty() {
+        let routes = routes.join("`, `");
+        return Err(Refusal::Conflict(format!("the route `{routes}` leads to the plugin `{name}`; remove that first")));
+    }
+    let deployments = desk.store().deployment_list(tenant, plugin).await?;
+    desk.store().plugin_delete(tenant, plugin).await?;
+    drop(turn);
+    // What was compiled of it goes too, unless another has the same.
+    let digests: BTreeSet<Digest> = deployments.into_iter().map(|one| one.digest).collect();
+    for digest in digests {
+        (desk.admin.forget_stray)(digest).await;
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `PUT …/plugins/{plugin}/versions`: takes a component, or a core module that it wraps; answers its digest.

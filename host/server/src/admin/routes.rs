@@ -95,6 +95,7 @@ table! {
     GET    "/v1/tenants/{tenant}/plugins"                                               Reader   Never  plugin::list;
     GET    "/v1/tenants/{tenant}/plugins/{plugin}"                                      Reader   Never  plugin::get;
     PUT    "/v1/tenants/{tenant}/plugins/{plugin}"                                      Deployer Never  plugin::put;
+    DELETE "/v1/tenants/{tenant}/plugins/{plugin}"                                      Admin    Never  plugin::delete;
     PUT    "/v1/tenants/{tenant}/plugins/{plugin}/versions"                             Deployer Never  plugin::upload;
     GET    "/v1/tenants/{tenant}/plugins/{plugin}/versions/{digest}"                    Deployer Never  plugin::download;
     GET    "/v1/tenants/{tenant}/plugins/{plugin}/deployments"                          Reader   Never  plugin::deployments;

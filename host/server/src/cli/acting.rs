@@ -31,6 +31,7 @@ pub async fn act(globals: &Globals, tenant: &TenantClient, command: Command) -> 
             };
             say(globals, &erased, || format!("erased the payload of {}{reports}; its story stays", erased.event))
         }
+        Command::Plugins { delete: Some(name), yes } => remove_plugin(globals, tenant, &name, yes).await,
         Command::Dead(wanted) => dead(globals, tenant, &wanted).await,
         Command::State(wanted) => remembered(globals, tenant, &wanted).await,
         Command::Notices(wanted) => notices(globals, tenant, &wanted).await,
@@ -73,6 +74,20 @@ async fn replay_one(globals: &Globals, tenant: &TenantClient, wanted: &args::Rep
     }
     let replayed = tenant.replay(kind, id, wanted.new_keys).await?;
     say(globals, &replayed, || tell::replayed(&replayed))
+}
+
+/// A plugin that nothing runs any more.
+async fn remove_plugin(globals: &Globals, tenant: &TenantClient, name: &str, yes: bool) -> anyhow::Result<()> {
+    if !yes {
+        if globals.json {
+            bail!(Usage::new("with --json nobody is asked; say --yes to remove the plugin"));
+        }
+        if !confirmed(&format!("remove `{name}` with its deployments and all that it remembers, for good?"), "--yes")? {
+            bail!("nothing was removed, as you said");
+        }
+    }
+    tenant.delete::<PluginView>(name).await?;
+    say(globals, &serde_json::json!({ "removed": name }), || format!("{name} is gone; what it decided stays"))
 }
 
 /// Dead letters, listed or replayed.
@@ -270,7 +285,10 @@ pub async fn deploy_one(globals: &Globals, wanted: &args::Deploy) -> anyhow::Res
         let mut done = format!("{name} deployment {number} of {} {state}", put.resource.digest);
         if !others.is_empty() && others.iter().all(|one| one.name != *name) {
             let known: Vec<_> = others.iter().map(|one| plain::plain(&one.name)).collect();
-            let new = format!("{name} is a new plugin beside {}; a route has to lead to it", known.join(", "));
+            let new = format!(
+                "{name} is a new plugin beside {}; a route has to lead to it (`creel plugins --delete {name}` removes it)",
+                known.join(", ")
+            );
             done = format!("{done}\n{}", tell::note(&new));
         }
         put.resource.warnings.iter().fold(done, |said, warning| format!("{said}\n{}", tell::note(warning)))

@@ -22,7 +22,7 @@ pub use self::steps::{Plan, Planned, Step};
 
 use self::asking::Asking;
 use self::current::Current;
-use self::steps::Action;
+use self::steps::{Action, placeholders};
 use super::client::{Client, ClientError, ClientResult, NewVersion, Resource, TenantClient};
 use super::manifest::{self, Manifest, PluginWanted};
 use crate::api::{DestinationView, PluginView, RouteView, SecretView, SourceView, TenantView};
@@ -183,7 +183,9 @@ fn step<T: Serialize + PartialEq>(
         Some(before) if before == after => (Planned::Same, Vec::new()),
         Some(before) => (Planned::Change, differing(&document(before), &document(after))),
     };
-    Step::new(change, kind, name, fields, action(document(after)))
+    let (document, mut warnings) = (document(after), Vec::new());
+    placeholders("", &document, &mut warnings);
+    Step { warnings, ..Step::new(change, kind, name, fields, action(document)) }
 }
 
 fn differing(before: &Value, after: &Value) -> Vec<String> {

@@ -151,8 +151,15 @@ pub enum Command {
     Destinations,
     /// List routes: which events of a source go to which plugin
     Routes,
-    /// List plugins, with the deployment that runs
-    Plugins,
+    /// List plugins, with the deployment that is active, or remove one that no route leads to
+    Plugins {
+        /// Remove this one, with its deployments and what it remembers, for good
+        #[arg(long, value_name = "PLUGIN")]
+        delete: Option<String>,
+        /// Don't ask before it is removed
+        #[arg(long, short, requires = "delete")]
+        yes: bool,
+    },
     /// List secrets, with the origins that each may be sent to; nobody is shown a value
     Secrets,
     /// Tell the whole story of one event

@@ -45,7 +45,7 @@ pub async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
         Command::Sources => things::<SourceView>(globals, &tenant, tell::sources).await,
         Command::Destinations => things::<DestinationView>(globals, &tenant, tell::destinations).await,
         Command::Routes => things::<RouteView>(globals, &tenant, tell::routes).await,
-        Command::Plugins => things::<PluginView>(globals, &tenant, tell::plugins).await,
+        Command::Plugins { delete: None, .. } => things::<PluginView>(globals, &tenant, tell::plugins).await,
         Command::Secrets => things::<SecretView>(globals, &tenant, tell::secrets).await,
         Command::Events(wanted) if wanted.payloads => follow_events(&tenant, wanted).await,
         Command::Events(wanted) => {

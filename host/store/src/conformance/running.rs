@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use creel_webhook::breach::{Breach, RunLimit};
+use creel_webhook::plugin::Plugin;
+use creel_webhook::route::Route;
 use creel_webhook::run::{CLAIMS_MAX, RunNext, Verdict};
 
 use crate::conformance::world::{LEASE_MS, START, World, told};
-use crate::contract::{Accepted, DeliveryFilter, RunCommit, RunCommitted, RunFilter, Terms};
+use crate::contract::{Accepted, DeliveryFilter, RunCommit, RunCommitted, RunFilter, StoreError, Terms};
 
 pub(super) async fn claims_do_not_overlap(world: &World) {
     for _ in 0..40 {
@@ -306,4 +308,41 @@ pub(super) async fn a_removed_route_ends_its_runs(world: &World) {
     assert_eq!(world.store.stats().await.unwrap().runs_pending, 0);
     world.accept_keyed(None).await;
     assert_eq!(world.store.stats().await.unwrap().runs_pending, 0, "a run for a removed route is over at once");
+}
+
+pub(super) async fn a_plugin_that_nothing_can_run_is_removed_with_all_that_is_its_own(world: &World) {
+    let (tenant, plugin) = (world.home.tenant, world.home.plugin);
+    let conflict = async |why: &str| match world.store.plugin_delete(tenant, plugin).await {
+        Err(StoreError::Conflict(told)) => assert!(told.contains(why), "{told}"),
+        other => panic!("{other:?}"),
+    };
+    conflict("a route leads to it").await;
+    world.accept_keyed(Some("k")).await;
+    world.accept_keyed(Some("k")).await;
+    // The route goes on with another plugin; what waits was queued for this one.
+    let control = world.store.control_read().await.unwrap();
+    let other = Plugin { id: world.id(), tenant, name: "other".to_owned(), active: None };
+    world.store.plugin_put(other.clone()).await.unwrap();
+    let others: Vec<Route> = control.routes.iter().filter(|one| one.plugin == plugin).cloned().collect();
+    for one in others {
+        world.store.route_put(Route { plugin: other.id, ..one }).await.unwrap();
+    }
+    for waiting in [2, 1] {
+        conflict("runs of it wait").await;
+        let claim = world.claim(START, 10).await.remove(0).ticket;
+        world.done(claim.run, claim.claim, START, vec![]).await;
+        assert_eq!(world.store.stats().await.unwrap().runs_pending, waiting - 1);
+    }
+    world.store.plugin_delete(tenant, plugin).await.unwrap();
+    let control = world.store.control_read().await.unwrap();
+    assert!(control.plugins.iter().all(|one| one.id != plugin));
+    assert!(control.deployments.iter().all(|one| one.plugin != plugin));
+    assert!(world.store.deployment_list(tenant, plugin).await.unwrap().is_empty());
+    let filter = RunFilter { limit: 10, ..RunFilter::default() };
+    assert_eq!(world.store.run_list(tenant, filter).await.unwrap().len(), 2, "what it decided stays");
+    assert!(matches!(world.store.plugin_delete(tenant, plugin).await, Err(StoreError::NotFound(_))));
+    assert!(matches!(
+        world.store.plugin_delete(world.id(), other.id).await,
+        Err(StoreError::Conflict(_) | StoreError::NotFound(_))
+    ));
 }

@@ -1,7 +1,8 @@
 //! What people configure, written: plugins, deployments and routes.
 //!
 //! Deployments never change and are numbered here, because numbering
-//! needs the writer. A route has a lane; removing it ends the runs that wait in it.
+//! needs the writer. A route has a lane; removing it ends the runs that wait in it. A plugin is removed only when nothing can
+//! run it any more.
 
 use creel_webhook::id::{PluginId, RouteId, TenantId};
 use creel_webhook::plugin::{Deployment, Plugin};
@@ -9,7 +10,7 @@ use creel_webhook::route::{Late, Route};
 use creel_webhook::source::SourceSpec;
 use rusqlite::params;
 
-use crate::contract::NewDeployment;
+use crate::contract::{NewDeployment, StoreError};
 use crate::sqlite::lanes::{self, Limits, Work};
 use crate::sqlite::statement::{Sql, conflict, exec, first, json, must_exist, to_json};
 use crate::sqlite::transaction::Tx;
@@ -58,6 +59,43 @@ pub(super) fn deployment_activate(tx: &mut Tx<'_>, tenant: TenantId, plugin: Plu
         (SELECT 1 FROM deployment WHERE tenant = ?1 AND plugin = ?2 AND number = ?3)";
     let changed = exec(tx.conn, sql, params![tenant.as_bytes(), plugin.as_bytes(), number])?;
     must_exist(changed, || format!("there is no deployment {number} of `{plugin}`"))?;
+    tx.effects.control = true;
+    Ok(())
+}
+
+/// A run of a plugin that is not over. It stands in the lane of a route that led to the plugin when it was queued.
+pub(super) const UNFINISHED: &[&str] = &[
+    "SELECT 1 FROM lane JOIN run ON run.lane = lane.id AND run.due_at IS NOT NULL
+        WHERE lane.tenant = ?1 AND lane.kind = 0 AND run.plugin = ?2 LIMIT 1",
+    "SELECT 1 FROM lane JOIN run ON run.lane = lane.id AND run.order_key IS NOT NULL AND run.ended_at IS NULL
+        WHERE lane.tenant = ?1 AND lane.kind = 0 AND run.plugin = ?2 LIMIT 1",
+];
+
+/// Removes a plugin that nothing runs any more, with all that is its own.
+pub(super) fn plugin_delete(tx: &mut Tx<'_>, tenant: TenantId, plugin: PluginId) -> Sql<()> {
+    let its = params![tenant.as_bytes(), plugin.as_bytes()];
+    let leads = "SELECT 1 FROM route WHERE tenant = ?1 AND plugin = ?2 LIMIT 1";
+    if first(tx.conn, leads, its, |_| Ok(()))?.is_some() {
+        return Err(StoreError::Conflict("a route leads to it; remove that first".to_owned()).into());
+    }
+    for sql in UNFINISHED {
+        if first(tx.conn, sql, its, |_| Ok(()))?.is_some() {
+            let why = "runs of it wait on a route that led to it before; let them end first";
+            return Err(StoreError::Conflict(why.to_owned()).into());
+        }
+    }
+    for sql in [
+        "DELETE FROM state WHERE tenant = ?1 AND plugin = ?2",
+        "DELETE FROM state_total WHERE tenant = ?1 AND plugin = ?2",
+        "DELETE FROM component WHERE tenant = ?1
+            AND digest IN (SELECT digest FROM deployment WHERE tenant = ?1 AND plugin = ?2)
+            AND digest NOT IN (SELECT digest FROM deployment WHERE tenant = ?1 AND plugin IS NOT ?2)",
+        "DELETE FROM deployment WHERE tenant = ?1 AND plugin = ?2",
+    ] {
+        exec(tx.conn, sql, its)?;
+    }
+    let gone = exec(tx.conn, "DELETE FROM plugin WHERE tenant = ?1 AND id = ?2", its)?;
+    must_exist(gone, || format!("there is no plugin `{plugin}`"))?;
     tx.effects.control = true;
     Ok(())
 }

@@ -19,8 +19,8 @@ use crate::conformance::{self, World};
 use crate::contract::{Accepted, NewComponent, RunFilter, Store, StoreError, Tenancy as _};
 use crate::sqlite::statement::first;
 use crate::sqlite::{
-    Options, SqliteStore, deliveries, hastening, lanes, letters, listing, notices, rations, reading, replaying, runs,
-    shares, state, waiting,
+    Options, SqliteStore, deliveries, deploy, hastening, lanes, letters, listing, notices, rations, reading, replaying,
+    runs, shares, state, waiting,
 };
 
 fn open(dir: &tempfile::TempDir) -> SqliteStore {
@@ -171,6 +171,7 @@ fn claims_do_not_scan() {
     statements.push(reading::PENDING);
     statements.extend(replaying::PLANS);
     statements.extend(hastening::PLANS);
+    statements.extend(deploy::UNFINISHED);
     statements.extend(listing::PLANS);
     statements.extend(waiting::PLANS);
     let windows = letters::plans();

@@ -128,6 +128,7 @@ said! {
     "PUT /v1/tenants/{tenant}/notices", "Names a destination for notices.", ["dry_run"], of::<asked::Notices>(), [(200, json::<Put<NoticesSpec>>()), (201, json::<Put<NoticesSpec>>())];
     "DELETE /v1/tenants/{tenant}/notices", "Tells nothing any more.", [], Document::None, [(204, Content::Nothing)];
     "GET /v1/tenants/{tenant}/plugins", "Lists plugins.", [], Document::None, [(200, json::<List<PluginView>>())];
+    "DELETE /v1/tenants/{tenant}/plugins/{plugin}", "Removes a plugin that no route leads to, with its deployments and what it remembers.", [], Document::None, [(204, Content::Nothing)];
     "GET /v1/tenants/{tenant}/plugins/{plugin}", "A plugin.", [], Document::None, [(200, json::<PluginView>())];
     "PUT /v1/tenants/{tenant}/plugins/{plugin}", "Makes a plugin.", [], of::<asked::Plugin>(), [(200, json::<Put<PluginView>>()), (201, json::<Put<PluginView>>())];
     "PUT /v1/tenants/{tenant}/plugins/{plugin}/versions", "Uploads a component, which is checked and compiled.", ["dry_run"], Document::Component, [(200, json::<Put<VersionView>>()), (201, json::<Put<VersionView>>())];

@@ -8,8 +8,9 @@ use creel_webhook::destination::DestinationSpec;
 use creel_webhook::plugin::Digest;
 use creel_webhook::source::SourceSpec;
 use serde::Serialize;
+use serde_json::json;
 
-use super::steps::{Action, Planned, Step};
+use super::steps::{Action, Planned, Step, placeholders};
 use crate::api::{DeploymentView, DestinationView, PluginView, SecretView, SourceView};
 use crate::cli::client::{ClientError, ClientResult, Resource, TenantClient};
 use crate::cli::hints::in_commands;
@@ -98,6 +99,7 @@ impl Asking<'_> {
             (Some(_), true) => Planned::Same,
             _ => Planned::Change,
         };
+        placeholders("config", &json!(plugin.config), &mut warnings);
         let name = plugin.name.clone();
         Ok(Step { warnings, ..Step::new(change, "plugin", &name, fields, Action::Plugin(plugin)) })
     }

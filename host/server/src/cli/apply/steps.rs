@@ -101,3 +101,38 @@ impl Plan {
         self.steps.iter().enumerate().filter(|(_, step)| step.change != Planned::Same).map(|(at, _)| at).collect()
     }
 }
+
+/// What looks as if somebody was to put a value of their own there: a text of one word with an ellipsis, as templates and
+/// documents have them.
+pub(super) fn placeholders(at: &str, value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) if text.contains('…') && !text.contains(char::is_whitespace) => {
+            found.push(format!("{at} is `{text}`, which looks like a placeholder"));
+        }
+        Value::Array(items) => items.iter().for_each(|item| placeholders(at, item, found)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let below = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+                placeholders(&below, value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_to_be_replaced_is_told_and_prose_is_not() {
+        let document =
+            json!({ "auth": { "username": "AC…" }, "config": { "text": "Please wait …" }, "list": ["x…"], "n": 1 });
+        let mut found = Vec::new();
+        placeholders("", &document, &mut found);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("auth.username is `AC…`") && found[1].starts_with("list is"), "{found:?}");
+    }
+}
