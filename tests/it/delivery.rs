@@ -11,6 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::harness::command::creel;
 use crate::harness::host::Host;
 use crate::harness::receiver::Receiver;
 use crate::harness::sender::Webhook;
@@ -434,6 +435,8 @@ async fn a_destination_that_fails_is_shown_as_such_until_it_is_resumed() {
     let letter: LetterView = tenant.api.get(&path).await;
     let held: String = letter.delivery.waiting.iter().map(|wait| wait.detail.as_str()).collect();
     assert!(held.contains("`creel resume destination receiver`"), "{held}");
+    let listed = creel(&tenant, &["deliveries", "--state", "pending"]).await;
+    assert!(listed.out.contains("its destination is failing: calls failed in a row"), "{listed:?}");
     tenant.api.post(&tenant.path("destinations/receiver/resume"), json!({})).await;
     tenant.settled().await;
     assert_eq!(host.receiver.arrived().len(), failing + 1);

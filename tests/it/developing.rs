@@ -70,7 +70,7 @@ async fn a_save_is_deployed_and_the_latest_event_handled_again() {
     assert_eq!(again["run"]["deployment"], 2);
     assert_eq!(text(&again), "Look at this: https://github.example/pull/1");
 
-    edit(&plugin, "let url =", "let url = nonsense;\n    let url =");
+    edit(&plugin, "let (Some(url)", "let url = nonsense;\n    let (Some(url)");
     let failed = dev.said("failed").await;
     assert_eq!((&failed["stage"], &failed["deployment"]), (&json!("build"), &json!(2)));
     let words = failed["text"].as_str().expect("why");
@@ -82,7 +82,7 @@ async fn a_save_is_deployed_and_the_latest_event_handled_again() {
         (&json!(2), "Look at this: https://github.example/pull/2")
     );
 
-    edit(&plugin, "let url = nonsense;\n    let url =", "let url =");
+    edit(&plugin, "let url = nonsense;\n    let (Some(url)", "let (Some(url)");
     let well = dev.said("step").await["text"].to_string();
     assert!(well.contains("builds again") && well.contains("deployment 2"), "{well}");
     assert!(dev.interrupt().await.success());
@@ -131,7 +131,7 @@ async fn what_can_not_be_played_is_said_at_once() {
     let said = alone(&["dev", directory, "--port", "0", "--data-dir", directory]).await;
     assert!(said.code == Some(1) && said.err.contains("--data-dir"), "{said:?}");
     let said = alone(&["dev", "/nowhere", "--port", "0"]).await;
-    assert!(said.code == Some(1) && said.err.contains("/nowhere"), "{said:?}");
+    assert!(said.code == Some(2) && said.err.contains("/nowhere"), "{said:?}");
     let above = plugin.parent().unwrap().to_str().unwrap();
     let said = alone(&["dev", above, "--port", "0"]).await;
     assert!(said.code == Some(1) && said.err.contains("`creel new NAME` makes a plugin"), "{said:?}");

@@ -233,3 +233,12 @@ async fn what_plugins_logged_is_told_and_followed() {
     assert_eq!(following.interrupt().await, (Some(0), Vec::new()));
     host.finish().await;
 }
+
+#[test]
+fn whoever_stops_reading_has_read_enough() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_creel"));
+    let ended = command.args(["shell", "--completions", "bash"]).stdout(writer).output().unwrap();
+    assert!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
+}

@@ -186,5 +186,5 @@ async fn a_component_is_checked_as_a_host_would() {
     let refused = alone(&["check", &desk.component()]).await;
     assert!(refused.code == Some(1) && refused.err.contains("plugin.wasm"), "{refused:?}");
     let missing = alone(&["check", "nowhere.wasm"]).await;
-    assert!(missing.code == Some(1) && missing.err.contains("reading nowhere.wasm"), "{missing:?}");
+    assert!(missing.code == Some(2) && missing.err.contains("reading nowhere.wasm"), "{missing:?}");
 }

@@ -44,7 +44,7 @@ pub mod verify;
 pub mod workbench;
 
 use std::ffi::OsString;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -56,7 +56,7 @@ use creel_webhook::preset::{preset, presets};
 use self::access::{client, key, own_tenant, tenant};
 use self::args::{Cli, Command, Globals, KeyAction};
 use self::client::{Client, ClientError, given};
-use self::console::{Usage, confirmed, counted, line, patiently, progress, say};
+use self::console::{Usage, confirmed, counted, line, patiently, progress, raw, say};
 use self::keys::People;
 use self::manifest::ManifestError;
 use crate::api::{Problem, Rekeyed};
@@ -317,7 +317,7 @@ async fn init(globals: &Globals, file: Option<&Path>) -> anyhow::Result<()> {
 /// What a shell is given: a script on standard output, or pages in a directory.
 fn integrate(globals: &Globals, wanted: &args::Shell) -> anyhow::Result<()> {
     if let Some(shell) = wanted.completions {
-        return std::io::stdout().write_all(&shell::completions(shell)).context("writing the script");
+        return raw(&shell::completions(shell));
     }
     let Some(directory) = &wanted.man else { return Ok(()) };
     let pages = shell::man(directory)?;

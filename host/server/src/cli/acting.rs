@@ -1,6 +1,6 @@
 //! The commands that change something of a tenant, asking before what can't be undone.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use super::access::{client, tenant, tenant_name};
 use super::args::{self, Command, Globals, Switch, SwitchKind};
 use super::client::{Client, ClientError, TenantClient};
-use super::console::{Usage, confirmed, counted, patiently, progress, say};
+use super::console::{Usage, confirmed, counted, patiently, progress, say, strangers};
 use super::{apply, build, deploy, manifest, plain, preview, replay, tell};
 use crate::api::{Change, DestinationView, PluginView, RouteView, SourceView};
 
@@ -112,7 +112,7 @@ async fn dead(globals: &Globals, tenant: &TenantClient, wanted: &args::Dead) -> 
         args::DeadKind::Deliveries => {
             filter.push(("state", "dead".to_owned()));
             let list = tenant.deliveries(&filter).await?;
-            say(globals, &list, || tell::deliveries(&list.items))
+            say(globals, &list, || tell::deliveries(&list.items, &[]))
         }
         args::DeadKind::Runs => {
             filter.push(("dead", "true".to_owned()));
@@ -228,13 +228,7 @@ async fn remembered(globals: &Globals, tenant: &TenantClient, wanted: &args::Plu
     let plugin = &wanted.plugin;
     match &wanted.key {
         _ if wanted.delete => forget(globals, tenant, wanted).await,
-        Some(key) => {
-            let value = tenant.state_value(plugin, key).await?;
-            let mut out = std::io::stdout();
-            // A pipe gets the bytes; a terminal would obey some of them.
-            let shown = if out.is_terminal() { plain::lines(&String::from_utf8_lossy(&value)).into() } else { value };
-            out.write_all(&shown).context("writing the value")
-        }
+        Some(key) => strangers(&tenant.state_value(plugin, key).await?),
         None => {
             let mut filter = vec![("limit", wanted.limit.to_string())];
             filter.extend(wanted.prefix.clone().map(|prefix| ("prefix", prefix)));

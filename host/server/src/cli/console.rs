@@ -1,7 +1,7 @@
 //! What the program says and asks: values as text or JSON, progress on the other stream, a question on a terminal.
 
 use std::future::Future;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -49,6 +49,28 @@ pub fn say<T: Serialize>(globals: &Globals, value: &T, text: impl FnOnce() -> St
 pub fn line<T: Serialize>(value: &T) -> anyhow::Result<()> {
     anstream::println!("{}", serde_json::to_string(value).context("writing JSON")?);
     Ok(())
+}
+
+/// Bytes that strangers wrote: a pipe gets them as they are; a terminal would obey some of them.
+///
+/// # Errors
+/// When they can't be written.
+pub fn strangers(bytes: &[u8]) -> anyhow::Result<()> {
+    if std::io::stdout().is_terminal() {
+        return raw(plain::lines(&String::from_utf8_lossy(bytes)).as_bytes());
+    }
+    raw(bytes)
+}
+
+/// Bytes as they are. Whoever stops reading has read enough.
+///
+/// # Errors
+/// When they can't be written.
+pub fn raw(bytes: &[u8]) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(bytes) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("writing to standard output"),
+    }
 }
 
 /// What goes on meanwhile, beside the result.

@@ -1,15 +1,14 @@
 //! The commands that ask a host and change nothing.
 
-use std::io::{IsTerminal as _, Write as _};
-
 use anyhow::Context as _;
+use creel_store::contract::DeliveryState;
 use serde::Serialize;
 
 use super::access::tenant;
 use super::acting::act;
 use super::args::{self, Command, Globals};
 use super::client::{ClientResult, Resource, TenantClient, given};
-use super::console::{progress, say};
+use super::console::{progress, say, strangers};
 use super::{following, logs, plain, story, tell};
 use crate::api::{DestinationView, EventLine, List, PluginView, RouteView, SecretView, SourceView};
 use crate::shutdown::Signals;
@@ -31,13 +30,7 @@ async fn things<R: Resource + Serialize>(
 pub async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
     let tenant = tenant(globals).await?;
     match command {
-        Command::Event { id, body: true } => {
-            let body = tenant.event_body(&id).await?;
-            let mut out = std::io::stdout();
-            // A pipe gets the bytes; a terminal would obey some of them.
-            let shown = if out.is_terminal() { plain::lines(&String::from_utf8_lossy(&body)).into() } else { body };
-            out.write_all(&shown).context("writing the body")
-        }
+        Command::Event { id, body: true } => strangers(&tenant.event_body(&id).await?),
         Command::Event { id, .. } => {
             let story = tenant.story(&id).await?;
             say(globals, &story, || story::story(&story))
@@ -81,7 +74,10 @@ pub async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
                 ("limit", Some(wanted.limit.to_string())),
             ]);
             let list = tenant.deliveries(&filter).await?;
-            say(globals, &list, || tell::deliveries(&list.items))
+            let waits = list.items.iter().any(|call| call.state == DeliveryState::Pending);
+            let destinations =
+                if waits && !globals.json { tenant.list::<DestinationView>().await? } else { Vec::new() };
+            say(globals, &list, || tell::deliveries(&list.items, &destinations))
         }
         Command::Delivery { id } => {
             let letter = tenant.letter(&id).await?;

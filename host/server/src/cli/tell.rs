@@ -194,8 +194,8 @@ pub fn runs(runs: &[RunView]) -> String {
     table(&["RUN", "EVENT", "QUEUED", "PLUGIN", "VERDICT", "FUEL", "µS", "REASON"], runs.iter().map(row).collect())
 }
 
-/// Deliveries, a line each.
-pub fn deliveries(deliveries: &[DeliveryView]) -> String {
+/// Deliveries, a line each; those that wait for one of these destinations say so.
+pub fn deliveries(deliveries: &[DeliveryView], destinations: &[DestinationView]) -> String {
     let row = |call: &DeliveryView| {
         vec![
             call.id.to_string(),
@@ -204,7 +204,7 @@ pub fn deliveries(deliveries: &[DeliveryView]) -> String {
             format!("{} {}", call.method, call.path),
             state(call.state).to_owned(),
             call.attempts.to_string(),
-            dash(&reason(call)),
+            dash(&reason(call, destinations)),
         ]
     };
     let heads = ["DELIVERY", "DECIDED", "DESTINATION", "CALL", "STATE", "ATTEMPTS", "REASON"];
@@ -213,12 +213,26 @@ pub fn deliveries(deliveries: &[DeliveryView]) -> String {
     if waits { format!("{list}\n{DIM}why one waits: creel delivery ID{DIM:#}") } else { list }
 }
 
-/// Why a call is dead, or when it is due.
-fn reason(call: &DeliveryView) -> String {
-    match (&call.reason, call.due_at) {
-        (Some(reason), _) => reason.clone(),
-        (None, Some(due)) => format!("due {due}"),
-        (None, None) => String::new(),
+/// Why a call is dead, what its destination waits for, or when it is due.
+fn reason(call: &DeliveryView, destinations: &[DestinationView]) -> String {
+    let place = destinations.iter().find(|one| one.name == call.destination).map(standing);
+    match (&call.reason, call.state, place, call.due_at) {
+        (Some(reason), ..) => reason.clone(),
+        (None, DeliveryState::Pending, Some((state, why)), _) if !state.is_empty() => {
+            format!("its destination is {state}: {why}")
+        }
+        (None, _, _, Some(due)) => format!("due {due}"),
+        _ => String::new(),
+    }
+}
+
+/// Whether calls to a destination wait, and why; nothing when they go.
+fn standing(one: &DestinationView) -> (&'static str, String) {
+    match (&one.disabled, &one.paused, one.failing_until) {
+        (Some(why), ..) => ("disabled", why.clone()),
+        (None, Some(why), _) => ("paused", why.clone()),
+        (None, None, Some(until)) => ("failing", format!("calls failed in a row; none goes before {until}")),
+        (None, None, None) => ("", String::new()),
     }
 }
 
@@ -311,12 +325,7 @@ pub fn audit(trail: &[AuditView]) -> String {
 /// Destinations, a line each.
 pub fn destinations(destinations: &[DestinationView]) -> String {
     let row = |one: &DestinationView| {
-        let (state, why) = match (&one.disabled, &one.paused, one.failing_until) {
-            (Some(why), ..) => ("disabled", why.clone()),
-            (None, Some(why), _) => ("paused", why.clone()),
-            (None, None, Some(until)) => ("failing", format!("calls failed in a row; none goes before {until}")),
-            (None, None, None) => ("", String::new()),
-        };
+        let (state, why) = standing(one);
         vec![one.name.clone(), one.spec.url.clone(), one.waiting.to_string(), state.to_owned(), why]
     };
     let list = table(&["DESTINATION", "URL", "WAITING", "STATE", "WHY"], destinations.iter().map(row).collect());
@@ -556,9 +565,9 @@ mod tests {
             result: None,
             history: Vec::new(),
         };
-        let shown = deliveries(std::slice::from_ref(&call));
+        let shown = deliveries(std::slice::from_ref(&call), &[]);
         assert!(shown.contains("due 1970-01-01T00:01:00") && shown.contains("creel delivery ID"), "{shown}");
         let over = DeliveryView { state: DeliveryState::Delivered, due_at: None, ..call };
-        assert!(!deliveries(&[over]).contains("creel delivery ID"));
+        assert!(!deliveries(&[over], &[]).contains("creel delivery ID"));
     }
 }

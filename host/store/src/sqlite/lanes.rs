@@ -96,14 +96,17 @@ pub(super) struct Lane {
 /// Tenants that may have something, the one that waits longest first.
 const TURN: &str = "SELECT tenant FROM ring WHERE kind = ?1 AND ready_at <= ?2 ORDER BY ready_at LIMIT ?3";
 
-const SETTLE_RING: &str = "UPDATE ring SET ready_at =
-            (SELECT max(min(ready_at), ?3) FROM lane WHERE tenant = ?2 AND kind = ?1 AND ready_at IS NOT NULL)
-        WHERE kind = ?1 AND tenant = ?2";
+/// When a tenant has its next turn, by its lanes.
+const NEXT_TURN: &str =
+    "SELECT max(min(ready_at), ?3) FROM lane WHERE tenant = ?2 AND kind = ?1 AND ready_at IS NOT NULL";
+
+const SETTLE_RING: &str = "UPDATE ring SET ready_at = ?3 WHERE kind = ?1 AND tenant = ?2 AND ready_at IS NOT ?3";
 
 /// What a claim asks of lanes and turns, for the test of its plans.
 #[cfg(test)]
 pub(super) const PLANS: &[&str] = &[
     TURN,
+    NEXT_TURN,
     SETTLE_RING,
     DUE,
     BY_ID,
@@ -242,10 +245,16 @@ fn raise(tx: &mut Tx<'_>, work: Work) {
 
 /// Changes how much of a tenant's work is pending, and notes when some of it may be due.
 pub(super) fn pending(tx: &mut Tx<'_>, tenant: TenantId, work: Work, by: i64, at: Option<Timestamp>) -> Sql<()> {
-    let sql = "UPDATE ring SET pending = pending + ?3, ready_at = CASE
-            WHEN ?4 IS NULL OR ready_at <= ?4 THEN ready_at ELSE max(?4, (paid_at_us + 999) / 1000) END
-        WHERE kind = ?1 AND tenant = ?2";
-    exec(tx.conn, sql, params![work.code(), tenant.as_bytes(), by, at.map(Timestamp::as_millis)])?;
+    // A statement that names a column writes its index anew, whether or not the value is another.
+    if by != 0 {
+        let sql = "UPDATE ring SET pending = pending + ?3 WHERE kind = ?1 AND tenant = ?2";
+        exec(tx.conn, sql, params![work.code(), tenant.as_bytes(), by])?;
+    }
+    if let Some(at) = at {
+        let sql = "UPDATE ring SET ready_at = max(?3, (paid_at_us + 999) / 1000)
+            WHERE kind = ?1 AND tenant = ?2 AND (ready_at IS NULL OR ready_at > ?3)";
+        exec(tx.conn, sql, params![work.code(), tenant.as_bytes(), at.as_millis()])?;
+    }
     Ok(())
 }
 
@@ -388,7 +397,9 @@ fn ready_at(tx: &Tx<'_>, lane: &Lane, now: Timestamp) -> Sql<Option<i64>> {
 }
 
 fn settle_ring(tx: &Tx<'_>, tenant: TenantId, work: Work, not_before: Timestamp) -> Sql<()> {
-    exec(tx.conn, SETTLE_RING, params![work.code(), tenant.as_bytes(), not_before.as_millis()])?;
+    let values = params![work.code(), tenant.as_bytes(), not_before.as_millis()];
+    let next: Option<i64> = first(tx.conn, NEXT_TURN, values, |row| row.get(0))?.flatten();
+    exec(tx.conn, SETTLE_RING, params![work.code(), tenant.as_bytes(), next])?;
     Ok(())
 }
 

@@ -118,6 +118,7 @@ pub struct Deliveries {
 #[command(after_help = DEAD_HELP)]
 pub struct Dead {
     /// Calls that were given up, or runs that ended without a decision
+    #[arg(value_name = "deliveries|runs")]
     pub kind: DeadKind,
     /// Calls to this destination
     #[arg(long)]
