@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
 use super::access::{client, tenant, tenant_name};
 use super::args::{self, Command, Globals, Switch, SwitchKind};
