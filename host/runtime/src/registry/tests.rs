@@ -128,7 +128,9 @@ async fn what_one_cannot_read_another_reads() {
         }
     };
     let wanted = digest(&upload);
+    // In this order, however often they are looked at: whoever comes later would else be first now and then.
     let (a, b, c) = tokio::join!(
+        biased;
         bench.registry.get(wanted, load(false)),
         bench.registry.get(wanted, load(false)),
         bench.registry.get(wanted, load(true))
