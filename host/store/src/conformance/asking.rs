@@ -67,7 +67,8 @@ pub(super) async fn whoever_waits_hears_of_what_is_due_later(world: &World) {
 }
 
 pub(super) async fn whoever_asks_again_takes_the_place_of_the_first(world: &World) {
-    let (first, second, accepted) = tokio::join!(biased; run(world, START), run(world, START), world.accept_keyed(None));
+    let (first, second, accepted) =
+        tokio::join!(biased; run(world, START), run(world, START), world.accept_keyed(None));
     assert!(first.is_empty());
     assert_eq!(second.iter().map(|claim| claim.ticket.run).collect::<Vec<_>>(), [accepted]);
 }
