@@ -308,6 +308,18 @@ pub struct DestinationView {
     pub spec: DestinationSpec,
 }
 
+impl DestinationView {
+    /// The word for what stops its calls, and why: being disabled goes before being paused.
+    pub fn stopped(&self) -> Option<(&'static str, &str)> {
+        stopped(self.disabled.as_deref(), self.paused.as_deref())
+    }
+}
+
+/// The word for what stops a destination's calls, and why, by why it is disabled and why it is paused.
+pub fn stopped<'a>(disabled: Option<&'a str>, paused: Option<&'a str>) -> Option<(&'static str, &'a str)> {
+    disabled.map(|why| ("disabled", why)).or(paused.map(|why| ("paused", why)))
+}
+
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RouteView {

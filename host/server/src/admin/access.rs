@@ -263,7 +263,7 @@ fn tenant_of(control: &Control, caller: &Caller, named: &str) -> Result<Tenant, 
         .find(|tenant| id.map_or(tenant.name == named, |id| tenant.id == id))
         .filter(|tenant| caller.role == Role::Operator || caller.tenant == Some(tenant.id))
         .cloned()
-        .ok_or_else(|| Refusal::NotFound(no_tenant(named, caller)))
+        .ok_or_else(|| Refusal::NotFound(no_tenant(named, caller.role)))
 }
 
 /// A tenant as it would be if it were made now, for an operator who asks what a PUT would do.
@@ -278,8 +278,8 @@ fn planned(request: &Request, caller: &Caller, named: &str, now: Timestamp) -> O
 }
 
 /// Says the same of a tenant that does not exist and of one that the key may not see.
-fn no_tenant(named: &str, caller: &Caller) -> String {
-    match caller.role {
+fn no_tenant(named: &str, asks: Role) -> String {
+    match asks {
         Role::Operator => format!("there is no tenant `{named}`; GET /v1/tenants lists them"),
         _ => format!("there is no tenant `{named}` for this key; GET /v1/whoami names its own"),
     }
@@ -291,8 +291,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Scope {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
         let PlanScope(scope) = PlanScope::of(parts)?;
         if scope.tenant.id == PLANNED {
-            let name = scope.tenant.name;
-            return Err(Refusal::NotFound(format!("there is no tenant `{name}`; GET /v1/tenants lists them")));
+            return Err(Refusal::NotFound(no_tenant(&scope.tenant.name, Role::Operator)));
         }
         Ok(scope)
     }

@@ -24,6 +24,7 @@ use super::views::{self, Names};
 use crate::api::answered::AnswerView;
 use crate::api::rehearsed::{DecidedThen, RehearsalView, Rehearsed, RehearsedCall, RehearsedChange};
 use crate::api::remembered::StateWriteView;
+use crate::api::stopped;
 use crate::rehearsal::{Rehearsal, Wish};
 
 /// Bytes of a call's body that are shown: enough to recognise it. `creel delivery` shows the whole of one that was made.
@@ -271,11 +272,7 @@ impl Scene<'_> {
     /// Why the call would wait.
     fn held(&self, call: &DecidedCall) -> Option<String> {
         let place = self.place(call)?;
-        let (state, why) = match (&place.disabled, &place.paused) {
-            (Some(why), _) => ("disabled", why),
-            (None, Some(why)) => ("paused", why),
-            (None, None) => return None,
-        };
+        let (state, why) = stopped(place.disabled.as_deref(), place.paused.as_deref())?;
         let name = &place.spec.name;
         Some(format!("its destination `{name}` is {state} ({why}); `creel resume destination {name}` lets it go on"))
     }

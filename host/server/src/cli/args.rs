@@ -49,7 +49,9 @@ impl Cli {
     /// # Errors
     /// What is wrong with them, or the page that they ask for.
     pub fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
-        let matches = with_usage(Cli::command()).try_get_matches_from(arguments)?;
+        let matches = Cli::command().try_get_matches_from(arguments);
+        // Only who is told something needs the usage lines: every start, those of compilers too, goes without making them.
+        let matches = matches.or_else(|_| with_usage(Cli::command()).try_get_matches_from(arguments))?;
         let mut cli = Cli::from_arg_matches(&matches)?;
         let is_typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
         (cli.globals.url_typed, cli.globals.tenant_typed) = (is_typed("url"), is_typed("tenant"));

@@ -46,33 +46,25 @@ pub async fn ask(globals: &Globals, command: Command) -> anyhow::Result<()> {
             say(globals, &list, || tell::events(&list.items))
         }
         Command::Runs(wanted) => {
-            let filter = given(&[
+            let mut filter = given(&wanted.about.parameters());
+            filter.extend(given(&[
                 ("verdict", wanted.verdict),
                 ("plugin", wanted.plugin),
-                ("source", wanted.about.source),
-                ("kind", wanted.about.event_type),
-                ("since", wanted.about.since),
-                ("until", wanted.about.until),
-                ("reason", wanted.about.reason),
                 ("before", wanted.before),
                 ("limit", Some(wanted.limit.to_string())),
-            ]);
+            ]));
             let list = tenant.runs(&filter).await?;
             say(globals, &list, || tell::runs(&list.items))
         }
         Command::Logs(wanted) => follow(globals, &tenant, wanted).await,
         Command::Deliveries(wanted) => {
-            let filter = given(&[
+            let mut filter = given(&wanted.about.parameters());
+            filter.extend(given(&[
                 ("state", wanted.state),
                 ("destination", wanted.destination),
-                ("source", wanted.about.source),
-                ("kind", wanted.about.event_type),
-                ("since", wanted.about.since),
-                ("until", wanted.about.until),
-                ("reason", wanted.about.reason),
                 ("before", wanted.before),
                 ("limit", Some(wanted.limit.to_string())),
-            ]);
+            ]));
             let list = tenant.deliveries(&filter).await?;
             let waits = list.items.iter().any(|call| call.state == DeliveryState::Pending);
             let destinations =

@@ -1,5 +1,5 @@
-//! What people read: plans, lists and results as text; [`mod@super::story`] tells what became of one event. Colours are written here and dropped by `anstream` where no
-//! terminal is.
+//! What people read: plans, lists and results as text; [`mod@super::story`] tells what became of one event. Colours are
+//! written here and dropped by `anstream` where no terminal is.
 //!
 //! Most of it was written by strangers: senders, receivers, plugins. A terminal obeys control characters, so all text
 //! that comes from a host passes [`plain()`]: a cell in `table`, everything else where it is put into a line.
@@ -228,11 +228,10 @@ fn reason(call: &DeliveryView, destinations: &[DestinationView]) -> String {
 
 /// Whether calls to a destination wait, and why; nothing when they go.
 fn standing(one: &DestinationView) -> (&'static str, String) {
-    match (&one.disabled, &one.paused, one.failing_until) {
-        (Some(why), ..) => ("disabled", why.clone()),
-        (None, Some(why), _) => ("paused", why.clone()),
-        (None, None, Some(until)) => ("failing", format!("calls failed in a row; none goes before {until}")),
-        (None, None, None) => ("", String::new()),
+    match (one.stopped(), one.failing_until) {
+        (Some((state, why)), _) => (state, why.to_owned()),
+        (None, Some(until)) => ("failing", format!("calls failed in a row; none goes before {until}")),
+        (None, None) => ("", String::new()),
     }
 }
 

@@ -137,11 +137,7 @@ impl Asking<'_> {
             Planned::Same => None,
             _ => self.put::<DestinationView>(&step.name, spec).await?,
         };
-        let waits = match asked.as_ref().or(now) {
-            Some(DestinationView { disabled: Some(why), .. }) => Some(("disabled", why)),
-            Some(DestinationView { paused: Some(why), .. }) => Some(("paused", why)),
-            _ => None,
-        };
+        let waits = asked.as_ref().or(now).and_then(DestinationView::stopped);
         step.warnings.extend(waits.map(|(state, why)| {
             let name = &step.name;
             format!("calls to it wait: it is {state} ({why}); `creel resume destination {name}` lets them go")

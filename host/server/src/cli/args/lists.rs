@@ -73,6 +73,14 @@ pub struct About {
     pub reason: Option<String>,
 }
 
+impl About {
+    /// As the API's parameters.
+    pub fn parameters(self) -> [(&'static str, Option<String>); 5] {
+        let About { source, event_type, since, until, reason } = self;
+        [("source", source), ("kind", event_type), ("since", since), ("until", until), ("reason", reason)]
+    }
+}
+
 /// Which runs.
 #[derive(Debug, Clone, Args)]
 pub struct Runs {
