@@ -112,6 +112,23 @@ async fn a_granted_look_up_goes_as_a_call_does_and_what_came_of_it_is_kept() {
     host.finish().await;
 }
 
+/// Other runs begin while their request is being stored; what these ask, others see.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_looked_up_for_a_request_that_is_not_stored() {
+    let host = Host::open().await;
+    let desk = Desk::on(&host, json!({})).await;
+    let voice = desk.tenant.source("voice", "twilio", "auth-token").await;
+    desk.tenant.reply_route("voice", "desk").await;
+    let fields = [("CallSid", "CA1"), ("CallStatus", "ringing"), ("From", "+15550100")];
+    let ringing =
+        Webhook::json("twilio", "auth-token", "1", "").form(&fields).header("i-twilio-idempotency-token", "1");
+    let told = host.send(&voice, &ringing).await;
+    let again = host.send(&voice, &ringing).await;
+    assert_eq!((told.status, &told.body), (again.status, &again.body));
+    assert_eq!(host.receiver.only().request.path, "/crm/contacts/7");
+    host.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_granted_or_not_valid_is_told_what_to_do_and_not_sent() {
     let host = Host::with(|config| config.fetch.request_bytes_max = 1_024).await;

@@ -234,6 +234,8 @@ pub(crate) struct Model {
     pub(crate) items: Vec<Item>,
     /// Events that may be or are an item's, each with what its sender is told.
     pub(crate) candidates: BTreeMap<u32, Vec<(EventId, StoredAnswer)>>,
+    /// The run whose accept is being heard, if its decision was asked for too and is heard next.
+    pub(crate) early: Option<RunId>,
     /// The event that an item certainly is.
     pub(crate) events: BTreeMap<u32, EventId>,
     /// Items whose sender was told that they are stored.
@@ -386,7 +388,7 @@ impl Model {
         Ok(())
     }
 
-    fn queued(&mut self, item: Item, run: RunId, route: RouteId, about: About, at: Moment) {
+    pub(crate) fn queued(&mut self, item: Item, run: RunId, route: RouteId, about: About, at: Moment) {
         // A report stands in the line of its call's run; where, nobody can tell from outside.
         let is_first = about.depth == 0 && !self.replays.contains(&run);
         let waits = is_first && route == self.shops[item.shop].routes[2];
@@ -424,7 +426,8 @@ impl Model {
                 hold!(before.state.lets_pass(at), "{what} was claimed before {other} of its key had ended");
             }
         }
-        for (id, call) in self.calls.iter_mut().filter(|(_, call)| call.run == ticket.run) {
+        let begun_early = self.early == Some(ticket.run);
+        for (id, call) in self.calls.iter_mut().filter(|(_, call)| call.run == ticket.run && !begun_early) {
             let is_made = call.state.over == Over::No || call.state.was_claimed();
             hold!(!is_made, "{what} is run though its {id} is made");
             // Its decision was not committed, so its calls are nowhere.
@@ -437,10 +440,14 @@ impl Model {
 
     /// A run's commit is about to be asked for: from here on it may have happened.
     pub(crate) fn run_committing(&mut self, commit: &RunCommit, at: Moment) {
-        let Some(run) = self.runs.get_mut(&commit.run) else { return };
-        if !run.state.must_take(commit.claim.0, at) {
-            return;
+        if self.runs.get(&commit.run).is_some_and(|run| run.state.must_take(commit.claim.0, at)) {
+            self.may_decide(commit, at);
         }
+    }
+
+    /// A run may have been decided from here on.
+    pub(crate) fn may_decide(&mut self, commit: &RunCommit, at: Moment) {
+        let Some(run) = self.runs.get_mut(&commit.run) else { return };
         run.state.attempts.1 += 1;
         match commit.next {
             RunNext::End => run.state.over = Over::Perhaps,

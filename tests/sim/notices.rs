@@ -73,8 +73,8 @@ impl Sim {
         };
         let answer = Answer::Status { status, retry_after_ms: None };
         let attempt = Attempt { started_at: now, duration_ms: 1, answer, detail: None, response_head: String::new() };
-        let (id, claim, response, destination, seen) = (claim.id, claim.claim, None, None, 0);
-        let commit = DeliveryCommit { id, claim, now, attempt, response, next, destination, seen };
+        let (tenant, id, claim, response, destination, seen) = (claim.tenant, claim.id, claim.claim, None, None, 0);
+        let commit = DeliveryCommit { tenant, id, claim, now, attempt, response, next, destination, seen };
         let committed = self.store.delivery_commit(commit).await;
         let counts = u64::from(!refuses);
         self.model.rations.perhaps(shop, Quota::Deliveries, counts, self.now);

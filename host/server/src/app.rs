@@ -52,6 +52,7 @@ use crate::egress::{Egress, HttpClient};
 use crate::errands::{Carrier, Errands, errands};
 use crate::guard::Guard;
 use crate::ingress::certificates::Certificates;
+use crate::ingress::early::Early;
 use crate::ingress::flood::Flood;
 use crate::ingress::keeping::Keeper;
 use crate::ingress::replying::Replier;
@@ -504,6 +505,7 @@ fn ingress_of(
     turns: &Arc<Mutex<()>>,
 ) -> Ingress {
     let own = &config.ingress;
+    let early = Arc::new(Early::new(runner.under_way.nothing_was_left()));
     let (store, entropy, turns) = (runner.store.clone(), runner.entropy.clone(), turns.clone());
     Ingress {
         flood: Flood::new(Rate { burst: own.refusals_burst, per_second: own.refusals_per_second }),
@@ -523,7 +525,7 @@ fn ingress_of(
         entropy: runner.entropy.clone(),
         metrics: runner.metrics.clone(),
         refusals: Default::default(),
-        replier: Replier { runner, slots: Slots::new(config.runtime.reply_slots), errands },
+        replier: Replier { runner, slots: Slots::new(config.runtime.reply_slots), errands, early },
     }
 }
 

@@ -16,12 +16,14 @@
 //! Nothing is parsed before it is proven, except what the provider's greeting asks for. Credentials are replaced
 //! before anything is stored. What the sender is told is stored too, so that a repetition is told the same.
 //!
-//! The children do one step each and know nothing of each other: `believe` proves, `items` finds a batch's items,
-//! `replying` waits for a run, `turning_away` answers and records what was refused, `lingering` lets a sender finish,
+//! The children do one step each and know nothing of each other but for what is said: `believe` proves, `items` finds a batch's items,
+//! `replying` waits for a run and asks `early` which may begin beside its accept, `turning_away` answers and records what was
+//! refused, `lingering` lets a sender finish,
 //! `flood` says who may still try, `certificates` fetches what a proof needs, `keeping` keeps a secret that was given.
 
 mod believe;
 pub mod certificates;
+pub mod early;
 pub mod flood;
 mod items;
 pub mod keeping;

@@ -185,7 +185,7 @@ impl Runner {
                 once_more = None;
             }
         }
-        self.store.run_release(ticket.run, ticket.claim).await?;
+        self.store.run_release(ticket.tenant, ticket.run, ticket.claim).await?;
         Ok(None)
     }
 
@@ -209,7 +209,8 @@ impl Runner {
         let now = self.clock.now();
         let (verdict, fuel) = (ending.verdict, ending.usage.fuel);
         let committed = self.commit(ticket, self.commit_of(ticket, ending, active.as_deref(), picture, now)).await?;
-        if committed != RunCommitted::Conflict {
+        // Of what was not stored nothing is told.
+        if let RunCommitted::Stored { .. } = committed {
             if !matches!(verdict, Verdict::Done | Verdict::Rejected | Verdict::Retry) {
                 tracing::warn!(run = %ticket.run, event = %ticket.event, verdict = verdict.as_str(), "a run ended without an outcome; `creel event` tells why");
             }
@@ -264,7 +265,7 @@ impl Runner {
     }
 
     async fn give_back(&self, ticket: &RunTicket) -> StoreResult<()> {
-        if self.store.run_release(ticket.run, ticket.claim).await? {
+        if self.store.run_release(ticket.tenant, ticket.run, ticket.claim).await? {
             self.cut.gave_back();
         }
         Ok(())
@@ -468,6 +469,7 @@ impl Runner {
             Mode::Reply => RunNext::End,
         };
         RunCommit {
+            tenant: ticket.tenant,
             run: ticket.run,
             claim: ticket.claim,
             now,

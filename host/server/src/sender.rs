@@ -115,7 +115,7 @@ impl Sender {
     /// When the store fails for as long as the claim holds; the delivery is due again then.
     pub async fn deliver(&self, claim: DeliveryClaim) -> StoreResult<()> {
         if self.cut.has_come() {
-            if self.store.delivery_release(claim.id, claim.claim).await? {
+            if self.store.delivery_release(claim.tenant, claim.id, claim.claim).await? {
                 self.cut.gave_back();
             }
             return Ok(());
@@ -155,8 +155,8 @@ impl Sender {
             detail: tried.detail,
         };
         let response = tried.response.filter(|_| claim.on_result.is_some());
-        let (id, lease_until, seen) = (claim.id, claim.lease_until, picture.version());
-        let commit = DeliveryCommit { id, claim: claim.claim, now, attempt, response, next, destination, seen };
+        let (tenant, id, lease_until, seen) = (claim.tenant, claim.id, claim.lease_until, picture.version());
+        let commit = DeliveryCommit { tenant, id, claim: claim.claim, now, attempt, response, next, destination, seen };
         self.commit(commit, lease_until).await
     }
 

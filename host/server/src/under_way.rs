@@ -44,6 +44,7 @@ pub struct UnderWay(Arc<Places>);
 struct Places {
     file: File,
     free: Mutex<Vec<u32>>,
+    nothing_was_left: bool,
 }
 
 /// For as long as it lives, the next start would know.
@@ -57,8 +58,9 @@ impl UnderWay {
     /// Forgets what the process before left, and makes place for so much at a time.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be read or written.
     pub fn open(path: &Path, places: usize) -> anyhow::Result<UnderWay> {
+        let nothing_was_left = left(path)?.is_empty();
         let open = || {
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
             // All of it now, so that a full disk refuses here and not later.
@@ -67,7 +69,12 @@ impl UnderWay {
         };
         let file = open().with_context(|| format!("writing {}", path.display()))?;
         let free = (0..u32::try_from(places).unwrap_or(u32::MAX)).rev().collect();
-        Ok(UnderWay(Arc::new(Places { file, free: Mutex::new(free) })))
+        Ok(UnderWay(Arc::new(Places { file, free: Mutex::new(free), nothing_was_left })))
+    }
+
+    /// Whether the process before ended in the midst of no work.
+    pub fn nothing_was_left(&self) -> bool {
+        self.0.nothing_was_left
     }
 
     /// Work on what has this id begins.
@@ -112,6 +119,7 @@ mod tests {
         let beyond = under_way.begin(&[3; 16]);
         assert_eq!(left(&path).unwrap(), [[1; 16], [2; 16]], "there are two places");
         drop((first, beyond));
+        assert!(under_way.nothing_was_left(), "by the process before");
         let third = under_way.begin(&[4; 16]);
         assert_eq!(left(&path).unwrap(), [[4; 16], [2; 16]]);
         drop((second, third));
@@ -126,6 +134,7 @@ mod tests {
         assert_eq!(left(&path).unwrap(), [[7; 16], [7; 16]], "a rest is no id");
         let under_way = UnderWay::open(&path, 1).unwrap();
         assert_eq!(left(&path).unwrap(), Vec::<[u8; 16]>::new());
-        drop(under_way);
+        assert!(!under_way.nothing_was_left());
+        assert!(UnderWay::open(&path, 1).unwrap().nothing_was_left());
     }
 }

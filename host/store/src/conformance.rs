@@ -153,6 +153,7 @@ stories! {
     racing::a_lease_that_expires_during_a_commit_has_one_winner,
     racing::a_lease_that_expires_during_a_deliverys_commit_has_one_winner,
     racing::a_stale_delivery_commit_changes_nothing,
+    racing::a_decision_right_behind_its_accept_finds_the_claim_that_came_with_it,
     racing::a_clock_that_goes_back_neither_sends_early_nor_shortens_a_lease,
     following::the_end_of_a_call_is_an_event_for_its_plugin,
     following::only_the_wanted_end_is_reported,

@@ -57,7 +57,7 @@ use creel_webhook::tenant::Tenant;
 use tokio::sync::Notify;
 
 pub use self::answer::StoredAnswer;
-pub use self::claim::ClaimToken;
+pub use self::claim::{ClaimToken, NewClaim};
 pub use self::component::NewComponent;
 pub use self::decision::{NewDelivery, RunCommit, RunCommitted};
 pub use self::failing::{StoreError, StoreResult, erased};
@@ -188,11 +188,11 @@ pub struct NewRun {
 pub struct NewReply {
     /// When the sender is given the fallback at the latest.
     pub deadline: Timestamp,
-    /// The lease of the claim that comes with the accept; `None` when no slot was free: the run is not claimed, the
+    /// The claim that comes with the accept; `None` when no slot was free: the run is not claimed, the
     /// fallback is decided at once and the run ends `unanswered`. The same happens while the route or its source is
     /// paused, and while the replies of the tenant have used more fuel than its `fuel_per_second` gives: they have an
     /// account of their own; and while its daily quota of runs or fuel is used up.
-    pub lease_ms: Option<u64>,
+    pub claim: Option<NewClaim>,
     /// What the sender is told when no run answers in time; kept from the start, so that a restart can answer too.
     pub fallback: StoredAnswer,
 }
@@ -391,6 +391,8 @@ pub struct Response {
 /// How an attempt ended, to be stored with what follows in one transaction.
 #[derive(Debug, Clone)]
 pub struct DeliveryCommit {
+    /// Whose it is.
+    pub tenant: TenantId,
     /// The delivery.
     pub id: DeliveryId,
     /// Proof of the claim.
@@ -517,6 +519,8 @@ pub trait Store: Tenancy {
 
     // ---- requests become events and runs ---------------------------------------------------------------------
 
+    /// A token for a claim that comes with an accept. No other claim ever has it.
+    fn claim_token(&self) -> ClaimToken;
     /// Stores a verified request with all that follows, or recognises it. Durable when it returns.
     async fn accept(&self, accept: Accept) -> StoreResult<Accepted>;
     /// What the sender of this event was told, once decided.
@@ -545,7 +549,7 @@ pub trait Store: Tenancy {
     /// are not on their way end dead, a few more than came at most ([`creel_webhook::destination::crowded_out`]).
     async fn run_commit(&self, commit: RunCommit) -> StoreResult<RunCommitted>;
     /// Gives a claim back untouched: the run is due again, neither counter keeps it. Says whether it was held.
-    async fn run_release(&self, run: RunId, claim: ClaimToken) -> StoreResult<bool>;
+    async fn run_release(&self, tenant: TenantId, run: RunId, claim: ClaimToken) -> StoreResult<bool>;
     /// When the next run is due after `after`, the time of the caller's last claim; `None` when nothing waits for time.
     async fn run_due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>>;
 
@@ -576,7 +580,7 @@ pub trait Store: Tenancy {
     /// up, dead from the start.
     async fn delivery_commit(&self, commit: DeliveryCommit) -> StoreResult<DeliveryCommitted>;
     /// Gives a claim back untouched. Says whether it was held.
-    async fn delivery_release(&self, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<bool>;
+    async fn delivery_release(&self, tenant: TenantId, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<bool>;
     /// When the next delivery is due after `after`, the time of the caller's last claim.
     async fn delivery_due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>>;
 

@@ -38,6 +38,8 @@ macro_rules! bugs {
 bugs! {
     /// A run's commit does not ask whose claim it is.
     TokenUnchecked, "token-unchecked";
+    /// An accept claims its reply run with a token of its own.
+    ClaimOfItsOwn, "claim-of-its-own";
     /// A commit that makes a run due again leaves the claim good for another commit.
     CommitTwice, "commit-twice";
     /// Claiming a head releases those behind it.

@@ -176,8 +176,8 @@ impl SqliteStore {
         let boot = suspects::boot(&mut conn, &options.under_way, options.opened_at).map_err(StoreError::from)?;
         schema::leave_syncs(&conn).map_err(StoreError::from)?;
         let days = Days { bodies: options.body_days, records: options.record_days };
-        let mut memory = Memory::load(&conn, boot.first_claim, options.bytes_max, options.young_keys_max, days)
-            .map_err(StoreError::from)?;
+        let mut memory =
+            Memory::load(&conn, options.bytes_max, options.young_keys_max, days).map_err(StoreError::from)?;
         memory.waiting_max = options.waiting_max;
         memory.shares = Shares {
             concurrent_runs_max: options.concurrent_runs_max.max(1),
@@ -189,7 +189,7 @@ impl SqliteStore {
         let checkpoints = schema::checkpointer(path).map_err(StoreError::from)?;
         let checkpoints =
             Checkpoints::start(checkpoints, &mut conn).map_err(|error| StoreError::from(Fault::from(error)))?;
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(boot.first_claim));
         let readers = Readers::open(path)?;
         let flusher = Flusher::start(&options.log_sync, path, shared.clone())?;
         let writer = Writer::start(conn, memory, shared.clone(), checkpoints, flusher)?;
@@ -223,7 +223,7 @@ impl SqliteStore {
                 .collect()),
             Err(error) => {
                 for ticket in tickets {
-                    self.run_release(ticket.run, ticket.claim).await?;
+                    self.run_release(ticket.tenant, ticket.run, ticket.claim).await?;
                 }
                 Err(error)
             }
@@ -434,6 +434,10 @@ impl Store for SqliteStore {
         self.writer.call(0, move |tx| deploy::route_delete(tx, tenant, route)).await
     }
 
+    fn claim_token(&self) -> ClaimToken {
+        self.shared.claim_token()
+    }
+
     async fn accept(&self, accept: Accept) -> StoreResult<Accepted> {
         let packed = Packed::new(accept);
         self.writer.arrive(packed.bytes(), move |tx| accept::accept(tx, &packed)).await
@@ -480,8 +484,8 @@ impl Store for SqliteStore {
         self.writer.call(bytes, move |tx| runs::commit(tx, &commit, record.as_deref())).await
     }
 
-    async fn run_release(&self, run: RunId, claim: ClaimToken) -> StoreResult<bool> {
-        self.writer.call(0, move |tx| runs::release(tx, run, claim)).await
+    async fn run_release(&self, tenant: TenantId, run: RunId, claim: ClaimToken) -> StoreResult<bool> {
+        self.writer.call(0, move |tx| runs::release(tx, tenant, run, claim)).await
     }
 
     async fn run_due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>> {
@@ -534,8 +538,8 @@ impl Store for SqliteStore {
         self.writer.call(bytes + commit.attempt.response_head.len(), move |tx| deliveries::commit(tx, &commit)).await
     }
 
-    async fn delivery_release(&self, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<bool> {
-        self.writer.call(0, move |tx| deliveries::release(tx, delivery, claim)).await
+    async fn delivery_release(&self, tenant: TenantId, delivery: DeliveryId, claim: ClaimToken) -> StoreResult<bool> {
+        self.writer.call(0, move |tx| deliveries::release(tx, tenant, delivery, claim)).await
     }
 
     async fn delivery_due(&self, after: Timestamp) -> StoreResult<Option<Timestamp>> {

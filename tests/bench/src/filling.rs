@@ -206,6 +206,7 @@ impl Filling {
             call: self.call(claim.ticket.event, now),
         });
         RunCommit {
+            tenant: claim.ticket.tenant,
             run: claim.ticket.run,
             claim: claim.ticket.claim,
             now,

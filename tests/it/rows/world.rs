@@ -160,6 +160,7 @@ async fn history(desk: &Desk, ids: &Ids) -> (String, String, String) {
     let delivery = NewDelivery { id: fresh(desk), call: call(ids, now) };
     let (run, told) = (claim.ticket.run, delivery.id.to_string());
     let commit = RunCommit {
+        tenant: claim.ticket.tenant,
         run,
         claim: claim.ticket.claim,
         now,

@@ -1,6 +1,6 @@
 //! What providers do: they send what happened until they are told that it is stored, and sometimes again.
 
-use creel_store::contract::{Accept, NewEvent, NewReply, NewRequest, NewRun};
+use creel_store::contract::{Accept, NewClaim, NewEvent, NewReply, NewRequest, NewRun, Store};
 
 use super::verbs::Asked;
 use super::{Message, RUN_LEASE_MS, Sim};
@@ -61,7 +61,7 @@ impl Sim {
     pub(super) fn event_of(&mut self, item: Item) -> NewEvent {
         let shop = self.world.shops[item.shop];
         let deadline = self.now.plus_ms(DEADLINE_MS);
-        let lease_ms = (!self.dice.one_in(6)).then_some(RUN_LEASE_MS);
+        let has_slot = !self.dice.one_in(6);
         let runs = item.routes().map(|route| NewRun {
             id: self.id(),
             route: shop.routes[route],
@@ -69,7 +69,8 @@ impl Sim {
             order_key: item.order.map(|key| format!("key-{key}")),
             reply: (route == 2).then(|| {
                 let fallback = answer(503, format!("fallback for {}", item.name()));
-                NewReply { deadline, lease_ms, fallback }
+                let claim = has_slot.then(|| NewClaim { token: self.store.claim_token(), lease_ms: RUN_LEASE_MS });
+                NewReply { deadline, claim, fallback }
             }),
         });
         NewEvent {

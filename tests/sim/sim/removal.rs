@@ -109,6 +109,9 @@ impl Sim {
         let shop = match asked {
             Asked::Accept(_, accept) | Asked::Bad(accept) => self.model.item(&accept.events[0].provider_id).shop,
             Asked::Run(_, before, _) => before.shop,
+            Asked::Early(_, event) => {
+                return self.model.item_of(*event).is_some_and(|item| self.model.is_removed(item.shop));
+            }
             Asked::Call(_, before) => before.place().0,
         };
         self.model.is_removed(shop)
@@ -125,7 +128,7 @@ impl Sim {
                     other => drop(self.known("accept for nobody", other)?),
                 }
             }
-            Asked::Run(commit, ..) => {
+            Asked::Run(commit, ..) | Asked::Early(commit, _) => {
                 self.jobs.retain(|ticket| ticket.claim != commit.claim);
                 self.known("commit for nobody", told)?;
             }

@@ -73,8 +73,8 @@ impl Sim {
         let attempt =
             Attempt { started_at: self.now, duration_ms: 1, answer, detail: None, response_head: String::new() };
         let now = self.told_time();
-        let (id, claim, response) = (claim.id, claim.claim, None);
-        let commit = DeliveryCommit { id, claim, now, attempt, response, next, destination, seen: 0 };
+        let (tenant, id, claim, response) = (claim.tenant, claim.id, claim.claim, None);
+        let commit = DeliveryCommit { tenant, id, claim, now, attempt, response, next, destination, seen: 0 };
         Asked::Call(Box::new(commit), before)
     }
 
@@ -111,11 +111,11 @@ impl Sim {
     pub(super) async fn give_back(&mut self) -> Check {
         let at = self.at();
         if let Some(ticket) = self.jobs.pop() {
-            let released = self.store.run_release(ticket.run, ticket.claim).await;
+            let released = self.store.run_release(ticket.tenant, ticket.run, ticket.claim).await;
             let known = self.known("release of a run", released)?;
             self.model.run_released(&ticket, known.is_some(), at);
         } else if let Some(claim) = self.held.pop() {
-            let released = self.store.delivery_release(claim.id, claim.claim).await;
+            let released = self.store.delivery_release(claim.tenant, claim.id, claim.claim).await;
             let known = self.known("release of a call", released)?;
             self.model.call_released(&claim, known.is_some(), at);
         }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use creel_store::contract::{
-    Accept, Accepted, DeliveryCommit, DeliveryCommitted, FirstAnswer, RunCommit, RunCommitted, Store, StoreResult,
+    Accept, Accepted, DeliveryCommit, DeliveryCommitted, FirstAnswer, RunCommit, RunCommitted, RunTicket, Store,
+    StoreResult,
 };
 use creel_store::sqlite::SqliteStore;
 use creel_webhook::delivery::Next;
 use creel_webhook::id::EventId;
 use creel_webhook::quota::Quota;
+use creel_webhook::route::Mode;
 use creel_webhook::run::RunNext;
 
 use super::{Message, Sim, Waiting};
@@ -22,6 +24,8 @@ pub(super) enum Asked {
     /// An accept that cannot be stored: its last event has the id of another.
     Bad(Box<Accept>),
     Run(Box<RunCommit>, Run, EventId),
+    /// The commit of a run that began beside its accept, asked for right behind it.
+    Early(Box<RunCommit>, EventId),
     Call(Box<DeliveryCommit>, Call),
 }
 
@@ -46,6 +50,8 @@ impl Sim {
                 self.model.run_committing(commit, at);
                 self.model.rations.perhaps(before.shop, Quota::Runs, 1, at.now);
             }
+            // It was noted when it began.
+            Asked::Early(..) => {}
             Asked::Call(commit, before) => {
                 self.model.call_committing(commit, at);
                 let arrives = u64::from(commit.next == Next::Delivered);
@@ -66,7 +72,9 @@ impl Sim {
         let message = self.message();
         for _ in 0..self.dice.below(3) {
             let accept = Box::new(self.accept_of(message));
+            let early = self.early_commit(&accept);
             all.push(Asked::Accept(message, accept));
+            all.extend(early);
         }
         if let Some(bad) = self.bad_accept().filter(|_| self.dice.one_in(2)) {
             all.push(bad);
@@ -81,7 +89,9 @@ impl Sim {
         }
         let other = self.message();
         let accept = Box::new(self.accept_of(other));
+        let early = self.early_commit(&accept);
         all.push(Asked::Accept(other, accept));
+        all.extend(early);
         all.iter().for_each(|asked| self.noting(asked));
         let (store, disk) = (self.store.clone(), self.mounted.disk.clone());
         disk.hold();
@@ -95,10 +105,45 @@ impl Sim {
             told.push(verb.end().await);
         }
         self.known("ping", pinged)?;
-        for (asked, told) in all.into_iter().zip(told) {
+        let mut all = all.into_iter().zip(told).peekable();
+        while let Some((asked, told)) = all.next() {
+            self.model.early = match all.peek() {
+                Some((Asked::Early(commit, _), _)) => Some(commit.run),
+                _ => None,
+            };
             self.heard(asked, told).await?;
         }
         Ok(())
+    }
+
+    /// What a run decides that began beside its accept, if the sender of that waits.
+    fn early_commit(&mut self, accept: &Accept) -> Option<Asked> {
+        let event = accept.events.first()?;
+        let run = event.runs.iter().find(|run| run.reply.is_some())?;
+        let (reply, item) = (run.reply.as_ref()?, self.model.item(&event.provider_id));
+        let claim = reply.claim.filter(|_| !self.dice.one_in(3))?;
+        let ticket = RunTicket {
+            run: run.id,
+            claim: claim.token,
+            tenant: accept.tenant,
+            event: event.id,
+            route: run.route,
+            plugin: run.plugin,
+            mode: Mode::Reply,
+            attempts: 0,
+            failures: 0,
+            claims: 1,
+            lease_until: self.now.plus_ms(claim.lease_ms),
+            deadline: Some(reply.deadline),
+            new_keys: false,
+        };
+        let at = self.at();
+        self.model.sending(accept);
+        self.model.begun_early(&ticket, item, at);
+        let Some(Asked::Run(commit, ..)) = self.run_commit(&ticket) else { return None };
+        self.model.may_decide(&commit, at);
+        self.model.rations.perhaps(item.shop, Quota::Runs, 1, at.now);
+        Some(Asked::Early(commit, event.id))
     }
 
     /// A message of two new items whose second event has an id that is taken: nothing of it may be stored.
@@ -132,6 +177,7 @@ impl Sim {
             Asked::Accept(message, _) => format!("accept of message {message}"),
             Asked::Bad(_) => String::new(),
             Asked::Run(commit, ..) => format!("commit of {} as {:?}", commit.run, commit.verdict),
+            Asked::Early(commit, _) => format!("early commit of {} as {:?}", commit.run, commit.verdict),
             Asked::Call(commit, _) => format!("commit of {} as {:?}", commit.id, commit.next),
         };
         let Some(told) = self.known(&what, told)? else {
@@ -147,6 +193,16 @@ impl Sim {
                 self.model.accepted(&accept, &accepted, at)?;
                 self.model.rationed(&accept, &accepted, at)?;
                 self.answered(message, &accept, accepted)
+            }
+            (Asked::Early(commit, event), Told::Run(committed)) => {
+                self.note(format_args!("{what}: {committed:?}"));
+                let Some(before) = self.model.claimed_early(&commit, &committed)? else {
+                    if let Some(item) = self.model.item_of(event) {
+                        self.model.rations.certainly(item.shop, Quota::Runs, 1, 0, at.now);
+                    }
+                    return Ok(());
+                };
+                Box::pin(self.heard(Asked::Run(commit, before, event), Ok(Told::Run(committed)))).await
             }
             (Asked::Run(commit, before, event), Told::Run(committed)) => {
                 self.note(format_args!("{what}: {committed:?}"));
@@ -188,6 +244,9 @@ impl Sim {
             }
             Accepted::Stored { reply: Some(ticket), .. } => {
                 let item = self.model.item(&accept.events[0].provider_id);
+                let given = accept.events[0].runs.iter().find_map(|run| run.reply.as_ref()?.claim);
+                let is_given = given.is_some_and(|given| given.token == ticket.claim);
+                hold!(is_given, "{} was accepted with the claim {given:?} and has {:?}", ticket.run, ticket.claim);
                 self.model.run_claimed(&ticket, item, About::new(ticket.event, None), at)?;
                 let deadline = ticket.deadline.unwrap_or(self.now);
                 self.waiting.push(Waiting { tenant, event: ticket.event, deadline });
@@ -242,7 +301,9 @@ impl<'a, T> Begun<'a, T> {
 async fn put(store: Arc<SqliteStore>, asked: &Asked) -> StoreResult<Told> {
     match asked {
         Asked::Accept(_, accept) | Asked::Bad(accept) => store.accept(accept.as_ref().clone()).await.map(Told::Accept),
-        Asked::Run(commit, ..) => store.run_commit(commit.as_ref().clone()).await.map(Told::Run),
+        Asked::Run(commit, ..) | Asked::Early(commit, _) => {
+            store.run_commit(commit.as_ref().clone()).await.map(Told::Run)
+        }
         Asked::Call(commit, _) => store.delivery_commit(commit.as_ref().clone()).await.map(Told::Call),
     }
 }

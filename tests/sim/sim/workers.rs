@@ -96,6 +96,7 @@ impl Sim {
         let calls = calls.map(|call| self.delivery_of(call)).collect();
         let (record, state) = self.memory.of(ticket, verdict);
         let commit = RunCommit {
+            tenant: ticket.tenant,
             run: ticket.run,
             claim: ticket.claim,
             now: self.told_time(),

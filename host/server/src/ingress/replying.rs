@@ -4,14 +4,16 @@
 //! Both go through the store, and what is sent is what the store says was decided.
 //!
 //! Accept and run are one errand that does not end with the connection: a sender that hangs up changes nothing, and a
-//! run goes on behind its fallback to end `late`. The event is stored before a slot is waited for, so that a host
-//! whose slots are all taken loses nothing: a run that gets none before its deadline ends `unanswered`.
+//! run goes on behind its fallback to end `late`. Where it may ([`super::early`]), the run begins while the request is being stored.
+//! The event is stored whether or not there is a slot for its run, so that a host whose slots are all taken loses nothing: a run
+//! that gets none before its deadline ends `unanswered`.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use creel_store::contract::{
-    Accept, Accepted, NewReply, RunCommitted, RunTicket, Store, StoreResult, StoredAnswer, StoredEvent,
+    Accept, Accepted, NewClaim, NewReply, RunCommitted, RunTicket, Store, StoreResult, StoredAnswer, StoredEvent,
 };
 use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::event::EventDraft;
@@ -19,6 +21,7 @@ use creel_webhook::id::{EventId, TenantId};
 use creel_webhook::reply;
 use creel_webhook::request::RawRequest;
 use creel_webhook::route::Mode;
+use futures_util::future::{Either, MaybeDone, maybe_done, select};
 use tokio::sync::oneshot;
 
 use crate::directory::{Proof, SourceEntry};
@@ -26,6 +29,7 @@ use crate::errands::Errands;
 use crate::runner::{Runner, log_store_failure};
 use crate::slots::Slots;
 
+use super::early::Early;
 use super::turning_away::TurnedAway;
 
 /// How long a handler may take to answer when neither provider nor source says, milliseconds: most providers wait ten
@@ -65,7 +69,10 @@ impl Waiting {
     pub(super) fn new_reply(&self, runner: &Runner, now: Timestamp) -> NewReply {
         NewReply {
             deadline: self.deadline,
-            lease_ms: Some(self.deadline.since_ms(now) + runner.lease_ms()),
+            claim: Some(NewClaim {
+                token: runner.store.claim_token(),
+                lease_ms: self.deadline.since_ms(now) + runner.lease_ms(),
+            }),
             fallback: self.fallback.clone(),
         }
     }
@@ -80,6 +87,8 @@ pub struct Replier {
     pub slots: Slots,
     /// Carries on when the sender hangs up.
     pub errands: Errands,
+    /// Says which runs begin beside their accept.
+    pub early: Arc<Early>,
 }
 
 /// What became of an accept whose sender waits.
@@ -100,38 +109,59 @@ impl Replier {
     }
 
     async fn carry_out(&self, accept: Accept, event: StoredEvent, tell: oneshot::Sender<Result<Answered, TurnedAway>>) {
-        let store = &self.runner.store;
-        let ticket = match store.accept(accept).await {
+        let (tenant, event_id) = (accept.tenant, event.id);
+        let early = self.early_ticket(&accept).await;
+        let accepting = self.runner.store.accept(accept);
+        let (accepted, begun) = match early {
+            Some(ticket) => {
+                let mut running = Box::pin(maybe_done(self.run(ticket, event)));
+                // The accept is asked for first: the decision has to stand behind it.
+                let accepted = match select(accepting, running.as_mut()).await {
+                    Either::Left((accepted, _)) => accepted,
+                    Either::Right(((), accepting)) => accepting.await,
+                };
+                (accepted, Begun::Already(running))
+            }
+            None => (accepting.await, Begun::NotYet(event)),
+        };
+        let ticket = match accepted {
             Ok(Accepted::Stored { reply: Some(ticket), .. }) => ticket,
             other => {
+                if let Begun::Already(_) = begun {
+                    self.early.thrown_away(tenant, self.runner.clock.now());
+                }
                 tell.send(other.map(Answered::Otherwise).map_err(TurnedAway::from)).ok();
                 return;
             }
         };
-        let (tenant, event_id) = (ticket.tenant, ticket.event);
-        let deadline = ticket.deadline.unwrap_or(ticket.lease_until);
+        let deadline = deadline_of(&ticket);
+        let mut running = match begun {
+            Begun::Already(running) => running,
+            Begun::NotYet(event) => Box::pin(maybe_done(self.run(ticket, event))),
+        };
         let left = Duration::from_millis(deadline.since_ms(self.runner.clock.now()));
-        let mut running = std::pin::pin!(self.run(ticket, event, deadline));
-        if let Ok(committed) = tokio::time::timeout(left, &mut running).await {
+        if tokio::time::timeout(left, running.as_mut()).await.is_ok() {
+            let committed = running.as_mut().take_output().unwrap_or(Ok(None));
             tell.send(self.decided(committed, tenant, event_id).await).ok();
             return;
         }
-        let fallback = store.reply_fallback(tenant, event_id, self.runner.clock.now()).await;
+        let fallback = self.runner.store.reply_fallback(tenant, event_id, self.runner.clock.now()).await;
         tell.send(fallback.map(Answered::Replied).map_err(TurnedAway::from)).ok();
-        if let Err(error) = running.await {
+        running.as_mut().await;
+        if let Some(Err(error)) = running.as_mut().take_output() {
             log_store_failure("storing a late run", &error);
         }
     }
 
+    async fn early_ticket(&self, accept: &Accept) -> Option<RunTicket> {
+        let picture = self.runner.directory.picture().await.ok()?;
+        self.early.ticket(accept, &picture, self.runner.clock.now())
+    }
+
     /// Runs in a slot, or gives up when none comes free before the deadline.
     /// `None`: the host is stopping, and the run was given back.
-    async fn run(
-        &self,
-        ticket: RunTicket,
-        event: StoredEvent,
-        deadline: Timestamp,
-    ) -> StoreResult<Option<RunCommitted>> {
-        let left = Duration::from_millis(deadline.since_ms(self.runner.clock.now()));
+    async fn run(&self, ticket: RunTicket, event: StoredEvent) -> StoreResult<Option<RunCommitted>> {
+        let left = Duration::from_millis(deadline_of(&ticket).since_ms(self.runner.clock.now()));
         match tokio::time::timeout(left, self.slots.take(ticket.tenant)).await {
             Ok(_slot) => self.runner.execute(ticket, event).await,
             Err(_) => {
@@ -157,6 +187,18 @@ impl Replier {
         let decided = self.runner.store.reply_fallback(tenant, event, self.runner.clock.now()).await;
         decided.map(Answered::Replied).map_err(TurnedAway::from)
     }
+}
+
+/// A run that a sender waits for, by the time its request is stored.
+enum Begun<F: Future> {
+    /// It began beside the accept.
+    Already(Pin<Box<MaybeDone<F>>>),
+    /// Its event.
+    NotYet(StoredEvent),
+}
+
+fn deadline_of(ticket: &RunTicket) -> Timestamp {
+    ticket.deadline.unwrap_or(ticket.lease_until)
 }
 
 /// The accept's first event, as its run needs it, without reading it back.

@@ -105,7 +105,7 @@ pub(super) async fn a_full_receiver_says_nothing_about_the_breaker(world: &World
     answer(world, &rest[1..2], START, 500).await;
     assert!(world.send(START.plus_ms(OPEN_MS_MIN - 1), 100).await.is_empty(), "one more opens it");
     for claim in &rest[2..] {
-        world.store.delivery_release(claim.id, claim.claim).await.unwrap();
+        world.store.delivery_release(world.home.tenant, claim.id, claim.claim).await.unwrap();
     }
     // … and a try that met a full receiver is as good as none.
     let mut now = START.plus_ms(OPEN_MS_MIN);
@@ -125,7 +125,7 @@ pub(super) async fn concurrency_and_rate_bound_a_lane(world: &World) {
     assert_eq!(claims.len(), 3);
     assert!(world.send(START, 10).await.is_empty());
     world.store.delivery_commit(world.sent(&claims[0], START, 200, Next::Delivered)).await.unwrap();
-    world.store.delivery_release(claims[1].id, claims[1].claim).await.unwrap();
+    world.store.delivery_release(world.home.tenant, claims[1].id, claims[1].claim).await.unwrap();
     assert_eq!(world.send(START, 10).await.len(), 2, "an end and a release make room");
     let lost = START.plus_ms(LEASE_MS);
     assert_eq!(world.send(lost, 10).await.len(), 3, "lost claims make room");
@@ -159,7 +159,7 @@ pub(super) async fn resuming_a_destination_lets_go_what_its_answers_held(world: 
     answer_busy(world, &claims[0], now, Some(30_000)).await;
     answer(world, &claims[1..10], now, 200).await;
     for claim in &claims[10..] {
-        world.store.delivery_release(claim.id, claim.claim).await.unwrap();
+        world.store.delivery_release(world.home.tenant, claim.id, claim.claim).await.unwrap();
     }
     assert!(world.send(now.plus_ms(1), 100).await.is_empty(), "it asked to be left alone");
     resume(now.plus_ms(1)).await;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use creel_webhook::delivery::Next;
 use creel_webhook::run::{RunNext, Verdict};
 
-use crate::conformance::world::{LEASE_MS, START, World};
-use crate::contract::{DeliveryCommitted, RunCommit, RunCommitted};
+use crate::conformance::world::{LEASE_MS, START, World, told};
+use crate::contract::{Accept, Accepted, DeliveryCommitted, FirstAnswer, RunCommit, RunCommitted};
 
 pub(super) async fn delivery_claims_do_not_overlap(world: &World) {
     world.destination(|row| row.spec.concurrency_max = 30).await;
@@ -86,7 +86,7 @@ pub(super) async fn a_stale_delivery_commit_changes_nothing(world: &World) {
     assert_eq!(second.id, first.id);
     let stale = world.sent(&first, later, 400, Next::Dead { reason: "no".into() });
     assert_eq!(world.store.delivery_commit(stale).await.unwrap(), DeliveryCommitted::Stale);
-    assert!(!world.store.delivery_release(first.id, first.claim).await.unwrap());
+    assert!(!world.store.delivery_release(world.home.tenant, first.id, first.claim).await.unwrap());
     assert!(world.send(later, 1).await.is_empty(), "a stale release frees nothing");
     let good = world.sent(&second, later, 200, Next::Delivered);
     assert_eq!(world.store.delivery_commit(good).await.unwrap(), DeliveryCommitted::Stored);
@@ -108,4 +108,28 @@ pub(super) async fn a_clock_that_goes_back_neither_sends_early_nor_shortens_a_le
     assert_eq!(world.send(START, 1).await.len(), 1, "the latest time counts");
     assert!(world.send(far.plus_ms(LEASE_MS - 1), 1).await.is_empty(), "and its lease is as long as asked for");
     assert_eq!(world.send(far.plus_ms(LEASE_MS), 1).await.len(), 1);
+}
+
+pub(super) async fn a_decision_right_behind_its_accept_finds_the_claim_that_came_with_it(world: &World) {
+    let mut accept = world.accept_reply(1_000, Some(LEASE_MS));
+    accept.events[0].dedup_keys = vec![[7; 32]];
+    let decided = |accept: &Accept| {
+        let run = &accept.events[0].runs[0];
+        let claim = run.reply.as_ref().and_then(|reply| reply.claim).expect("it has a slot").token;
+        let commit = world.commit(run.id, claim, START, Verdict::Done, RunNext::End);
+        RunCommit { reply: Some(told(200, "in time")), calls: vec![world.call(None)], ..commit }
+    };
+    let commit = decided(&accept);
+    let (accepted, committed) = tokio::join!(biased; world.store.accept(accept), world.store.run_commit(commit));
+    assert!(matches!(accepted, Ok(Accepted::Stored { reply: Some(_), .. })), "{accepted:?}");
+    let answer = Some(told(200, "in time"));
+    assert_eq!(committed.unwrap(), RunCommitted::Stored { verdict: Verdict::Done, answer: answer.clone() });
+    // What was not stored was decided by nobody.
+    let mut again = world.accept_reply(1_000, Some(LEASE_MS));
+    again.events[0].dedup_keys = vec![[7; 32]];
+    let commit = decided(&again);
+    let (accepted, committed) = tokio::join!(biased; world.store.accept(again), world.store.run_commit(commit));
+    assert!(matches!(accepted, Ok(Accepted::Duplicate(FirstAnswer::Told(first))) if Some(&first) == answer.as_ref()));
+    assert_eq!(committed.unwrap(), RunCommitted::Stale);
+    assert_eq!(world.send(START, 10).await.len(), 1, "one decision, one call");
 }

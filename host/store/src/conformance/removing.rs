@@ -3,10 +3,11 @@
 use creel_webhook::delivery::Next;
 use creel_webhook::id::TenantId;
 use creel_webhook::outcome::OnResult;
+use creel_webhook::run::{RunNext, Verdict};
 use creel_webhook::tenant::Tenant;
 
 use crate::conformance::world::{START, World};
-use crate::contract::{DeliveryCommitted, DeliveryFilter, EventFilter, RunCommitted, StoreError};
+use crate::contract::{DeliveryCommitted, DeliveryFilter, EventFilter, RunCommit, RunCommitted, RunTicket, StoreError};
 
 /// Removes the home tenant to its end.
 async fn removed(world: &World) {
@@ -61,7 +62,9 @@ pub(super) async fn a_removed_tenant_is_seen_by_nobody_and_its_name_comes_free(w
             .is_empty()
     );
     world.store.tenant_put(again(world, world.id())).await.expect("its name is free");
-    world.done(claims[0].ticket.run, claims[0].ticket.claim, START, vec![]).await;
+    let RunTicket { tenant, run, claim, .. } = claims[0].ticket;
+    let commit = world.commit(run, claim, START, Verdict::Done, RunNext::End);
+    world.store.run_commit(RunCommit { tenant, ..commit }).await.unwrap();
     assert_eq!(world.store.stats().await.unwrap().runs_pending, 0, "the other's was decided");
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn a_stale_commit_changes_nothing(world: &World) {
     assert_eq!(second.run, run);
     let stale = world.done(run, first.claim, later, vec![world.call(None)]).await;
     assert_eq!(stale, RunCommitted::Stale);
-    assert!(!world.store.run_release(run, first.claim).await.unwrap());
+    assert!(!world.store.run_release(world.home.tenant, run, first.claim).await.unwrap());
     assert!(world.claim(later, 1).await.is_empty(), "a stale release frees nothing");
     let good = world.done(run, second.claim, later, vec![]).await;
     assert_eq!(good, RunCommitted::Stored { verdict: Verdict::Done, answer: None });
@@ -159,7 +159,7 @@ pub(super) async fn a_released_claim_was_never_made(world: &World) {
     for _ in 0..2 * CLAIMS_MAX {
         let ticket = world.claim(START, 1).await.remove(0).ticket;
         assert_eq!((ticket.run, ticket.claims), (run, 1));
-        world.store.run_release(run, ticket.claim).await.unwrap();
+        world.store.run_release(world.home.tenant, run, ticket.claim).await.unwrap();
     }
     assert_eq!(world.claim_ids(START, 1).await, [run]);
 }

@@ -34,7 +34,7 @@ pub(super) async fn a_tenant_holds_as_many_claims_as_it_may(world: &World) {
     world.done(one.run, one.claim, START, vec![]).await;
     let third = world.claim(START, 100).await;
     assert_eq!(third.len(), 1, "an end makes room");
-    world.store.run_release(two.run, two.claim).await.unwrap();
+    world.store.run_release(two.tenant, two.run, two.claim).await.unwrap();
     assert_eq!(world.claim(START, 100).await.len(), 1, "and so does a release");
     assert_eq!(world.claim(START.plus_ms(LEASE_MS), 100).await.len(), 4 + 2, "and what was lost");
     world.limit(TenantLimits { concurrent_runs_max: Some(5), ..TenantLimits::default() }).await;

@@ -17,8 +17,8 @@ use creel_webhook::source::Source;
 use creel_webhook::tenant::{Tenant, TenantLimits};
 
 use crate::contract::{
-    Accept, Accepted, Attempt, ClaimToken, DeliveryClaim, DeliveryCommit, NewDelivery, NewEvent, NewReply, NewRequest,
-    NewRun, RunClaim, RunCommit, RunCommitted, SecretRow, StateWrites, Store, StoredAnswer,
+    Accept, Accepted, Attempt, ClaimToken, DeliveryClaim, DeliveryCommit, NewClaim, NewDelivery, NewEvent, NewReply,
+    NewRequest, NewRun, RunClaim, RunCommit, RunCommitted, SecretRow, StateWrites, Store, StoredAnswer,
 };
 use creel_webhook::id::RunId;
 
@@ -122,8 +122,9 @@ impl World {
     /// An accept whose sender waits until `deadline_ms` after the start.
     pub fn accept_reply(&self, deadline_ms: u64, lease_ms: Option<u64>) -> Accept {
         let mut accept = self.accept(self.home, "x");
+        let claim = lease_ms.map(|lease_ms| NewClaim { token: self.store.claim_token(), lease_ms });
         accept.events[0].runs[0].reply =
-            Some(NewReply { deadline: START.plus_ms(deadline_ms), lease_ms, fallback: told(503, "fallback") });
+            Some(NewReply { deadline: START.plus_ms(deadline_ms), claim, fallback: told(503, "fallback") });
         accept
     }
 
@@ -164,6 +165,7 @@ impl World {
     /// A commit without calls.
     pub fn commit(&self, run: RunId, claim: ClaimToken, now: Timestamp, verdict: Verdict, next: RunNext) -> RunCommit {
         RunCommit {
+            tenant: self.home.tenant,
             run,
             claim,
             now,
@@ -240,6 +242,7 @@ impl World {
             response_head: "head".into(),
         };
         DeliveryCommit {
+            tenant: claim.tenant,
             id: claim.id,
             claim: claim.claim,
             now,

@@ -3,7 +3,7 @@
 use creel_webhook::breach::Breach;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::decision::DecidedCall;
-use creel_webhook::id::{DeliveryId, RunId};
+use creel_webhook::id::{DeliveryId, RunId, TenantId};
 use creel_webhook::record::Record;
 use creel_webhook::run::{LogLine, RunNext, Usage, Verdict};
 
@@ -14,6 +14,8 @@ use super::state::StateWrites;
 /// How a run ended, to be stored with everything that follows in one transaction.
 #[derive(Debug, Clone)]
 pub struct RunCommit {
+    /// Whose it is.
+    pub tenant: TenantId,
     /// The right to do so.
     pub run: RunId,
     /// Its proof.

@@ -19,7 +19,7 @@ use crate::codec;
 use crate::contract::{
     Accept, Accepted, ClaimToken, FirstAnswer, NewEvent, NewRun, RefusalRow, RunTicket, StoreError, StoredAnswer, Used,
 };
-use crate::planted::Bug;
+use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Place;
 use crate::sqlite::dedup::{self, Key};
 use crate::sqlite::lanes::{self, Work};
@@ -27,7 +27,7 @@ use crate::sqlite::notices;
 use crate::sqlite::rations;
 use crate::sqlite::reply;
 use crate::sqlite::shares;
-use crate::sqlite::statement::{Sql, exec, first};
+use crate::sqlite::statement::{Sql, exec, first, int};
 use crate::sqlite::transaction::Tx;
 use crate::sqlite::usage;
 
@@ -235,7 +235,8 @@ struct Batch<'a> {
     room: Option<u64>,
     next_run: i64,
     pending: u64,
-    due: Vec<(Place, Timestamp)>,
+    /// When something is due, and whether that is the end of its claim.
+    due: Vec<(Place, Timestamp, bool)>,
     reply: Option<RunTicket>,
 }
 
@@ -291,20 +292,24 @@ impl Batch<'_> {
                     format!("the tenant may have {max} runs pending (`pending_runs_max`) and has").into(),
                 )
             }
-            Some(reply) => match (refusal_of(tx, tenant, run.route, self.now)?, reply.lease_ms) {
+            Some(reply) => match (refusal_of(tx, tenant, run.route, self.now)?, reply.claim) {
                 (Some(why), _) => Start::Ended(Verdict::Unanswered, why),
-                (None, Some(lease_ms)) => Start::Claimed(tx.claim_token(), lanes::lease_until(self.now, lease_ms)),
+                (None, Some(claim)) => {
+                    let own = planted::is(Bug::ClaimOfItsOwn).then(|| tx.shared.claim_token());
+                    Start::Claimed(own.unwrap_or(claim.token), lanes::lease_until(self.now, claim.lease_ms))
+                }
                 (None, None) => Start::Ended(Verdict::Unanswered, "no slot for a reply was free".into()),
             },
             None => lanes::due_behind(tx.conn, Work::Runs, lane, run.order_key.as_deref(), self.now)?
                 .map_or(Start::Blocked, Start::Due),
         };
         let due_at = match &start {
-            Start::Due(at) | Start::Claimed(_, at) => Some(*at),
+            Start::Due(at) => Some((*at, false)),
+            Start::Claimed(_, at) => Some((*at, true)),
             Start::Blocked | Start::Ended(..) => None,
         };
         self.insert_row(tx, event, run, Row { seq, lane, start })?;
-        self.due.extend(due_at.map(|at| (place, at)));
+        self.due.extend(due_at.map(|(at, is_claimed)| (place, at, is_claimed)));
         Ok(())
     }
 
@@ -312,8 +317,8 @@ impl Batch<'_> {
     fn arrive(&self, tx: &mut Tx<'_>) {
         let (tenant, arrivals) = (self.accept.tenant, &mut tx.memory.arrivals);
         arrivals.add(tenant, self.pending);
-        for (place, at) in &self.due {
-            arrivals.due(tenant, *place, *at);
+        for (place, at, is_claimed) in &self.due {
+            arrivals.due(tenant, *place, *at, *is_claimed);
         }
     }
 
@@ -352,7 +357,7 @@ impl Batch<'_> {
             order_key,
             due_at.map(Timestamp::as_millis),
             claim.is_some(),
-            claim,
+            claim.map(|claim| int(claim.0)),
             deadline.map(Timestamp::as_millis),
             self.now.as_millis(),
             ended.map(|_| self.now.as_millis()),
@@ -370,10 +375,10 @@ impl Batch<'_> {
             return Ok(());
         }
         self.pending += 1;
-        if let (Some(token), Some(lease_until)) = (claim, due_at) {
+        if let (Some(claim), Some(lease_until)) = (claim, due_at) {
             self.reply = Some(RunTicket {
                 run: run.id,
-                claim: ClaimToken(token as u64),
+                claim,
                 tenant,
                 event: event.id,
                 route: run.route,
@@ -421,7 +426,7 @@ fn pause_of(tx: &Tx<'_>, tenant: TenantId, route: RouteId) -> Sql<Option<&'stati
 #[derive(Debug, Clone)]
 enum Start {
     /// Claimed by the sender who waits.
-    Claimed(i64, Timestamp),
+    Claimed(ClaimToken, Timestamp),
     /// Head of its line.
     Due(Timestamp),
     /// Behind another of its order key.

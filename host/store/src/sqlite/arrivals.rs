@@ -24,6 +24,8 @@ pub(super) struct Arrivals {
     places: HashMap<(TenantId, RouteId), Place>,
     tenants: BTreeMap<TenantId, Pending>,
     due: Due,
+    /// Whether somebody may claim some of it.
+    claimable: bool,
 }
 
 /// A tenant's runs that wait.
@@ -69,17 +71,21 @@ impl Arrivals {
         self.tenants.entry(tenant).or_default().added += runs;
     }
 
-    /// Notes that something in a lane is due then. A paused lane has nothing due.
-    pub(super) fn due(&mut self, tenant: TenantId, place: Place, at: Timestamp) {
+    /// Notes that something in a lane is due then: now, or when the claim ends that came with it. A paused lane has nothing
+    /// due.
+    pub(super) fn due(&mut self, tenant: TenantId, place: Place, at: Timestamp, is_claimed: bool) {
         if !place.paused {
             let (_, earliest) = self.due.entry(place.lane).or_insert((tenant, at));
             *earliest = at.min(*earliest);
+            self.claimable |= !is_claimed;
         }
     }
 
-    /// Takes what is to be written: runs added per tenant, and when something is due per lane.
-    pub(super) fn take(&mut self) -> (Vec<(TenantId, u64)>, Due) {
+    /// Takes what is to be written: runs added per tenant, when something is due per lane, and whether somebody may claim some
+    /// of it.
+    pub(super) fn take(&mut self) -> (Vec<(TenantId, u64)>, Due, bool) {
         let tenants = std::mem::take(&mut self.tenants).into_iter().map(|(tenant, pending)| (tenant, pending.added));
-        (tenants.filter(|(_, added)| *added > 0).collect(), std::mem::take(&mut self.due))
+        let claimable = std::mem::take(&mut self.claimable);
+        (tenants.filter(|(_, added)| *added > 0).collect(), std::mem::take(&mut self.due), claimable)
     }
 }

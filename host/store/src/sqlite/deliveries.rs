@@ -111,7 +111,7 @@ pub(super) const DUE: &str =
     WHERE lane = ?1 AND claimed = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4";
 
 const BY_CLAIM: &str = "SELECT seq, tenant, id, lane, destination, run, event, number, order_key, on_result, claims,
-    attempts, expires_at, skip_at FROM delivery WHERE claim = ?1 AND id = ?2";
+    attempts, expires_at, skip_at FROM delivery WHERE tenant = ?1 AND id = ?2 AND claim = ?3";
 
 /// Lets the one behind go then, or sooner than it was let; one that was tried has a time of its own.
 const PROMOTE: &str = "UPDATE delivery SET due_at = max(start_at, ?4)
@@ -204,10 +204,10 @@ fn claim_lane(
 }
 
 fn claim_one(tx: &mut Tx<'_>, seq: i64, now: Timestamp, lease_ms: u64) -> Sql<Option<DeliveryClaim>> {
-    let token = tx.claim_token();
+    let claim = tx.shared.claim_token();
     let lease_until = lanes::lease_until(now, lease_ms);
     let sql = "UPDATE delivery SET claimed = 1, claim = ?2, claims = claims + 1, due_at = ?3 WHERE seq = ?1";
-    exec(tx.conn, sql, params![seq, token, lease_until.as_millis()])?;
+    exec(tx.conn, sql, params![seq, int(claim.0), lease_until.as_millis()])?;
     if planted::is(Bug::AttemptsAtClaim) {
         exec(tx.conn, "UPDATE delivery SET attempts = attempts + 1 WHERE seq = ?1", [seq])?;
     }
@@ -217,7 +217,7 @@ fn claim_one(tx: &mut Tx<'_>, seq: i64, now: Timestamp, lease_ms: u64) -> Sql<Op
     first(tx.conn, sql, [seq], |row| {
         Ok(DeliveryClaim {
             id: id(row, 0)?,
-            claim: ClaimToken(token as u64),
+            claim,
             tenant: id(row, 1)?,
             destination: id(row, 2)?,
             run: id(row, 3)?,
@@ -354,7 +354,8 @@ fn failed(tx: &mut Tx<'_>, delivery: &Live, lane: &Lane, now: Timestamp) -> Sql<
 /// Stores an attempt and what follows.
 pub(super) fn commit(tx: &mut Tx<'_>, commit: &DeliveryCommit) -> Sql<DeliveryCommitted> {
     let now = tx.now(commit.now);
-    let found = first(tx.conn, BY_CLAIM, params![int(commit.claim.0), commit.id.as_bytes()], live)?;
+    let values = params![commit.tenant.as_bytes(), commit.id.as_bytes(), int(commit.claim.0)];
+    let found = first(tx.conn, BY_CLAIM, values, live)?;
     let Some(delivery) = found else { return Ok(DeliveryCommitted::Stale) };
     let sql = "INSERT INTO attempt (delivery, claim, tenant, attempt) VALUES (?1, ?2, ?3, ?4)";
     let attempt = to_json(&commit.attempt)?;
@@ -410,9 +411,10 @@ fn back_in_line(tx: &Tx<'_>, delivery: &Live, uncounted: i64, at: Timestamp) -> 
 }
 
 /// Gives a claim back as if it had never been; a stale one changes nothing. Says which it was.
-pub(super) fn release(tx: &mut Tx<'_>, delivery: DeliveryId, claim: ClaimToken) -> Sql<bool> {
+pub(super) fn release(tx: &mut Tx<'_>, tenant: TenantId, delivery: DeliveryId, claim: ClaimToken) -> Sql<bool> {
     let now = tx.shared.latest();
-    let found = first(tx.conn, BY_CLAIM, params![int(claim.0), delivery.as_bytes()], live)?;
+    let values = params![tenant.as_bytes(), delivery.as_bytes(), int(claim.0)];
+    let found = first(tx.conn, BY_CLAIM, values, live)?;
     let Some(delivery) = found else { return Ok(false) };
     back_in_line(tx, &delivery, 1, now)?;
     lanes::settle(tx, delivery.lane, now)?;

@@ -226,13 +226,18 @@ pub(super) fn skip_after(tx: &Tx<'_>, lane: i64, skip_after_ms: u64) -> Sql<()> 
 
 /// Notes that something in the lane is due then.
 pub(super) fn touch(tx: &mut Tx<'_>, lane: i64, tenant: TenantId, work: Work, at: Timestamp) -> Sql<()> {
+    move_bound(tx, lane, tenant, work, at)?;
+    raise(tx, work);
+    Ok(())
+}
+
+fn move_bound(tx: &mut Tx<'_>, lane: i64, tenant: TenantId, work: Work, at: Timestamp) -> Sql<()> {
     let at = if planted::is(Bug::ReadyLate) { at.plus_ms(3_600_000) } else { at };
     let sql = "UPDATE lane SET ready_at = max(?2, not_before)
         WHERE id = ?1 AND paused = 0 AND (ready_at IS NULL OR ready_at > max(?2, not_before))";
     if exec(tx.conn, sql, params![lane, at.as_millis()])? > 0 {
         pending(tx, tenant, work, 0, Some(at))?;
     }
-    raise(tx, work);
     Ok(())
 }
 
@@ -349,11 +354,17 @@ pub(super) fn place(tx: &mut Tx<'_>, tenant: TenantId, route: RouteId) -> Sql<Op
 
 /// Writes what accepts have added.
 pub(super) fn write_arrivals(tx: &mut Tx<'_>) -> Sql<()> {
-    let (tenants, due) = tx.memory.arrivals.take();
+    let (tenants, due, claimable) = tx.memory.arrivals.take();
     for (tenant, added) in tenants {
         pending(tx, tenant, Work::Runs, int(added), None)?;
     }
-    due.into_iter().try_for_each(|(lane, (tenant, at))| touch(tx, lane, tenant, Work::Runs, at))
+    for (lane, (tenant, at)) in due {
+        move_bound(tx, lane, tenant, Work::Runs, at)?;
+    }
+    if claimable {
+        raise(tx, Work::Runs);
+    }
+    Ok(())
 }
 
 /// Computes a lane's bound anew, and its tenant's.

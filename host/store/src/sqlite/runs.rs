@@ -1,6 +1,6 @@
 //! Runs: claimed, decided, given back.
 //!
-//! A commit finds its run by the claim's token, so a token that is no longer the row's finds nothing and the commit
+//! A commit asks for its run with the claim's token, so a token that is no longer the row's finds nothing and the commit
 //! is stale. The commit that ends a run promotes the next of its order key, stores the decided calls and decides the
 //! reply, all in one transaction.
 //!
@@ -50,12 +50,12 @@ pub(super) const DUE: &str =
 
 const BY_CLAIM: &str =
     "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline, seq,
-        skip_at FROM run WHERE claim = ?1 AND id = ?2";
+        skip_at FROM run WHERE tenant = ?1 AND id = ?2 AND claim = ?3";
 
 /// For a planted bug.
 const BY_ANY_CLAIM: &str =
     "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline, seq,
-        skip_at FROM run WHERE (claim = ?1 OR ended_at IS NULL) AND id = ?2";
+        skip_at FROM run WHERE tenant = ?1 AND id = ?2 AND (claim = ?3 OR ended_at IS NULL)";
 
 const BY_ID: &str =
     "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline, seq,
@@ -179,9 +179,9 @@ fn is_held_by_suspect(tx: &mut Tx<'_>, now: Timestamp, lease_ms: u64, claims: &m
 
 /// Until when the one that was claimed alone may hold all others; `None` when it does not any more.
 fn suspect_holds_until(tx: &mut Tx<'_>, now: Timestamp) -> Sql<Option<Timestamp>> {
-    let Some((run, claim)) = tx.memory.suspects.alone() else { return Ok(None) };
-    let sql = "SELECT due_at FROM run WHERE claim = ?1 AND id = ?2 AND due_at > ?3";
-    let values = params![int(claim.0), run.as_bytes(), now.as_millis()];
+    let Some((tenant, run, claim)) = tx.memory.suspects.alone() else { return Ok(None) };
+    let sql = "SELECT due_at FROM run WHERE tenant = ?1 AND id = ?2 AND claim = ?3 AND due_at > ?4";
+    let values = params![tenant.as_bytes(), run.as_bytes(), int(claim.0), now.as_millis()];
     let holds_until = first(tx.conn, sql, values, |row| time_opt(row, 0))?.flatten();
     if holds_until.is_none() {
         tx.memory.suspects.nobody_is_alone();
@@ -195,11 +195,11 @@ fn is_answered(tx: &Tx<'_>, run: &Live, now: Timestamp) -> Sql<bool> {
 }
 
 fn claim_one(tx: &mut Tx<'_>, run: &Live, now: Timestamp, lease_ms: u64) -> Sql<RunTicket> {
-    let token = tx.claim_token();
+    let claim = tx.shared.claim_token();
     let lease_until = lanes::lease_until(now, lease_ms);
     let sql = "UPDATE run SET claimed = 1, claim = ?3, claims = claims + 1, due_at = ?4 WHERE tenant = ?1 AND id = ?2
         RETURNING new_keys";
-    let values = params![run.tenant.as_bytes(), run.id.as_bytes(), token, lease_until.as_millis()];
+    let values = params![run.tenant.as_bytes(), run.id.as_bytes(), int(claim.0), lease_until.as_millis()];
     let new_keys = first(tx.conn, sql, values, |row| row.get(0))?.unwrap_or(false);
     if planted::is(Bug::ReleaseEarly) {
         let sql =
@@ -209,7 +209,7 @@ fn claim_one(tx: &mut Tx<'_>, run: &Live, now: Timestamp, lease_ms: u64) -> Sql<
     }
     Ok(RunTicket {
         run: run.id,
-        claim: ClaimToken(token as u64),
+        claim,
         tenant: run.tenant,
         event: run.event,
         route: run.route,
@@ -291,7 +291,8 @@ pub(super) fn end_unanswered(tx: &mut Tx<'_>, tenant: TenantId, run: RunId, now:
 pub(super) fn commit(tx: &mut Tx<'_>, commit: &RunCommit, record: Option<&[u8]>) -> Sql<RunCommitted> {
     let now = tx.now(commit.now);
     let by_claim = if planted::is(Bug::TokenUnchecked) { BY_ANY_CLAIM } else { BY_CLAIM };
-    let found = first(tx.conn, by_claim, params![int(commit.claim.0), commit.run.as_bytes()], live)?;
+    let values = params![commit.tenant.as_bytes(), commit.run.as_bytes(), int(commit.claim.0)];
+    let found = first(tx.conn, by_claim, values, live)?;
     let Some(run) = found else { return Ok(RunCommitted::Stale) };
     let standing = standing(tx, &run, commit)?;
     let in_time = standing.as_ref().is_none_or(|reply| reply.answer.is_none() && now <= reply.deadline);
@@ -427,9 +428,10 @@ fn put_log(tx: &Tx<'_>, run: &Live, commit: &RunCommit) -> Sql<()> {
 }
 
 /// Gives a claim back as if it had never been; a stale one changes nothing. Says which it was.
-pub(super) fn release(tx: &mut Tx<'_>, run: RunId, claim: ClaimToken) -> Sql<bool> {
+pub(super) fn release(tx: &mut Tx<'_>, tenant: TenantId, run: RunId, claim: ClaimToken) -> Sql<bool> {
     let now = tx.shared.latest();
-    let Some(run) = first(tx.conn, BY_CLAIM, params![int(claim.0), run.as_bytes()], live)? else { return Ok(false) };
+    let values = params![tenant.as_bytes(), run.as_bytes(), int(claim.0)];
+    let Some(run) = first(tx.conn, BY_CLAIM, values, live)? else { return Ok(false) };
     let sql = "UPDATE run SET claimed = 0, claim = NULL, claims = claims - 1, due_at = ?3
         WHERE tenant = ?1 AND id = ?2";
     exec(tx.conn, sql, params![run.tenant.as_bytes(), run.id.as_bytes(), now.as_millis()])?;

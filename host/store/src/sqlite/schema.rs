@@ -43,6 +43,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0019_usage.sql"),
     include_str!("../migrations/0020_removal.sql"),
     include_str!("../migrations/0021_breaches.sql"),
+    include_str!("../migrations/0022_claims.sql"),
 ];
 
 /// Statements that each connection keeps prepared.

@@ -45,7 +45,7 @@ pub(super) struct Boot {
 pub(super) struct Suspects {
     waiting: VecDeque<(TenantId, RunId)>,
     /// The one that has the host to itself.
-    alone: Option<(RunId, ClaimToken)>,
+    alone: Option<(TenantId, RunId, ClaimToken)>,
 }
 
 impl Suspects {
@@ -56,7 +56,7 @@ impl Suspects {
 
     /// The next is claimed. It stays the next until it is not due any more: its claim may be rolled back.
     pub(super) fn claimed(&mut self, ticket: &RunTicket) {
-        self.alone = Some((ticket.run, ticket.claim));
+        self.alone = Some((ticket.tenant, ticket.run, ticket.claim));
     }
 
     /// The next is not due; when it is, it takes its turn like all others.
@@ -65,7 +65,7 @@ impl Suspects {
     }
 
     /// Who has the host to itself, by the claim that it was given.
-    pub(super) fn alone(&self) -> Option<(RunId, ClaimToken)> {
+    pub(super) fn alone(&self) -> Option<(TenantId, RunId, ClaimToken)> {
         self.alone
     }
 
@@ -76,7 +76,7 @@ impl Suspects {
 
     /// Whether this run has the host to itself.
     pub(super) fn is_alone(&self, run: RunId) -> bool {
-        self.alone.is_some_and(|(alone, _)| alone == run)
+        self.alone.is_some_and(|(_, alone, _)| alone == run)
     }
 }
 
@@ -106,8 +106,9 @@ fn is_lost(under_way: &HashSet<[u8; 16]>, id: &[u8; 16]) -> bool {
 
 /// Due since the epoch would be unfair to the rest of the lane; due since its creation is the place it had.
 fn release_runs(tx: &Transaction<'_>, under_way: &HashSet<[u8; 16]>) -> Sql<Suspects> {
-    let sql = "SELECT tenant, id, claims - attempts, mode FROM run INDEXED BY run_claim WHERE claim IS NOT NULL
-        ORDER BY claim";
+    let sql = "SELECT r.tenant, r.id, r.claims - r.attempts, r.mode FROM lane l CROSS JOIN run r INDEXED BY run_due
+            ON r.lane = l.id AND r.claimed = 1 AND r.due_at IS NOT NULL
+        ORDER BY r.claim";
     let claimed: Vec<(TenantId, RunId, u32, bool)> =
         all(tx, sql, [], |row| Ok((id(row, 0)?, id(row, 1)?, row.get(2)?, row.get(3)?)))?;
     let mut suspects = Suspects::default();
@@ -125,7 +126,8 @@ fn release_runs(tx: &Transaction<'_>, under_way: &HashSet<[u8; 16]>) -> Sql<Susp
 }
 
 fn release_deliveries(tx: &Transaction<'_>, under_way: &HashSet<[u8; 16]>, now: Timestamp) -> Sql<()> {
-    let sql = "SELECT seq, id, claims - attempts FROM delivery INDEXED BY delivery_claim WHERE claim IS NOT NULL";
+    let sql = "SELECT d.seq, d.id, d.claims - d.attempts FROM lane l CROSS JOIN delivery d INDEXED BY delivery_due
+            ON d.lane = l.id AND d.claimed = 1 AND d.due_at IS NOT NULL";
     let claimed: Vec<(i64, [u8; 16], u32)> = all(tx, sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     for (seq, delivery, claims) in claimed {
         let lost = is_lost(under_way, &delivery);

@@ -1,7 +1,7 @@
 //! What a verb is given while it runs on the writer's thread.
 //!
 //! A [`Tx`] is one item of a batch: the connection inside the batch's transaction, the memory of this process that is
-//! no state (the clock that never goes back, the next claim token), and the effects that are raised once the batch
+//! no state (the clock that never goes back, what was counted), and the effects that are raised once the batch
 //! has been committed. Effects of an item that failed are dropped with it.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use creel_webhook::clock::Timestamp;
 use creel_webhook::id::TenantId;
 use rusqlite::Connection;
 
-use crate::contract::{Used, Wakeups};
+use crate::contract::{ClaimToken, Used, Wakeups};
 use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Arrivals;
 use crate::sqlite::dedup::Dedup;
@@ -74,18 +74,26 @@ pub(super) struct Shared {
     pub(super) safety: Safety,
     /// Until when one run holds all others; 0 when none does.
     runs_held_until: AtomicI64,
+    /// The next claim's token; its upper bits are the boot.
+    next_claim: AtomicU64,
 }
 
 impl Shared {
-    /// Nothing has happened yet.
-    pub(super) fn new() -> Shared {
+    /// Nothing has happened yet; claims get tokens from this one on.
+    pub(super) fn new(first_claim: i64) -> Shared {
         Shared {
             clock: AtomicI64::new(0),
             control: AtomicU64::new(1),
             wakeups: Wakeups::default(),
             safety: Safety::new(),
             runs_held_until: AtomicI64::new(0),
+            next_claim: AtomicU64::new(first_claim as u64),
         }
+    }
+
+    /// A token that was never given before.
+    pub(super) fn claim_token(&self) -> ClaimToken {
+        ClaimToken(self.next_claim.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The time to work with: what the caller says, but never before what another said.
@@ -141,6 +149,12 @@ impl Shared {
 /// Free pages that one step gives back to the file system.
 const STEP_PAGES: i64 = 256;
 
+/// Room that [`FAR_BATCHES`] batches cannot fill: each brings what the queue holds at most, and as much again follows from it.
+const FAR_BYTES: u64 = FAR_BATCHES as u64 * 2 * 64 * 1_024 * 1_024;
+
+/// Batches after which the bytes in use are read again even if there is much room: to read them takes as long as an insert.
+const FAR_BATCHES: u32 = 64;
+
 /// What tenants may take that have no limits of their own.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shares {
@@ -160,10 +174,10 @@ impl Default for Shares {
 /// The writer's own memory; none of it needs to outlive the process.
 #[derive(Debug)]
 pub(super) struct Memory {
-    /// The next claim token; its upper bits are the boot.
-    pub(super) next_claim: i64,
-    /// Bytes in use, read once per batch.
+    /// Bytes in use, read once per batch, or less often while there is much room.
     pub(super) used: Option<u64>,
+    /// Batches since they were read.
+    since_used: u32,
     /// How many bytes the store may hold.
     pub(super) bytes_max: u64,
     /// How many calls may wait for one destination, unless that says less; no limit until one is set.
@@ -196,17 +210,11 @@ pub(super) struct Memory {
 
 impl Memory {
     /// What a process begins with.
-    pub(super) fn load(
-        conn: &Connection,
-        next_claim: i64,
-        bytes_max: u64,
-        young_max: usize,
-        days: Days,
-    ) -> Sql<Memory> {
+    pub(super) fn load(conn: &Connection, bytes_max: u64, young_max: usize, days: Days) -> Sql<Memory> {
         let sql = "SELECT max(dedup_seq, coalesce((SELECT max(seq) FROM request), 0)) FROM host";
         Ok(Memory {
-            next_claim,
             used: None,
+            since_used: 0,
             bytes_max,
             waiting_max: u64::MAX,
             shares: Shares::default(),
@@ -227,6 +235,17 @@ impl Memory {
     /// The batch is on disk.
     pub(super) fn committed(&mut self) {
         self.dedup.committed(self.last_request);
+    }
+
+    /// A batch begins, and what is in use may have changed.
+    pub(super) fn batch_begins(&mut self) {
+        self.since_used += 1;
+        let far = self.used.is_some_and(|used| used.saturating_add(FAR_BYTES) < self.bytes_max);
+        if !far || self.since_used >= FAR_BATCHES {
+            (self.used, self.since_used) = (None, 0);
+        }
+        self.reconfigured = false;
+        self.shrunk = false;
     }
 
     /// What was counted of tenants' use has not happened.
@@ -281,13 +300,6 @@ impl Tx<'_> {
     /// Rows that the connection has changed in all.
     pub(super) fn changes(&self) -> u64 {
         self.conn.total_changes()
-    }
-
-    /// A token that was never given before.
-    pub(super) fn claim_token(&mut self) -> i64 {
-        let token = self.memory.next_claim;
-        self.memory.next_claim += 1;
-        token
     }
 
     /// For planted bugs: commits what the item has written so far, as two transactions would.

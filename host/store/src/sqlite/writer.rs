@@ -194,9 +194,7 @@ impl Thread {
             return;
         }
         let replaced = self.waiters.park(items);
-        self.memory.used = None;
-        self.memory.reconfigured = false;
-        self.memory.shrunk = false;
+        self.memory.batch_begins();
         let before = self.conn.total_changes();
         let number = self.shared.safety.appears();
         let (mut items, effects) = match self.transaction(items) {

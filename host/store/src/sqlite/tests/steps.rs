@@ -34,8 +34,8 @@ fn taken(conn: &Connection) -> i64 {
 
 /// Does something in a transaction that is undone.
 fn in_transaction<T>(conn: &Connection, work: impl FnOnce(&mut Tx<'_>) -> T) -> T {
-    let shared = Shared::new();
-    let mut memory = Memory::load(conn, 1 << 50, u64::MAX, 10, Days { bodies: 7, records: 30 }).unwrap();
+    let shared = Shared::new(1 << 50);
+    let mut memory = Memory::load(conn, u64::MAX, 10, Days { bodies: 7, records: 30 }).unwrap();
     let mut tx = Tx { conn, memory: &mut memory, shared: &shared, effects: Effects::default() };
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     taken(conn);
