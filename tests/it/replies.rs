@@ -63,6 +63,28 @@ async fn an_answer_in_time_is_the_plugins() {
     host.finish().await;
 }
 
+/// A run begins while its request is being stored, and goes with a request that is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_began_beside_a_repetition_is_thrown_away() {
+    let host = Host::open().await;
+    let tenant = host.tenant("voice").await;
+    let source = tenant.source("voice", "twilio", "auth-token").await;
+    tenant.receiver(&host).await;
+    tenant.deploy("desk", "echo", json!({ "reply": "true" })).await;
+    tenant.reply_route("voice", "desk").await;
+    let told = host.send(&source, &ringing("1")).await;
+    let again = host.send(&source, &ringing("1")).await;
+    assert_eq!((told.status, &told.body), (again.status, &again.body));
+
+    let story = tenant.settled().await;
+    assert_eq!((story.runs.len(), story.duplicates, story.deliveries.len()), (1, 1, 1));
+    let metrics = host.api.request(reqwest::Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    for line in ["creel_runs_thrown_away_total 1", "creel_runs_total{verdict=\"done\"} 1"] {
+        assert!(metrics.lines().any(|found| found == line), "`{line}` in {metrics}");
+    }
+    host.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_plugin_is_answered_for_in_time_and_its_calls_are_dropped() {
     let (host, tenant, source) = impatient("late", json!({ "iterations": TOO_LONG }), json!({ "mode": "reply" })).await;

@@ -209,7 +209,7 @@ impl Runner {
         let now = self.clock.now();
         let (verdict, fuel) = (ending.verdict, ending.usage.fuel);
         let committed = self.commit(ticket, self.commit_of(ticket, ending, active.as_deref(), picture, now)).await?;
-        // Of what was not stored nothing is told.
+        // What is stale was decided by another, or never stored.
         if let RunCommitted::Stored { .. } = committed {
             if !matches!(verdict, Verdict::Done | Verdict::Rejected | Verdict::Retry) {
                 tracing::warn!(run = %ticket.run, event = %ticket.event, verdict = verdict.as_str(), "a run ended without an outcome; `creel event` tells why");

@@ -94,6 +94,7 @@ pub struct Metrics {
     look_ups: Family<Told, Counter>,
     commit_retries: Family<What, Counter>,
     runs_overtaken: Counter,
+    runs_thrown_away: Counter,
     fuel: Counter,
     accept_seconds: Histogram,
     run_seconds: Histogram,
@@ -127,6 +128,7 @@ impl Metrics {
             look_ups: Family::default(),
             commit_retries: Family::default(),
             runs_overtaken: Counter::default(),
+            runs_thrown_away: Counter::default(),
             fuel: Counter::default(),
             // 250 µs (a commit on a fast disk) to 8 s (beyond what senders wait)
             accept_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
@@ -168,7 +170,12 @@ impl Metrics {
             "Tries of runs that were not committed because what they read had been written meanwhile",
             self.runs_overtaken.clone(),
         );
-        registry.register("fuel", "Fuel burnt by all runs", self.fuel.clone());
+        registry.register(
+            "runs_thrown_away",
+            "Runs that began beside an accept which then stored nothing for them to decide",
+            self.runs_thrown_away.clone(),
+        );
+        registry.register("fuel", "Fuel burnt by runs that were decided", self.fuel.clone());
     }
 
     fn register_times_and_levels(&self, registry: &mut Registry) {
@@ -230,6 +237,11 @@ impl Metrics {
     pub fn look_up(&self, failure: Option<&FetchFailure>, seconds: Option<f64>) {
         self.look_ups.get_or_create(&Told { result: failure.map_or("answered", failure_word) }).inc();
         seconds.into_iter().for_each(|seconds| self.look_up_seconds.observe(seconds));
+    }
+
+    /// A run began beside its accept and was thrown away.
+    pub fn thrown_away(&self) {
+        self.runs_thrown_away.inc();
     }
 
     /// A run was overtaken by another of its plugin and runs again.

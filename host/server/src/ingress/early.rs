@@ -6,16 +6,17 @@
 //! stored has its claim by then, and with any other the decision is stale. What was not stored was never run; nothing of it
 //! is kept, and nobody was told anything.
 //!
-//! Three kinds of run wait for their accept:
+//! These wait for their accept:
 //!
-//! * Those that may look things up: what they ask, others see.
-//! * For [`WAITS_MS`] those of a tenant whose run was thrown away: it repeated itself, is paused, or has used up what it may
-//!   use, and nobody's account pays for such runs. So no tenant gets more than one of them a second.
+//! * Runs that may look things up: what they ask, others see.
+//! * Runs of a route or a source that is paused, which nobody wants run.
+//! * All beyond [`UNPAID_MAX`] of a tenant at a time, and for [`WAITS_MS`] all of a tenant whose run was thrown away: its sender
+//!   repeats itself, or it has used up what it may use. Nobody's account pays for such runs, so there are few.
 //! * All, when the process before ended in the midst of work. A run that ends the process is known by its row, so it has to have
 //!   one.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use creel_store::contract::{Accept, RunTicket};
 use creel_webhook::clock::Timestamp;
@@ -23,6 +24,9 @@ use creel_webhook::id::TenantId;
 use creel_webhook::route::Mode;
 
 use crate::directory::Picture;
+
+/// Runs of a tenant that may be under way before their accept is answered: so many are thrown away at once at most.
+const UNPAID_MAX: u32 = 4;
 
 /// How long a tenant's runs wait for their accepts after one was thrown away, milliseconds.
 const WAITS_MS: u64 = 1_000;
@@ -32,27 +36,55 @@ const WAITS_MS: u64 = 1_000;
 pub struct Early {
     /// False: none.
     any: bool,
-    /// Tenants whose runs wait, and until when.
-    waits: Mutex<HashMap<TenantId, Timestamp>>,
+    /// Tenants of whom something is known.
+    tenants: Mutex<HashMap<TenantId, Standing>>,
+}
+
+/// How it stands with a tenant.
+#[derive(Debug, Default)]
+struct Standing {
+    /// Runs that have begun and whose accept is not answered.
+    unpaid: u32,
+    /// Until when its runs wait.
+    waits_until: Timestamp,
+}
+
+/// A run that has begun; until it is dropped its accept is not answered.
+#[derive(Debug)]
+pub(super) struct Unpaid {
+    early: Arc<Early>,
+    tenant: TenantId,
 }
 
 impl Early {
     /// Whether the process before ended well decides whether there are any.
     pub fn new(process_before_ended_well: bool) -> Self {
-        Early { any: process_before_ended_well, waits: Mutex::default() }
+        if !process_before_ended_well {
+            tracing::info!(
+                "the process before ended in the midst of work: until the next start, what senders wait for is run when it is stored"
+            );
+        }
+        Early { any: process_before_ended_well, tenants: Mutex::default() }
     }
 
     /// The run that a sender waits for, if it may begin now: with this claim, should the accept be stored.
-    pub(super) fn ticket(&self, accept: &Accept, picture: &Picture, now: Timestamp) -> Option<RunTicket> {
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        accept: &Accept,
+        picture: &Picture,
+        now: Timestamp,
+    ) -> Option<(RunTicket, Unpaid)> {
         let event = accept.events.first()?;
         let run = event.runs.iter().find(|run| run.reply.is_some())?;
         let (reply, tenant) = (run.reply.as_ref()?, accept.tenant);
         let claim = reply.claim?;
         let (_, active) = picture.plugin(run.plugin)?;
-        if !self.any || !active?.grants.fetch.is_empty() || self.waits(tenant, now) {
+        let is_paused = picture.route(run.route)?.paused || picture.source(accept.source)?.source.paused;
+        if !self.any || is_paused || !active?.grants.fetch.is_empty() {
             return None;
         }
-        Some(RunTicket {
+        let unpaid = self.of(tenant, now)?;
+        let ticket = RunTicket {
             run: run.id,
             claim: claim.token,
             tenant,
@@ -66,19 +98,45 @@ impl Early {
             lease_until: now.plus_ms(claim.lease_ms),
             deadline: Some(reply.deadline),
             new_keys: false,
-        })
+        };
+        Some((ticket, unpaid))
     }
 
-    /// A run of this tenant was thrown away.
-    pub(super) fn thrown_away(&self, tenant: TenantId, now: Timestamp) {
-        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        waits.retain(|_, until| now < *until);
-        waits.insert(tenant, now.plus_ms(WAITS_MS));
+    /// One more of a tenant, unless there are enough or it has to wait.
+    fn of(self: &Arc<Self>, tenant: TenantId, now: Timestamp) -> Option<Unpaid> {
+        let mut tenants = self.tenants();
+        let standing = tenants.entry(tenant).or_default();
+        if standing.unpaid >= UNPAID_MAX || now < standing.waits_until {
+            return None;
+        }
+        standing.unpaid += 1;
+        standing.waits_until = Timestamp::default();
+        Some(Unpaid { early: self.clone(), tenant })
     }
 
-    fn waits(&self, tenant: TenantId, now: Timestamp) -> bool {
-        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        waits.get(&tenant).is_some_and(|until| now < *until)
+    fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Standing>> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Unpaid {
+    /// Its accept stored nothing that it could decide.
+    pub(super) fn thrown_away(self, now: Timestamp) {
+        let mut tenants = self.early.tenants();
+        tenants.retain(|_, standing| standing.unpaid > 0 || now < standing.waits_until);
+        tenants.entry(self.tenant).or_default().waits_until = now.plus_ms(WAITS_MS);
+    }
+}
+
+impl Drop for Unpaid {
+    fn drop(&mut self) {
+        let mut tenants = self.early.tenants();
+        if let Some(standing) = tenants.get_mut(&self.tenant) {
+            standing.unpaid -= 1;
+            if standing.unpaid == 0 && standing.waits_until == Timestamp::default() {
+                tenants.remove(&self.tenant);
+            }
+        }
     }
 }
 
@@ -86,13 +144,29 @@ impl Early {
 mod tests {
     use super::*;
 
+    fn tenant(byte: u8) -> TenantId {
+        TenantId::from_bytes([byte; 16])
+    }
+
+    #[test]
+    fn a_tenant_has_so_many_at_a_time_and_another_does_not_notice() {
+        let (early, now) = (Arc::new(Early::new(true)), Timestamp::from_millis(5_000));
+        let mut begun: Vec<_> = (0..UNPAID_MAX).map(|_| early.of(tenant(1), now).expect("one more")).collect();
+        assert!(early.of(tenant(1), now).is_none());
+        assert!(early.of(tenant(2), now).is_some());
+        drop(begun.pop());
+        assert!(early.of(tenant(1), now).is_some(), "an accept was answered");
+        drop(begun);
+        assert!(early.tenants().is_empty(), "{early:?}");
+    }
+
     #[test]
     fn a_tenant_whose_run_was_thrown_away_waits_for_a_second_and_alone() {
-        let (early, at) = (Early::new(true), Timestamp::from_millis);
-        let [one, other] = [1, 2].map(|byte| TenantId::from_bytes([byte; 16]));
-        early.thrown_away(one, at(5_000));
-        assert!(early.waits(one, at(5_999)) && !early.waits(one, at(6_000)) && !early.waits(other, at(5_001)));
-        early.thrown_away(other, at(6_000));
-        assert_eq!(early.waits.lock().unwrap().len(), 1, "who waits no longer is forgotten");
+        let (early, at) = (Arc::new(Early::new(true)), Timestamp::from_millis);
+        early.of(tenant(1), at(5_000)).expect("it may").thrown_away(at(5_000));
+        assert!(early.of(tenant(1), at(5_999)).is_none());
+        assert!(early.of(tenant(2), at(5_001)).is_some());
+        assert!(early.of(tenant(1), at(6_000)).is_some());
+        assert!(early.tenants().is_empty(), "who waits no longer is forgotten: {early:?}");
     }
 }

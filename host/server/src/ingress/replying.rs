@@ -21,15 +21,16 @@ use creel_webhook::id::{EventId, TenantId};
 use creel_webhook::reply;
 use creel_webhook::request::RawRequest;
 use creel_webhook::route::Mode;
+use futures_util::FutureExt as _;
 use futures_util::future::{Either, MaybeDone, maybe_done, select};
 use tokio::sync::oneshot;
 
 use crate::directory::{Proof, SourceEntry};
 use crate::errands::Errands;
 use crate::runner::{Runner, log_store_failure};
-use crate::slots::Slots;
+use crate::slots::{Slot, Slots};
 
-use super::early::Early;
+use super::early::{Early, Unpaid};
 use super::turning_away::TurnedAway;
 
 /// How long a handler may take to answer when neither provider nor source says, milliseconds: most providers wait ten
@@ -110,25 +111,26 @@ impl Replier {
 
     async fn carry_out(&self, accept: Accept, event: StoredEvent, tell: oneshot::Sender<Result<Answered, TurnedAway>>) {
         let (tenant, event_id) = (accept.tenant, event.id);
-        let early = self.early_ticket(&accept).await;
+        let early = self.begins_early(&accept);
         let accepting = self.runner.store.accept(accept);
         let (accepted, begun) = match early {
-            Some(ticket) => {
-                let mut running = Box::pin(maybe_done(self.run(ticket, event)));
+            Some((ticket, slot, unpaid)) => {
+                let mut running = Box::pin(maybe_done(self.run(ticket, event, Some(slot))));
                 // The accept is asked for first: the decision has to stand behind it.
                 let accepted = match select(accepting, running.as_mut()).await {
                     Either::Left((accepted, _)) => accepted,
                     Either::Right(((), accepting)) => accepting.await,
                 };
-                (accepted, Begun::Already(running))
+                (accepted, Begun::Already(running, unpaid))
             }
-            None => (accepting.await, Begun::NotYet(event)),
+            None => (accepting.await, Begun::NotYet(Box::new(event))),
         };
         let ticket = match accepted {
             Ok(Accepted::Stored { reply: Some(ticket), .. }) => ticket,
             other => {
-                if let Begun::Already(_) = begun {
-                    self.early.thrown_away(tenant, self.runner.clock.now());
+                if let Begun::Already(_, unpaid) = begun {
+                    unpaid.thrown_away(self.runner.clock.now());
+                    self.runner.metrics.thrown_away();
                 }
                 tell.send(other.map(Answered::Otherwise).map_err(TurnedAway::from)).ok();
                 return;
@@ -136,8 +138,8 @@ impl Replier {
         };
         let deadline = deadline_of(&ticket);
         let mut running = match begun {
-            Begun::Already(running) => running,
-            Begun::NotYet(event) => Box::pin(maybe_done(self.run(ticket, event))),
+            Begun::Already(running, _paid) => running,
+            Begun::NotYet(event) => Box::pin(maybe_done(self.run(ticket, *event, None))),
         };
         let left = Duration::from_millis(deadline.since_ms(self.runner.clock.now()));
         if tokio::time::timeout(left, running.as_mut()).await.is_ok() {
@@ -153,18 +155,31 @@ impl Replier {
         }
     }
 
-    async fn early_ticket(&self, accept: &Accept) -> Option<RunTicket> {
-        let picture = self.runner.directory.picture().await.ok()?;
-        self.early.ticket(accept, &picture, self.runner.clock.now())
+    /// The run, if it may begin beside the accept, and a slot for it. Nothing is waited for: what the run is judged by is what it
+    /// is run by, and the accept is not held up.
+    fn begins_early(&self, accept: &Accept) -> Option<(RunTicket, Slot, Unpaid)> {
+        let picture = self.runner.directory.picture().now_or_never()?.ok()?;
+        let (ticket, unpaid) = self.early.begin(accept, &picture, self.runner.clock.now())?;
+        let slot = self.slots.take(ticket.tenant).now_or_never()?;
+        Some((ticket, slot, unpaid))
     }
 
     /// Runs in a slot, or gives up when none comes free before the deadline.
     /// `None`: the host is stopping, and the run was given back.
-    async fn run(&self, ticket: RunTicket, event: StoredEvent) -> StoreResult<Option<RunCommitted>> {
+    async fn run(
+        &self,
+        ticket: RunTicket,
+        event: StoredEvent,
+        slot: Option<Slot>,
+    ) -> StoreResult<Option<RunCommitted>> {
         let left = Duration::from_millis(deadline_of(&ticket).since_ms(self.runner.clock.now()));
-        match tokio::time::timeout(left, self.slots.take(ticket.tenant)).await {
-            Ok(_slot) => self.runner.execute(ticket, event).await,
-            Err(_) => {
+        let slot = match slot {
+            Some(slot) => Some(slot),
+            None => tokio::time::timeout(left, self.slots.take(ticket.tenant)).await.ok(),
+        };
+        match slot {
+            Some(_slot) => self.runner.execute(ticket, event).await,
+            None => {
                 let reason = "no slot for replies came free before its deadline (`runtime.reply_slots`); replay it";
                 self.runner.give_up(ticket, reason).await.map(Some)
             }
@@ -192,9 +207,9 @@ impl Replier {
 /// A run that a sender waits for, by the time its request is stored.
 enum Begun<F: Future> {
     /// It began beside the accept.
-    Already(Pin<Box<MaybeDone<F>>>),
+    Already(Pin<Box<MaybeDone<F>>>, Unpaid),
     /// Its event.
-    NotYet(StoredEvent),
+    NotYet(Box<StoredEvent>),
 }
 
 fn deadline_of(ticket: &RunTicket) -> Timestamp {
