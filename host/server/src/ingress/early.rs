@@ -26,10 +26,10 @@ use creel_webhook::route::Mode;
 use crate::directory::Picture;
 
 /// Runs of a tenant that may be under way before their accept is answered: so many are thrown away at once at most.
-const UNPAID_MAX: u32 = 4;
+pub const UNPAID_MAX: u32 = 4;
 
 /// How long a tenant's runs wait for their accepts after one was thrown away, milliseconds.
-const WAITS_MS: u64 = 1_000;
+pub const WAITS_MS: u64 = 1_000;
 
 /// Says which runs may begin.
 #[derive(Debug)]
