@@ -42,29 +42,30 @@ struct Live {
     failures: u32,
     deadline: Option<Timestamp>,
     skip_at: Option<Timestamp>,
+    new_keys: bool,
 }
 
 pub(super) const DUE: &str =
     "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline, seq,
-        skip_at FROM run WHERE lane = ?1 AND claimed = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4";
+        skip_at, new_keys FROM run WHERE lane = ?1 AND claimed = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4";
 
 const BY_CLAIM: &str =
     "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline, seq,
-        skip_at FROM run WHERE tenant = ?1 AND id = ?2 AND claim = ?3";
+        skip_at, new_keys FROM run WHERE tenant = ?1 AND id = ?2 AND claim = ?3";
 
 /// For a planted bug.
 const BY_ANY_CLAIM: &str =
     "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline, seq,
-        skip_at FROM run WHERE tenant = ?1 AND id = ?2 AND (claim = ?3 OR ended_at IS NULL)";
+        skip_at, new_keys FROM run WHERE tenant = ?1 AND id = ?2 AND (claim = ?3 OR ended_at IS NULL)";
 
 const BY_ID: &str =
     "SELECT tenant, id, lane, event, route, plugin, mode, order_key, claims, attempts, failures, deadline, seq,
-        skip_at FROM run WHERE tenant = ?1 AND id = ?2";
+        skip_at, new_keys FROM run WHERE tenant = ?1 AND id = ?2";
 
 /// The same if it could be claimed now.
 const BY_ID_DUE: &str =
     "SELECT r.tenant, r.id, r.lane, r.event, r.route, r.plugin, r.mode, r.order_key, r.claims, r.attempts, r.failures,
-        r.deadline, r.seq, r.skip_at FROM run r JOIN lane l ON l.id = r.lane
+        r.deadline, r.seq, r.skip_at, r.new_keys FROM run r JOIN lane l ON l.id = r.lane
         WHERE r.tenant = ?1 AND r.id = ?2 AND r.claimed = 0 AND r.due_at <= ?3 AND l.paused = 0";
 
 /// Lets the one behind go then, or sooner than it was let; one that was tried has a time of its own.
@@ -93,6 +94,7 @@ fn live(row: &Row<'_>) -> rusqlite::Result<Live> {
         deadline: time_opt(row, 11)?,
         seq: row.get(12)?,
         skip_at: time_opt(row, 13)?,
+        new_keys: row.get(14)?,
     })
 }
 
@@ -197,10 +199,9 @@ fn is_answered(tx: &Tx<'_>, run: &Live, now: Timestamp) -> Sql<bool> {
 fn claim_one(tx: &mut Tx<'_>, run: &Live, now: Timestamp, lease_ms: u64) -> Sql<RunTicket> {
     let claim = tx.shared.claim_token();
     let lease_until = lanes::lease_until(now, lease_ms);
-    let sql = "UPDATE run SET claimed = 1, claim = ?3, claims = claims + 1, due_at = ?4 WHERE tenant = ?1 AND id = ?2
-        RETURNING new_keys";
+    let sql = "UPDATE run SET claimed = 1, claim = ?3, claims = claims + 1, due_at = ?4 WHERE tenant = ?1 AND id = ?2";
     let values = params![run.tenant.as_bytes(), run.id.as_bytes(), int(claim.0), lease_until.as_millis()];
-    let new_keys = first(tx.conn, sql, values, |row| row.get(0))?.unwrap_or(false);
+    exec(tx.conn, sql, values)?;
     if planted::is(Bug::ReleaseEarly) {
         let sql =
             "UPDATE run SET due_at = ?3 WHERE lane = ?1 AND order_key = ?2 AND ended_at IS NULL AND due_at IS NULL";
@@ -220,7 +221,7 @@ fn claim_one(tx: &mut Tx<'_>, run: &Live, now: Timestamp, lease_ms: u64) -> Sql<
         claims: run.claims + 1,
         lease_until,
         deadline: run.deadline,
-        new_keys,
+        new_keys: run.new_keys,
     })
 }
 
