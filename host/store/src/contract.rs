@@ -167,6 +167,13 @@ pub struct NewEvent {
     pub runs: Vec<NewRun>,
 }
 
+impl NewEvent {
+    /// The run that its sender waits for.
+    pub fn awaited(&self) -> Option<&NewRun> {
+        self.runs.iter().find(|run| run.reply.is_some())
+    }
+}
+
 /// A run to be queued.
 #[derive(Debug, Clone)]
 pub struct NewRun {
@@ -181,6 +188,28 @@ pub struct NewRun {
     pub order_key: Option<String>,
     /// Present when the sender waits: the run is claimed inside the accept.
     pub reply: Option<NewReply>,
+}
+
+impl NewRun {
+    /// The right to decide it by the claim that comes with the accept of its event, until `lease_until`; `None` when none comes.
+    pub fn ticket(&self, tenant: TenantId, event: EventId, lease_until: Timestamp) -> Option<RunTicket> {
+        let reply = self.reply.as_ref()?;
+        Some(RunTicket {
+            run: self.id,
+            claim: reply.claim?.token,
+            tenant,
+            event,
+            route: self.route,
+            plugin: self.plugin,
+            mode: Mode::Reply,
+            attempts: 0,
+            failures: 0,
+            claims: 1,
+            lease_until,
+            deadline: Some(reply.deadline),
+            new_keys: false,
+        })
+    }
 }
 
 /// A reply that a sender waits for.

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use creel_store::contract::{
-    Accept, Accepted, DeliveryCommit, DeliveryCommitted, FirstAnswer, RunCommit, RunCommitted, RunTicket, Store,
-    StoreResult,
+    Accept, Accepted, DeliveryCommit, DeliveryCommitted, FirstAnswer, RunCommit, RunCommitted, Store, StoreResult,
 };
 use creel_store::sqlite::SqliteStore;
 use creel_webhook::delivery::Next;
 use creel_webhook::id::EventId;
 use creel_webhook::quota::Quota;
-use creel_webhook::route::Mode;
 use creel_webhook::run::RunNext;
 
 use super::{Message, Sim, Waiting};
@@ -71,10 +69,7 @@ impl Sim {
         let mut all = Vec::new();
         let message = self.message();
         for _ in 0..self.dice.below(3) {
-            let accept = Box::new(self.accept_of(message));
-            let early = self.early_commit(&accept);
-            all.push(Asked::Accept(message, accept));
-            all.extend(early);
+            self.accept_in_burst(message, &mut all);
         }
         if let Some(bad) = self.bad_accept().filter(|_| self.dice.one_in(2)) {
             all.push(bad);
@@ -88,10 +83,7 @@ impl Sim {
             all.push(self.call_commit(&claim, answer));
         }
         let other = self.message();
-        let accept = Box::new(self.accept_of(other));
-        let early = self.early_commit(&accept);
-        all.push(Asked::Accept(other, accept));
-        all.extend(early);
+        self.accept_in_burst(other, &mut all);
         all.iter().for_each(|asked| self.noting(asked));
         let (store, disk) = (self.store.clone(), self.mounted.disk.clone());
         disk.hold();
@@ -116,27 +108,20 @@ impl Sim {
         Ok(())
     }
 
+    /// A message, with the decision right behind it of the run that began beside it.
+    fn accept_in_burst(&mut self, message: usize, all: &mut Vec<Asked>) {
+        let accept = Box::new(self.accept_of(message));
+        let early = self.early_commit(&accept);
+        all.push(Asked::Accept(message, accept));
+        all.extend(early);
+    }
+
     /// What a run decides that began beside its accept, if the sender of that waits.
     fn early_commit(&mut self, accept: &Accept) -> Option<Asked> {
         let event = accept.events.first()?;
-        let run = event.runs.iter().find(|run| run.reply.is_some())?;
-        let (reply, item) = (run.reply.as_ref()?, self.model.item(&event.provider_id));
-        let claim = reply.claim.filter(|_| !self.dice.one_in(3))?;
-        let ticket = RunTicket {
-            run: run.id,
-            claim: claim.token,
-            tenant: accept.tenant,
-            event: event.id,
-            route: run.route,
-            plugin: run.plugin,
-            mode: Mode::Reply,
-            attempts: 0,
-            failures: 0,
-            claims: 1,
-            lease_until: self.now.plus_ms(claim.lease_ms),
-            deadline: Some(reply.deadline),
-            new_keys: false,
-        };
+        let (run, item) = (event.awaited()?, self.model.item(&event.provider_id));
+        let claim = run.reply.as_ref()?.claim.filter(|_| !self.dice.one_in(3))?;
+        let ticket = run.ticket(accept.tenant, event.id, self.now.plus_ms(claim.lease_ms))?;
         let at = self.at();
         self.model.sending(accept);
         self.model.begun_early(&ticket, item, at);
@@ -244,7 +229,7 @@ impl Sim {
             }
             Accepted::Stored { reply: Some(ticket), .. } => {
                 let item = self.model.item(&accept.events[0].provider_id);
-                let given = accept.events[0].runs.iter().find_map(|run| run.reply.as_ref()?.claim);
+                let given = accept.events[0].awaited().and_then(|run| run.reply.as_ref()?.claim);
                 let is_given = given.is_some_and(|given| given.token == ticket.claim);
                 hold!(is_given, "{} was accepted with the claim {given:?} and has {:?}", ticket.run, ticket.claim);
                 self.model.run_claimed(&ticket, item, About::new(ticket.event, None), at)?;

@@ -21,7 +21,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use creel_store::contract::{Accept, RunTicket};
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::TenantId;
-use creel_webhook::route::Mode;
 
 use crate::directory::Picture;
 
@@ -74,32 +73,16 @@ impl Early {
         picture: &Picture,
         now: Timestamp,
     ) -> Option<(RunTicket, Unpaid)> {
-        let event = accept.events.first()?;
-        let run = event.runs.iter().find(|run| run.reply.is_some())?;
-        let (reply, tenant) = (run.reply.as_ref()?, accept.tenant);
-        let claim = reply.claim?;
+        let (event, tenant) = (accept.events.first()?, accept.tenant);
+        let run = event.awaited()?;
+        let claim = run.reply.as_ref()?.claim?;
+        let ticket = run.ticket(tenant, event.id, now.plus_ms(claim.lease_ms))?;
         let (_, active) = picture.plugin(run.plugin)?;
         let is_paused = picture.route(run.route)?.paused || picture.source(accept.source)?.source.paused;
         if !self.any || is_paused || !active?.grants.fetch.is_empty() {
             return None;
         }
-        let unpaid = self.of(tenant, now)?;
-        let ticket = RunTicket {
-            run: run.id,
-            claim: claim.token,
-            tenant,
-            event: event.id,
-            route: run.route,
-            plugin: run.plugin,
-            mode: Mode::Reply,
-            attempts: 0,
-            failures: 0,
-            claims: 1,
-            lease_until: now.plus_ms(claim.lease_ms),
-            deadline: Some(reply.deadline),
-            new_keys: false,
-        };
-        Some((ticket, unpaid))
+        Some((ticket, self.of(tenant, now)?))
     }
 
     /// One more of a tenant, unless there are enough or it has to wait.

@@ -11,7 +11,6 @@ use std::collections::HashMap;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{EventId, RouteId, TenantId};
 use creel_webhook::notice::Fact;
-use creel_webhook::route::Mode;
 use creel_webhook::run::Verdict;
 use rusqlite::params;
 
@@ -84,7 +83,7 @@ pub(super) fn accept(tx: &mut Tx<'_>, packed: &Packed) -> Sql<Accepted> {
         let pending = tx.memory.arrivals.pending(accept.tenant, stored)?;
         if pending + runs > accept.pending_runs_max {
             // A sender that waits is told the fallback and does not come back: what it sent must be kept.
-            if !new.iter().any(|(_, event)| event.runs.iter().any(|run| run.reply.is_some())) {
+            if !new.iter().any(|(_, event)| event.awaited().is_some()) {
                 return Ok(Accepted::OverQuota { pending });
             }
             room = Some(accept.pending_runs_max.saturating_sub(pending));
@@ -376,21 +375,8 @@ impl Batch<'_> {
         }
         self.pending += 1;
         if let (Some(claim), Some(lease_until)) = (claim, due_at) {
-            self.reply = Some(RunTicket {
-                run: run.id,
-                claim,
-                tenant,
-                event: event.id,
-                route: run.route,
-                plugin: run.plugin,
-                mode: Mode::Reply,
-                attempts: 0,
-                failures: 0,
-                claims: 1,
-                lease_until,
-                deadline,
-                new_keys: false,
-            });
+            let ticket = run.ticket(tenant, event.id, lease_until);
+            self.reply = ticket.map(|ticket| RunTicket { claim, ..ticket });
         }
         Ok(())
     }

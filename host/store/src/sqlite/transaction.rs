@@ -149,11 +149,8 @@ impl Shared {
 /// Free pages that one step gives back to the file system.
 const STEP_PAGES: i64 = 256;
 
-/// Room that [`FAR_BATCHES`] batches cannot fill: each brings what the queue holds at most, and as much again follows from it.
-const FAR_BYTES: u64 = FAR_BATCHES as u64 * 2 * 64 * 1_024 * 1_024;
-
 /// Batches after which the bytes in use are read again even if there is much room: to read them takes as long as an insert.
-const FAR_BATCHES: u32 = 64;
+const FAR_BATCHES: u64 = 64;
 
 /// What tenants may take that have no limits of their own.
 #[derive(Debug, Clone, Copy)]
@@ -177,7 +174,7 @@ pub(super) struct Memory {
     /// Bytes in use, read once per batch, or less often while there is much room.
     pub(super) used: Option<u64>,
     /// Batches since they were read.
-    since_used: u32,
+    since_used: u64,
     /// How many bytes the store may hold.
     pub(super) bytes_max: u64,
     /// How many calls may wait for one destination, unless that says less; no limit until one is set.
@@ -237,10 +234,12 @@ impl Memory {
         self.dedup.committed(self.last_request);
     }
 
-    /// A batch begins, and what is in use may have changed.
-    pub(super) fn batch_begins(&mut self) {
+    /// A batch begins, and what is in use may have changed. A batch brings so many bytes at most, and as much again follows
+    /// from it.
+    pub(super) fn batch_begins(&mut self, batch_bytes_max: u64) {
         self.since_used += 1;
-        let far = self.used.is_some_and(|used| used.saturating_add(FAR_BYTES) < self.bytes_max);
+        let growth = FAR_BATCHES * 2 * batch_bytes_max;
+        let far = self.used.is_some_and(|used| used.saturating_add(growth) < self.bytes_max);
         if !far || self.since_used >= FAR_BATCHES {
             (self.used, self.since_used) = (None, 0);
         }

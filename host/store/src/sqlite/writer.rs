@@ -194,7 +194,7 @@ impl Thread {
             return;
         }
         let replaced = self.waiters.park(items);
-        self.memory.batch_begins();
+        self.memory.batch_begins(u64::from(QUEUE_KIB_MAX) * 1_024);
         let before = self.conn.total_changes();
         let number = self.shared.safety.appears();
         let (mut items, effects) = match self.transaction(items) {
