@@ -119,11 +119,8 @@ async fn nothing_is_looked_up_for_a_request_that_is_not_stored() {
     let desk = Desk::on(&host, json!({})).await;
     let voice = desk.tenant.source("voice", "twilio", "auth-token").await;
     desk.tenant.reply_route("voice", "desk").await;
-    let fields = [("CallSid", "CA1"), ("CallStatus", "ringing"), ("From", "+15550100")];
-    let ringing =
-        Webhook::json("twilio", "auth-token", "1", "").form(&fields).header("i-twilio-idempotency-token", "1");
-    let told = host.send(&voice, &ringing).await;
-    let again = host.send(&voice, &ringing).await;
+    let told = host.send(&voice, &Webhook::ringing("1")).await;
+    let again = host.send(&voice, &Webhook::ringing("1")).await;
     assert_eq!((told.status, &told.body), (again.status, &again.body));
     assert_eq!(host.receiver.only().request.path, "/crm/contacts/7");
     host.finish().await;

@@ -18,11 +18,6 @@ const TOO_LONG: &str = "400000000";
 /// A deadline that `late` misses, milliseconds.
 const SOON: u64 = 60;
 
-fn ringing(id: &str) -> Webhook {
-    let fields = [("CallSid", "CA1"), ("CallStatus", "ringing"), ("From", "+15550100")];
-    Webhook::json("twilio", "auth-token", id, "").form(&fields).header("i-twilio-idempotency-token", id)
-}
-
 /// A host with a tenant whose source `voice` waits for the plugin `desk`, at most [`SOON`].
 async fn impatient(fixture: &str, config: Value, route: Value) -> (Host, Tenant, String) {
     let host =
@@ -72,8 +67,8 @@ async fn what_began_beside_a_repetition_is_thrown_away() {
     tenant.receiver(&host).await;
     tenant.deploy("desk", "echo", json!({ "reply": "true" })).await;
     tenant.reply_route("voice", "desk").await;
-    let told = host.send(&source, &ringing("1")).await;
-    let again = host.send(&source, &ringing("1")).await;
+    let told = host.send(&source, &Webhook::ringing("1")).await;
+    let again = host.send(&source, &Webhook::ringing("1")).await;
     assert_eq!((told.status, &told.body), (again.status, &again.body));
 
     let story = tenant.settled().await;
@@ -88,7 +83,7 @@ async fn what_began_beside_a_repetition_is_thrown_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_plugin_is_answered_for_in_time_and_its_calls_are_dropped() {
     let (host, tenant, source) = impatient("late", json!({ "iterations": TOO_LONG }), json!({ "mode": "reply" })).await;
-    let call = ringing("1");
+    let call = Webhook::ringing("1");
     assert_fallback(&host.send(&source, &call).await);
     assert_fallback(&host.send(&source, &call).await);
 
@@ -104,7 +99,7 @@ async fn a_late_plugin_is_answered_for_in_time_and_its_calls_are_dropped() {
 async fn a_route_may_keep_what_came_late() {
     let route = json!({ "mode": "reply", "late": "keep" });
     let (host, tenant, source) = impatient("late", json!({ "iterations": TOO_LONG }), route).await;
-    assert_fallback(&host.send(&source, &ringing("1")).await);
+    assert_fallback(&host.send(&source, &Webhook::ringing("1")).await);
     assert_eq!(tenant.delivered().await.state, DeliveryState::Delivered);
     assert_eq!(tenant.decided().await.verdict, Some(Verdict::Late));
     assert_eq!(host.receiver.only().request.path, "/late");
@@ -124,7 +119,7 @@ async fn a_plugin_that_fails_is_answered_for_at_once() {
         tenant.deploy("desk", fixture, json!({})).await;
         tenant.reply_route("voice", "desk").await;
         let began = Instant::now();
-        assert_fallback(&host.send(&source, &ringing("1")).await);
+        assert_fallback(&host.send(&source, &Webhook::ringing("1")).await);
         assert!(
             began.elapsed() < Duration::from_secs(20),
             "{fixture}: nobody waits for a deadline that is a minute away"
@@ -143,7 +138,7 @@ async fn a_sources_own_fallback_goes_before_the_providers() {
     tenant.receiver(&host).await;
     tenant.deploy("desk", "panics", json!({})).await;
     tenant.reply_route("voice", "desk").await;
-    let told = host.send(&source, &ringing("1")).await;
+    let told = host.send(&source, &Webhook::ringing("1")).await;
     assert_eq!((told.status, told.body.as_str()), (503, "call again"));
     tenant.settled().await;
     host.finish().await;
@@ -163,8 +158,8 @@ async fn without_a_free_slot_the_fallback_comes_at_the_deadline() {
     tenant.reply_route("voice", "desk").await;
 
     // The first holds the only slot until its run ends, long after its sender was answered.
-    assert_fallback(&host.send(&source, &ringing("1")).await);
-    assert_fallback(&host.send(&source, &ringing("2")).await);
+    assert_fallback(&host.send(&source, &Webhook::ringing("1")).await);
+    assert_fallback(&host.send(&source, &Webhook::ringing("2")).await);
     let second = tenant.decided().await;
     assert_eq!((second.verdict, second.deployment), (Some(Verdict::Unanswered), None), "{second:?}");
     assert!(second.reason.as_deref().is_some_and(|reason| reason.contains("reply_slots")), "{second:?}");
@@ -186,7 +181,7 @@ async fn without_a_free_slot_the_fallback_comes_at_the_deadline() {
 async fn a_restart_between_accept_and_answer_leaves_a_run_to_replay() {
     let (host, tenant, source) =
         impatient("late", json!({ "iterations": "1600000000" }), json!({ "mode": "reply" })).await;
-    assert_fallback(&host.send(&source, &ringing("1")).await);
+    assert_fallback(&host.send(&source, &Webhook::ringing("1")).await);
     assert_eq!(tenant.story().await.runs[0].ended_at, None, "it is still running");
 
     let (home, receiver) = host.kill().await;

@@ -54,6 +54,12 @@ pub(crate) struct Webhook {
 }
 
 impl Webhook {
+    /// An incoming call of Twilio, under this idempotency token.
+    pub(crate) fn ringing(id: &str) -> Self {
+        let fields = [("CallSid", "CA1"), ("CallStatus", "ringing"), ("From", "+15550100")];
+        Webhook::json("twilio", "auth-token", id, "").form(&fields).header("i-twilio-idempotency-token", id)
+    }
+
     /// A JSON event of that preset.
     pub(crate) fn json(preset: &str, secret: &str, id: &str, body: impl Into<Bytes>) -> Self {
         let mut headers = Vec::new();
