@@ -28,6 +28,7 @@ mod flush;
 mod followups;
 mod hastening;
 mod holdings;
+mod inserts;
 mod lanes;
 mod letters;
 mod listing;
@@ -88,10 +89,10 @@ use crate::contract::{
     RunFilter, RunRow, RunTicket, SecretRow, StateFilter, StateKey, StateRemoved, StateRoom, Stats, Store, StoreError,
     StoreResult, StoredAnswer, StoredEvent, Story, Tenancy, Terms, Trail, UsedDay, Wakeups, Window,
 };
-use crate::sqlite::accept::Packed;
 use crate::sqlite::checkpoint::Checkpoints;
 use crate::sqlite::flush::Flusher;
 pub use crate::sqlite::flush::LogSync;
+use crate::sqlite::inserts::Packed;
 use crate::sqlite::lanes::{Wanted, Work};
 use crate::sqlite::passes::Days;
 use crate::sqlite::quotas::Standings;
@@ -186,10 +187,11 @@ impl SqliteStore {
         memory.audit_days = options.audit_days;
         memory.quotas = Standings::new(options.quotas);
         memory.suspects = boot.suspects;
-        let checkpoints = schema::checkpointer(path).map_err(StoreError::from)?;
-        let checkpoints =
-            Checkpoints::start(checkpoints, &mut conn).map_err(|error| StoreError::from(Fault::from(error)))?;
         let shared = Arc::new(Shared::new(boot.first_claim));
+        let checkpoints = schema::checkpointer(path).map_err(StoreError::from)?;
+        let main = options.log_sync.of_the_main_file(path)?;
+        let checkpoints = Checkpoints::start(checkpoints, main, &mut conn, shared.clone())
+            .map_err(|error| StoreError::from(Fault::from(error)))?;
         let readers = Readers::open(path)?;
         let flusher = Flusher::start(&options.log_sync, path, shared.clone())?;
         let writer = Writer::start(conn, memory, shared.clone(), checkpoints, flusher)?;
@@ -439,7 +441,7 @@ impl Store for SqliteStore {
     }
 
     async fn accept(&self, accept: Accept) -> StoreResult<Accepted> {
-        let packed = Packed::new(accept);
+        let packed = Arc::new(Packed::new(accept));
         self.writer.arrive(packed.bytes(), move |tx| accept::accept(tx, &packed)).await
     }
 

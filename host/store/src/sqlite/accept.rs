@@ -3,10 +3,12 @@
 //! First every event is looked up in the dedup table, repetitions within the request included. If none is new, the
 //! first answer is given and only a counter moves. Otherwise quota and space are checked, and what is new is inserted:
 //! its keys are remembered last, when nothing can fail any more. All of it is one item of the writer's batch, so
-//! parallel repetitions find each other's keys, committed or not yet.
+//! parallel repetitions find each other's keys, committed or not yet. Its rows are written with those of other accepts
+//! (`inserts`).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use creel_webhook::clock::Timestamp;
 use creel_webhook::id::{EventId, RouteId, TenantId};
@@ -14,19 +16,17 @@ use creel_webhook::notice::Fact;
 use creel_webhook::run::Verdict;
 use rusqlite::params;
 
-use crate::codec;
-use crate::contract::{
-    Accept, Accepted, ClaimToken, FirstAnswer, NewEvent, NewRun, RefusalRow, RunTicket, StoreError, StoredAnswer, Used,
-};
+use crate::contract::{Accept, Accepted, FirstAnswer, RefusalRow, RunTicket, StoreError, StoredAnswer, Used};
 use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Place;
-use crate::sqlite::dedup::{self, Key};
+use crate::sqlite::dedup::Key;
+use crate::sqlite::inserts::{At, EventRow, Packed, RequestRow, RunRow, Start};
 use crate::sqlite::lanes::{self, Work};
 use crate::sqlite::notices;
 use crate::sqlite::rations;
 use crate::sqlite::reply;
 use crate::sqlite::shares;
-use crate::sqlite::statement::{Sql, exec, first, int};
+use crate::sqlite::statement::{Sql, exec, first};
 use crate::sqlite::transaction::Tx;
 use crate::sqlite::usage;
 
@@ -36,46 +36,23 @@ const REFUSALS_PER_TENANT_MAX: i64 = 1_000;
 /// Bits of a run's `seq` that number the runs of one request.
 const SEQ_BITS: u32 = 20;
 
-/// What is to be accepted, with its columns packed: the caller's thread does that, the writer's is the bottleneck.
-pub(super) struct Packed {
-    accept: Accept,
-    head: Vec<u8>,
-    answer: Vec<u8>,
-}
-
-impl Packed {
-    /// Packs the columns, and frees what was packed where it was allocated.
-    pub(super) fn new(mut accept: Accept) -> Packed {
-        let request = &mut accept.request;
-        let (query, headers) = (std::mem::take(&mut request.query), std::mem::take(&mut request.headers));
-        let head = codec::request_head(&request.method, &request.scheme, &query, &headers, &request.attributes);
-        let answer = codec::answer(&accept.answer);
-        Packed { accept, head, answer }
-    }
-
-    /// Bytes of it, for the queue's bound.
-    pub(super) fn bytes(&self) -> usize {
-        self.accept.request.body.len() + self.head.len() + self.answer.len() + 256 * self.accept.events.len()
-    }
-}
-
 /// The verb.
-pub(super) fn accept(tx: &mut Tx<'_>, packed: &Packed) -> Sql<Accepted> {
+pub(super) fn accept(tx: &mut Tx<'_>, packed: &Arc<Packed>) -> Sql<Accepted> {
     let accept = &packed.accept;
     let now = tx.now(accept.request.received_at);
     tx.tenant_is_there(accept.tenant, now)?;
     let firsts = recognise(tx, accept, now)?;
-    let new: Vec<(u32, &NewEvent)> =
-        (0..).zip(&accept.events).zip(&firsts).filter(|(_, first)| first.is_none()).map(|(event, _)| event).collect();
-    if new.is_empty() {
+    let numbers: Vec<usize> = (0..firsts.len()).filter(|number| firsts[*number].is_none()).collect();
+    let new = || numbers.iter().map(|number| &accept.events[*number]);
+    if numbers.is_empty() {
         count_duplicates(tx, accept.tenant, &firsts)?;
         return Ok(Accepted::Duplicate(first_answer(tx, accept, firsts.iter().flatten())?));
     }
-    let used = Used { events: new.len() as u64, bytes_in: accept.request.body.len() as u64, ..Used::default() };
+    let used = Used { events: numbers.len() as u64, bytes_in: accept.request.body.len() as u64, ..Used::default() };
     if let Some((quota, until)) = rations::refusal(tx, accept.tenant, used.events, used.bytes_in, now)? {
         return Ok(Accepted::OverDailyQuota { quota, until });
     }
-    let runs: u64 = new.iter().map(|(_, event)| event.runs.len() as u64).sum();
+    let runs: u64 = new().map(|event| event.runs.len() as u64).sum();
     let mut room = None;
     if runs > 0 {
         let conn = tx.conn;
@@ -83,14 +60,14 @@ pub(super) fn accept(tx: &mut Tx<'_>, packed: &Packed) -> Sql<Accepted> {
         let pending = tx.memory.arrivals.pending(accept.tenant, stored)?;
         if pending + runs > accept.pending_runs_max {
             // A sender that waits is told the fallback and does not come back: what it sent must be kept.
-            if !new.iter().any(|(_, event)| event.awaited().is_some()) {
+            if !new().any(|event| event.awaited().is_some()) {
                 return Ok(Accepted::OverQuota { pending });
             }
             room = Some(accept.pending_runs_max.saturating_sub(pending));
         }
     }
     check_space(tx)?;
-    let batch = store(tx, packed, &new, now, room)?;
+    let batch = store(tx, packed, &numbers, now, room)?;
     count_duplicates(tx, accept.tenant, &firsts)?;
     let first = match firsts.first() {
         Some(Some(event)) => Some(first_answer(tx, accept, std::iter::once(event))?),
@@ -99,14 +76,14 @@ pub(super) fn accept(tx: &mut Tx<'_>, packed: &Packed) -> Sql<Accepted> {
     // From here on nothing fails: what is kept in memory is never ahead of the tables.
     batch.arrive(tx);
     usage::add(tx, accept.tenant, now, used);
-    for (_, event) in &new {
+    for event in new() {
         for hash in &event.dedup_keys {
             tx.memory.dedup.remember(Key::new(accept.tenant, accept.source, hash), event.id, event.dedup_until);
         }
     }
     Ok(Accepted::Stored {
-        events: new.iter().map(|(_, event)| event.id).collect(),
-        duplicates: (firsts.len() - new.len()) as u32,
+        events: new().map(|event| event.id).collect(),
+        duplicates: (firsts.len() - numbers.len()) as u32,
         first,
         reply: batch.reply,
     })
@@ -115,27 +92,34 @@ pub(super) fn accept(tx: &mut Tx<'_>, packed: &Packed) -> Sql<Accepted> {
 /// Stores an event that the store makes itself. It belongs to what has happened already, so neither quota nor space
 /// refuse it.
 pub(super) fn internal(tx: &mut Tx<'_>, accept: Accept, now: Timestamp) -> Sql<()> {
-    let packed = Packed::new(accept);
-    let events: Vec<(u32, &NewEvent)> = (0..).zip(&packed.accept.events).collect();
+    let packed = Arc::new(Packed::new(accept));
+    let events: Vec<usize> = (0..packed.accept.events.len()).collect();
     store(tx, &packed, &events, now, None)?.arrive(tx);
-    // Its verb goes on with lanes and turns.
+    // Its verb goes on with what is in the tables, lanes and turns.
+    tx.write_inserts()?;
     lanes::write_arrivals(tx)
 }
 
 /// Stores a request with these of its events. Lanes and turns don't know of it before the batch arrives.
 fn store<'a>(
     tx: &mut Tx<'_>,
-    packed: &'a Packed,
-    events: &[(u32, &NewEvent)],
+    packed: &'a Arc<Packed>,
+    events: &[usize],
     now: Timestamp,
     room: Option<u64>,
 ) -> Sql<Batch<'a>> {
-    let accept = &packed.accept;
-    let seq = insert_request(tx, packed, events)?;
-    tx.split(Bug::DedupApart)?;
-    let mut batch = Batch { accept, seq, now, room, next_run: 0, pending: 0, due: Vec::new(), reply: None };
-    for (number, event) in events {
-        batch.insert_event(tx, *number, event)?;
+    let seq = tx.next_request();
+    let row = RequestRow { packed: packed.clone(), seq, events: events.to_vec() };
+    tx.memory.inserts.request(tx.conn, row)?;
+    if planted::is(Bug::DedupApart) {
+        tx.write_inserts()?;
+        tx.split(Bug::DedupApart)?;
+    }
+    let mut batch = Batch { packed, seq, now, room, next_run: 0, pending: 0, due: Vec::new(), reply: None };
+    for event in events.iter().copied() {
+        let row = EventRow { packed: packed.clone(), event, request: seq };
+        tx.memory.inserts.event(tx.conn, row)?;
+        (0..packed.accept.events[event].runs.len()).try_for_each(|run| batch.insert_run(tx, At { event, run }))?;
     }
     Ok(batch)
 }
@@ -155,7 +139,8 @@ fn recognise(tx: &Tx<'_>, accept: &Accept, now: Timestamp) -> Sql<Vec<Option<Eve
                 break;
             }
         }
-        if known.is_none() {
+        // Behind the last of a request nothing can repeat it.
+        if known.is_none() && firsts.len() + 1 < accept.events.len() {
             here.extend(event.dedup_keys.iter().map(|hash| (hash, event.id)));
         }
         firsts.push(known);
@@ -163,7 +148,11 @@ fn recognise(tx: &Tx<'_>, accept: &Accept, now: Timestamp) -> Sql<Vec<Option<Eve
     Ok(firsts)
 }
 
-fn count_duplicates(tx: &Tx<'_>, tenant: TenantId, firsts: &[Option<EventId>]) -> Sql<()> {
+fn count_duplicates(tx: &mut Tx<'_>, tenant: TenantId, firsts: &[Option<EventId>]) -> Sql<()> {
+    if firsts.iter().any(Option::is_some) {
+        // What they repeat may be of this batch, or of this request.
+        tx.write_inserts()?;
+    }
     for event in firsts.iter().flatten() {
         let sql = "UPDATE event SET duplicates = duplicates + 1 WHERE tenant = ?1 AND id = ?2";
         exec(tx.conn, sql, params![tenant.as_bytes(), event.as_bytes()])?;
@@ -194,40 +183,9 @@ fn check_space(tx: &mut Tx<'_>) -> Sql<()> {
     if used >= max { Err(StoreError::Full { used, max }.into()) } else { Ok(()) }
 }
 
-fn insert_request(tx: &mut Tx<'_>, packed: &Packed, new: &[(u32, &NewEvent)]) -> Sql<i64> {
-    let accept = &packed.accept;
-    let request = &accept.request;
-    let sql = "INSERT INTO request (seq, tenant, id, source, received_at, head, answer, dedup, body)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    let seq = tx.next_request();
-    let values = params![
-        seq,
-        accept.tenant.as_bytes(),
-        request.id.as_bytes(),
-        accept.source.as_bytes(),
-        request.received_at.as_millis(),
-        packed.head,
-        packed.answer,
-        packed_keys(new),
-        request.body.as_ref()
-    ];
-    exec(tx.conn, sql, values)?;
-    Ok(seq)
-}
-
-/// The keys of these events, for the request's row.
-fn packed_keys(new: &[(u32, &NewEvent)]) -> Option<Vec<u8>> {
-    let keys: Vec<_> = new
-        .iter()
-        .flat_map(|(_, event)| event.dedup_keys.iter().map(move |hash| (event, hash)))
-        .map(|(event, hash)| (dedup::half(hash), *event.id.as_bytes(), event.dedup_until.as_millis()))
-        .collect();
-    if keys.is_empty() { None } else { Some(codec::keys(&keys)) }
-}
-
 /// The inserts of one accept.
 struct Batch<'a> {
-    accept: &'a Accept,
+    packed: &'a Arc<Packed>,
     seq: i64,
     now: Timestamp,
     /// Runs that may still become pending, once the tenant is over its limit.
@@ -240,39 +198,10 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    fn insert_event(&mut self, tx: &mut Tx<'_>, number: u32, event: &NewEvent) -> Sql<()> {
-        let (tenant, source) = (self.accept.tenant.as_bytes(), self.accept.source.as_bytes());
-        let many: Vec<u8>;
-        let runs: &[u8] = match &event.runs[..] {
-            [run] => run.id.as_bytes(),
-            runs => {
-                many = runs.iter().flat_map(|run| *run.id.as_bytes()).collect();
-                &many
-            }
-        };
-        let sql = "INSERT INTO event (tenant, id, request, number, count, source, kind, provider_id, subject,
-                occurred_at, item_from, item_to, runs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-        let values = params![
-            tenant,
-            event.id.as_bytes(),
-            self.seq,
-            number,
-            self.accept.events.len() as i64,
-            source,
-            event.kind,
-            event.provider_id,
-            event.subject,
-            event.occurred_at.map(Timestamp::as_millis),
-            event.item.map(|(from, _)| from as i64),
-            event.item.map(|(_, to)| to as i64),
-            runs
-        ];
-        exec(tx.conn, sql, values)?;
-        event.runs.iter().try_for_each(|run| self.insert_run(tx, event, run))
-    }
-
-    fn insert_run(&mut self, tx: &mut Tx<'_>, event: &NewEvent, run: &NewRun) -> Sql<()> {
-        let tenant = self.accept.tenant;
+    fn insert_run(&mut self, tx: &mut Tx<'_>, at: At) -> Sql<()> {
+        let accept = &self.packed.accept;
+        let (tenant, event) = (accept.tenant, &accept.events[at.event]);
+        let run = &event.runs[at.run];
         let seq = (self.seq << SEQ_BITS) | self.next_run;
         self.next_run += 1;
         if let Some(reply) = &run.reply {
@@ -280,12 +209,12 @@ impl Batch<'_> {
         }
         let Some(place) = lanes::place(tx, tenant, run.route)? else {
             let end = Start::Ended(Verdict::Host, "its route was removed".into());
-            return self.insert_row(tx, event, run, Row { seq, lane: 0, start: end });
+            return self.insert_row(tx, at, Row { seq, lane: 0, start: end });
         };
         let lane = place.lane;
         let start = match &run.reply {
             reply if self.has_no_room(reply.is_some()) => {
-                let max = self.accept.pending_runs_max;
+                let max = self.packed.accept.pending_runs_max;
                 Start::Ended(
                     Verdict::Unanswered,
                     format!("the tenant may have {max} runs pending (`pending_runs_max`) and has").into(),
@@ -299,22 +228,28 @@ impl Batch<'_> {
                 }
                 (None, None) => Start::Ended(Verdict::Unanswered, "no slot for a reply was free".into()),
             },
-            None => lanes::due_behind(tx.conn, Work::Runs, lane, run.order_key.as_deref(), self.now)?
-                .map_or(Start::Blocked, Start::Due),
+            None => {
+                if run.order_key.is_some() {
+                    // Whoever is before it may be in this batch.
+                    tx.write_inserts()?;
+                }
+                lanes::due_behind(tx.conn, Work::Runs, lane, run.order_key.as_deref(), self.now)?
+                    .map_or(Start::Blocked, Start::Due)
+            }
         };
         let due_at = match &start {
             Start::Due(at) => Some((*at, false)),
             Start::Claimed(_, at) => Some((*at, true)),
             Start::Blocked | Start::Ended(..) => None,
         };
-        self.insert_row(tx, event, run, Row { seq, lane, start })?;
+        self.insert_row(tx, at, Row { seq, lane, start })?;
         self.due.extend(due_at.map(|(at, is_claimed)| (place, at, is_claimed)));
         Ok(())
     }
 
     /// Hands over what lanes and turns have to know.
     fn arrive(&self, tx: &mut Tx<'_>) {
-        let (tenant, arrivals) = (self.accept.tenant, &mut tx.memory.arrivals);
+        let (tenant, arrivals) = (self.packed.accept.tenant, &mut tx.memory.arrivals);
         arrivals.add(tenant, self.pending);
         for (place, at, is_claimed) in &self.due {
             arrivals.due(tenant, *place, *at, *is_claimed);
@@ -326,45 +261,18 @@ impl Batch<'_> {
         self.room.is_some_and(|room| is_reply || self.pending >= room)
     }
 
-    fn insert_row(&mut self, tx: &mut Tx<'_>, event: &NewEvent, run: &NewRun, row: Row) -> Sql<()> {
-        let tenant = self.accept.tenant;
-        let deadline = run.reply.as_ref().map(|reply| reply.deadline);
-        let (claim, due_at) = match row.start {
-            Start::Claimed(token, until) => (Some(token), Some(until)),
-            Start::Due(at) => (None, Some(at)),
-            Start::Blocked | Start::Ended(..) => (None, None),
-        };
-        let ended = match &row.start {
-            Start::Ended(verdict, reason) => Some((verdict.as_str(), reason.as_ref())),
-            _ => None,
-        };
-        // Replies never wait, so they keep no place in a line.
-        let order_key = run.order_key.as_deref().filter(|_| run.reply.is_none());
-        let sql =
-            "INSERT INTO run (tenant, id, seq, lane, event, route, plugin, mode, order_key, due_at, claimed, claim,
-                claims, deadline, created_at, ended_at, verdict, reason)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11, ?13, ?14, ?15, ?16, ?17)";
-        let values = params![
-            tenant.as_bytes(),
-            run.id.as_bytes(),
-            row.seq,
-            row.lane,
-            event.id.as_bytes(),
-            run.route.as_bytes(),
-            run.plugin.as_bytes(),
-            run.reply.is_some(),
-            order_key,
-            due_at.map(Timestamp::as_millis),
-            claim.is_some(),
-            claim.map(|claim| int(claim.0)),
-            deadline.map(Timestamp::as_millis),
-            self.now.as_millis(),
-            ended.map(|_| self.now.as_millis()),
-            ended.map(|(verdict, _)| verdict),
-            ended.map(|(_, reason)| reason)
-        ];
-        exec(tx.conn, sql, values)?;
-        if let Start::Ended(verdict, _) = row.start {
+    fn insert_row(&mut self, tx: &mut Tx<'_>, at: At, row: Row) -> Sql<()> {
+        let accept = &self.packed.accept;
+        let (tenant, event) = (accept.tenant, &accept.events[at.event]);
+        let run = &event.runs[at.run];
+        let ended = if let Start::Ended(verdict, _) = &row.start { Some(*verdict) } else { None };
+        let (claim, due_at) = row.start.claim_and_due();
+        let Row { seq, lane, start } = row;
+        let row = RunRow { packed: self.packed.clone(), at, seq, lane, start, now: self.now };
+        tx.memory.inserts.run(tx.conn, row)?;
+        if let Some(verdict) = ended {
+            // What is told of its end may look for it.
+            tx.write_inserts()?;
             let fact = Fact::RunDead { run: run.id, event: event.id, route: run.route, plugin: run.plugin, verdict };
             notices::tell(tx, tenant, &fact, self.now)?;
             // Only of the run that the sender waits for: another's end says nothing about the reply.
@@ -406,19 +314,6 @@ fn pause_of(tx: &Tx<'_>, tenant: TenantId, route: RouteId) -> Sql<Option<&'stati
         Some((false, true)) => Some("the source is paused"),
         _ => None,
     })
-}
-
-/// How a run begins.
-#[derive(Debug, Clone)]
-enum Start {
-    /// Claimed by the sender who waits.
-    Claimed(ClaimToken, Timestamp),
-    /// Head of its line.
-    Due(Timestamp),
-    /// Behind another of its order key.
-    Blocked,
-    /// Over before it began: verdict and reason.
-    Ended(Verdict, Cow<'static, str>),
 }
 
 /// Where a run's row goes.

@@ -1,15 +1,29 @@
 //! When the write-ahead log is carried over into the main file.
 //!
 //! A thread with a connection of its own carries over most of it while the writer goes on. Only a log that was carried
-//! over to its end begins anew, and under load the writer is always a little ahead; so as soon as the thread has ended a
-//! pass, the writer carries over what has come meanwhile, which is little. A log that begins anew is overwritten where
+//! over to its end begins anew, and under load the writer is always a little ahead; so as soon as the thread has ended its
+//! passes, the writer carries over what has come meanwhile, which is little. A log that begins anew is overwritten where
 //! it lies: nothing is allocated, and a sync has no new size to store. That is worth more than checkpoints cost.
+//!
+//! # Syncs of the main file
+//!
+//! SQLite syncs the main file in the pass that reaches the log's end, and only then. That pass is the writer's, and every
+//! sender would wait until the disk has all that the thread has written. So the thread syncs too, through a descriptor of
+//! its own, and goes over what came meanwhile once more; the writer's sync has little left. The descriptor is closed
+//! behind the connections: a process that closes any descriptor of a file loses its locks on it.
+//!
+//! A sync of the main file that fails breaks the store like one of the log (`flush`): pages that an earlier pass has written may
+//! be missing, and no later pass would write them again. The log must not begin anew; opening it carries all of it over.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
+
+use crate::sqlite::transaction::Shared;
 
 /// Pages that the log grows before the thread is poked (16 MiB): less would write a page that changes often more often.
 const PAGES_SOFT: i32 = 2_048;
@@ -17,12 +31,19 @@ const PAGES_SOFT: i32 = 2_048;
 /// Pages of the log after which the writer waits for nobody and carries over itself (64 MiB).
 const PAGES_HARD: i32 = 4 * PAGES_SOFT;
 
+/// Passes of the thread before the writer's: the second has what came during the first and its sync, a tenth of it.
+const PASSES: usize = 2;
+
 const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
-/// The writer's view of log and thread; the thread ends with it.
+/// What syncs the main file.
+pub(super) type MainSync = Box<dyn Fn() -> io::Result<()> + Send>;
+
+/// The writer's view of log and thread.
 pub(super) struct Checkpoints {
-    poke: SyncSender<()>,
-    /// Set when the thread has ended a pass.
+    shared: Arc<Shared>,
+    thread: Option<(SyncSender<()>, JoinHandle<()>)>,
+    /// Set when the thread has ended its passes.
     passed: Arc<AtomicBool>,
     /// Pages in the log after the last commit.
     pages: Arc<AtomicI32>,
@@ -30,22 +51,26 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Starts the thread with its connection, and watches how the writer's log grows.
-    pub(super) fn start(conn: Connection, writer: &mut Connection) -> rusqlite::Result<Checkpoints> {
+    /// Starts the thread with its connection and what syncs the main file, and watches how the writer's log grows.
+    pub(super) fn start(
+        conn: Connection,
+        main: Option<MainSync>,
+        writer: &mut Connection,
+        shared: Arc<Shared>,
+    ) -> rusqlite::Result<Checkpoints> {
         let (pages, passed) = (Arc::new(AtomicI32::new(0)), Arc::new(AtomicBool::new(false)));
         let (poke, poked) = sync_channel(1);
-        let (seen, ended) = (pages.clone(), passed.clone());
+        let seen = pages.clone();
         writer.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, now: i32| {
             seen.store(now, Ordering::Relaxed);
             Ok(())
         }))?;
+        let carrier = Carrier { conn, main, shared: shared.clone(), passed: passed.clone() };
         let spawned =
-            std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || run(&conn, &poked, &ended));
-        if let Err(error) = spawned {
-            // The writer does all of it, at the hard bound.
-            tracing::warn!(%error, "no thread for checkpoints");
-        }
-        Ok(Checkpoints { poke, passed, pages, asked_at: 0 })
+            std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || carrier.serve(&poked));
+        // Without it the writer does all of it, at the hard bound.
+        let thread = spawned.inspect_err(|error| tracing::warn!(%error, "no thread for checkpoints")).ok();
+        Ok(Checkpoints { shared, thread: thread.map(|thread| (poke, thread)), passed, pages, asked_at: 0 })
     }
 
     /// Looks after the log; called by the writer after each batch.
@@ -57,12 +82,13 @@ impl Checkpoints {
         }
         if self.passed.swap(false, Ordering::Relaxed) || pages - self.asked_at > PAGES_HARD {
             self.asked_at = pages;
-            carry(writer);
-        } else if pages - self.asked_at > PAGES_SOFT {
+            carry(writer, &self.shared);
+        } else if pages - self.asked_at > PAGES_SOFT
+            && let Some((poke, _)) = &self.thread
             // Full means that it has been poked already.
-            if self.poke.try_send(()).is_ok() {
-                self.asked_at = pages;
-            }
+            && poke.try_send(()).is_ok()
+        {
+            self.asked_at = pages;
         }
     }
 
@@ -70,20 +96,103 @@ impl Checkpoints {
     /// is as durable as the file.
     pub(super) fn at_the_end(&self, writer: &Connection) {
         if self.pages.load(Ordering::Relaxed) > 0 {
-            carry(writer);
+            carry(writer, &self.shared);
+        }
+    }
+
+    /// Ends the thread, behind the writer's connection.
+    pub(super) fn end(self) {
+        if let Some((poke, thread)) = self.thread {
+            drop(poke);
+            let _ = thread.join();
         }
     }
 }
 
-fn run(conn: &Connection, poked: &Receiver<()>, passed: &AtomicBool) {
-    while poked.recv().is_ok() {
-        carry(conn);
-        passed.store(true, Ordering::Relaxed);
+/// The thread's hands. The connection is closed before the main file is.
+struct Carrier {
+    conn: Connection,
+    main: Option<MainSync>,
+    shared: Arc<Shared>,
+    passed: Arc<AtomicBool>,
+}
+
+impl Carrier {
+    fn serve(self, poked: &Receiver<()>) {
+        while poked.recv().is_ok() {
+            for _ in 0..PASSES {
+                carry(&self.conn, &self.shared);
+                self.sync();
+            }
+            self.passed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn sync(&self) {
+        if let Some(Err(error)) = self.main.as_ref().map(|sync| sync()) {
+            breaks(&self.shared, &error);
+        }
     }
 }
 
-fn carry(conn: &Connection) {
-    if let Err(error) = conn.execute_batch(CHECKPOINT) {
-        tracing::warn!(%error, "a checkpoint failed");
+fn carry(conn: &Connection, shared: &Shared) {
+    // What an earlier sync has lost must stay in the log.
+    if shared.safety.why_broken().is_some() {
+        return;
+    }
+    match conn.execute_batch(CHECKPOINT) {
+        Err(error) if is_of_a_sync(&error) => breaks(shared, &error),
+        Err(error) => tracing::warn!(%error, "a checkpoint failed"),
+        Ok(()) => {}
+    }
+}
+
+fn is_of_a_sync(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_FSYNC)
+}
+
+fn breaks(shared: &Shared, error: &dyn std::fmt::Display) {
+    let why = format!(
+        "the database file could not be synced ({error}); everything that was answered is in the log beside it: look after \
+         the disk and start the host again"
+    );
+    tracing::error!(%error, "the database file could not be synced; the store takes nothing any more");
+    shared.safety.breaks(&why);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_of_the_main_file_that_fails_breaks_the_store_and_leaves_the_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let mut writer = Connection::open(&path).unwrap();
+        writer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a)").unwrap();
+        let shared = Arc::new(Shared::new(1));
+        let main: MainSync = Box::new(|| Err(io::Error::other("gone")));
+        let own = Connection::open(&path).unwrap();
+        let mut checkpoints = Checkpoints::start(own, Some(main), &mut writer, shared.clone()).unwrap();
+        checkpoints.thread.as_ref().unwrap().0.send(()).unwrap();
+        while !checkpoints.passed.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        let why = shared.safety.why_broken().expect("the sync has failed");
+        assert!(why.contains("gone") && why.contains("start the host again"), "{why}");
+        let before = std::fs::read(&path).unwrap();
+        writer.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        checkpoints.after_batch(&writer);
+        checkpoints.at_the_end(&writer);
+        assert!(std::fs::read(&path).unwrap() == before, "something was carried over");
+        drop(writer);
+        checkpoints.end();
+    }
+
+    #[test]
+    fn only_a_failed_sync_is_one() {
+        let error = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        assert!(is_of_a_sync(&error(ffi::SQLITE_IOERR_FSYNC)));
+        assert!(!is_of_a_sync(&error(ffi::SQLITE_IOERR_WRITE)) && !is_of_a_sync(&error(ffi::SQLITE_FULL)));
     }
 }

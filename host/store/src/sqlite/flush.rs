@@ -31,6 +31,7 @@ use std::thread::JoinHandle;
 
 use crate::contract::{StoreError, StoreResult};
 use crate::planted::{self, Bug};
+use crate::sqlite::checkpoint::MainSync;
 use crate::sqlite::safety::Committed;
 use crate::sqlite::transaction::{Effects, Shared};
 use crate::sqlite::verb::{Item, answer};
@@ -55,6 +56,19 @@ impl std::fmt::Debug for LogSync {
             LogSync::File => "File",
             LogSync::Layer(_) => "Layer",
         })
+    }
+}
+
+impl LogSync {
+    /// What syncs the database at `path` itself besides SQLite; nothing when its operations come in one order.
+    pub(super) fn of_the_main_file(&self, path: &Path) -> StoreResult<Option<MainSync>> {
+        match self {
+            LogSync::Layer(_) => Ok(None),
+            LogSync::File => match File::open(path) {
+                Ok(file) => Ok(Some(Box::new(move || file.sync_data()))),
+                Err(error) => Err(StoreError::Failed(format!("{} cannot be synced: {error}", path.display()))),
+            },
+        }
     }
 }
 

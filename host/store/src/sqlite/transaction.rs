@@ -15,6 +15,7 @@ use crate::contract::{ClaimToken, Used, Wakeups};
 use crate::planted::{self, Bug};
 use crate::sqlite::arrivals::Arrivals;
 use crate::sqlite::dedup::Dedup;
+use crate::sqlite::inserts::Inserts;
 use crate::sqlite::passes::{Days, Retention};
 use crate::sqlite::quotas::{Standing, Standings};
 use crate::sqlite::safety::Safety;
@@ -193,6 +194,8 @@ pub(super) struct Memory {
     pub(super) last_request: i64,
     /// What accepts added in this batch and what is not in the tables yet.
     pub(super) arrivals: Arrivals,
+    /// Their rows that are not in the tables yet.
+    pub(super) inserts: Inserts,
     /// What this batch has counted of tenants' use, by days since 1970.
     pub(super) used_by: BTreeMap<(TenantId, i64), Used>,
     /// What tenants have used of their daily quotas.
@@ -221,6 +224,7 @@ impl Memory {
             shrunk: false,
             last_request: first(conn, sql, [], |row| row.get(0))?.unwrap_or(0),
             arrivals: Arrivals::default(),
+            inserts: Inserts::default(),
             used_by: BTreeMap::new(),
             quotas: Standings::default(),
             dedup: Dedup::load(conn, young_max)?,
@@ -256,6 +260,7 @@ impl Memory {
     /// The batch was rolled back.
     pub(super) fn rolled_back(&mut self) {
         self.arrivals = Arrivals::default();
+        self.inserts = Inserts::default();
         self.forget_use();
         self.dedup.rolled_back();
     }
@@ -307,6 +312,11 @@ impl Tx<'_> {
             self.conn.execute_batch("COMMIT; BEGIN IMMEDIATE; SAVEPOINT item")?;
         }
         Ok(())
+    }
+
+    /// Writes the rows that accepts have left.
+    pub(super) fn write_inserts(&mut self) -> Sql<()> {
+        self.memory.inserts.write(self.conn)
     }
 
     /// The next request's number.

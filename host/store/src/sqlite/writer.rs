@@ -32,14 +32,15 @@ use crate::sqlite::checkpoint::Checkpoints;
 use crate::sqlite::flush::{Batch, Flusher};
 use crate::sqlite::lanes::{self, Work};
 use crate::sqlite::safety::Committed;
-use crate::sqlite::statement::{Sql, exec};
+use crate::sqlite::statement::{Fault, Sql, exec};
 use crate::sqlite::transaction::{Effects, Memory, Shared, Tx};
 use crate::sqlite::usage;
 use crate::sqlite::verb::{Claim, Item, Stop, Verb};
 use crate::sqlite::waiters::Waiters;
 
-/// Items in one transaction: beyond it one fsync more costs less than making the first wait.
-const BATCH_ITEMS_MAX: usize = 512;
+/// Items in one transaction. Whoever is answered sends the next, so a batch of all that wait would leave nothing to do
+/// while it is written, and the writer nothing afterwards; of this many the disk has about one a millisecond to sync.
+const BATCH_ITEMS_MAX: usize = 128;
 
 /// Items that may wait for the writer; callers beyond it wait for a place.
 const QUEUE_ITEMS_MAX: usize = 4_096;
@@ -177,14 +178,19 @@ impl Thread {
                 self.checkpoints.after_batch(&self.conn);
             }
         }
-        let layered = self.flusher.is_layered();
-        self.flusher.close();
-        if self.shared.safety.why_broken().is_none() {
-            self.checkpoints.at_the_end(&self.conn);
-        } else if !layered {
-            // Closing the last connection carries the log over unread; opening it checks every frame.
-            std::mem::forget(self.conn);
+        let Thread { conn, shared, checkpoints, flusher, .. } = self;
+        let layered = flusher.is_layered();
+        flusher.close();
+        if shared.safety.why_broken().is_none() {
+            checkpoints.at_the_end(&conn);
         }
+        if shared.safety.why_broken().is_none() || layered {
+            drop(conn);
+        } else {
+            // Closing the last connection carries the log over unread; opening it checks every frame.
+            std::mem::forget(conn);
+        }
+        checkpoints.end();
     }
 
     fn write(&mut self, items: &mut Vec<Box<dyn Item>>, behind: &mpsc::Receiver<Box<dyn Item>>) {
@@ -239,22 +245,30 @@ impl Thread {
         Ok(effects)
     }
 
-    /// Runs all items; nothing if one of them failed after it had written.
+    /// Runs all items; nothing if one of them failed after it had written, or a row could not be written.
     fn together(&mut self, batch: &mut [Box<dyn Item>]) -> Sql<Option<Effects>> {
         let mut effects = Effects::default();
         for item in batch {
             if !item.arrives() {
+                if !self.write_inserts()? {
+                    return Ok(None);
+                }
                 effects = effects.and(self.write_arrivals()?);
             }
-            let written = self.conn.total_changes();
+            let (written, mark) = (self.conn.total_changes(), self.memory.inserts.mark());
             let (good, raised) = self.run_item(item.as_mut())?;
             if good {
                 effects = effects.and(raised);
             } else if self.conn.total_changes() != written && !planted::is(Bug::SavepointKept) {
                 return Ok(None);
+            } else {
+                self.memory.inserts.undo_to(mark);
+            }
+            if self.memory.inserts.have_failed() && !planted::is(Bug::SavepointKept) {
+                return Ok(None);
             }
         }
-        Ok(Some(effects))
+        Ok(self.write_inserts()?.then_some(effects))
     }
 
     /// Runs each item in a savepoint of its own.
@@ -271,7 +285,9 @@ impl Thread {
         let mut effects = Effects::default();
         exec(&self.conn, "SAVEPOINT item", [])?;
         let mark = self.memory.dedup.mark();
+        self.memory.inserts.set_at_once(true);
         let (good, raised) = self.run_item(item)?;
+        self.memory.inserts.set_at_once(false);
         if good {
             effects = raised.and(self.write_arrivals()?).and(self.write_use()?);
         } else {
@@ -313,13 +329,21 @@ impl Thread {
         let good = item.run(&mut tx);
         let effects = tx.effects;
         if !good && self.conn.is_autocommit() {
-            return Err(StoreError::Failed("the database ended the transaction".to_owned()).into());
+            return Err(ended());
         }
         if effects.control {
             self.memory.arrivals.forget_places();
             self.memory.reconfigured = true;
         }
         Ok((good, effects))
+    }
+
+    /// Writes the rows of accepts; says whether all of them could be written.
+    fn write_inserts(&mut self) -> Sql<bool> {
+        match self.memory.inserts.write(&self.conn) {
+            Err(_) if self.conn.is_autocommit() => Err(ended()),
+            written => Ok(written.is_ok() || planted::is(Bug::SavepointKept)),
+        }
     }
 
     fn write_arrivals(&mut self) -> Sql<Effects> {
@@ -344,4 +368,9 @@ impl Thread {
         }
         self.memory.rolled_back();
     }
+}
+
+/// As it does by itself when the disk is full.
+fn ended() -> Fault {
+    StoreError::Failed("the database ended the transaction".to_owned()).into()
 }
