@@ -37,21 +37,21 @@ pub struct Redacted {
 }
 
 /// One part of a request that is a credential.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Credential {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential<'s> {
     /// A header, by lower-case name.
-    Header(String),
+    Header(&'s str),
     /// A query parameter.
-    Query(String),
+    Query(&'s str),
     /// A place in the JSON body, with `*` for every item.
-    Body(String),
+    Body(&'s str),
     /// The path.
     Path,
 }
 
 impl Scheme {
     /// The parts of a request that prove it under this scheme, in any of its alternatives.
-    pub fn credentials(&self) -> Vec<Credential> {
+    pub fn credentials(&self) -> Vec<Credential<'_>> {
         let mut found = Vec::new();
         for method in self.methods() {
             let credential = credential(method);
@@ -66,7 +66,7 @@ impl Scheme {
     pub fn redact(&self, request: RawRequest) -> Redacted {
         let credentials = self.credentials();
         let has_header = |name: &str| {
-            ALWAYS.contains(&name) || credentials.iter().any(|part| matches!(part, Credential::Header(h) if h == name))
+            ALWAYS.contains(&name) || credentials.iter().any(|part| matches!(part, Credential::Header(h) if *h == name))
         };
         let header = |(mut name, value): (String, Bytes)| {
             name.make_ascii_lowercase();
@@ -74,7 +74,7 @@ impl Scheme {
             (name, text)
         };
         let body_pointers = credentials.iter().filter_map(|part| match part {
-            Credential::Body(path) => Some(path.clone()),
+            Credential::Body(path) => Some((*path).to_owned()),
             _ => None,
         });
         let is_path = credentials.contains(&Credential::Path);
@@ -92,7 +92,7 @@ impl Scheme {
     pub fn redact_body(&self, body: &Bytes) -> Bytes {
         let credentials = self.credentials();
         let paths = credentials.iter().filter_map(|part| match part {
-            Credential::Body(path) => Some(path.as_str()),
+            Credential::Body(path) => Some(*path),
             _ => None,
         });
         let paths: Vec<&str> = paths.collect();
@@ -105,25 +105,25 @@ impl Scheme {
     }
 }
 
-fn credential(method: &Method) -> Option<Credential> {
+fn credential(method: &Method) -> Option<Credential<'_>> {
     let place = match method {
         Method::Mac(signed) | Method::Sig(signed) | Method::Digest(signed) => &signed.sig.from.place,
         Method::Jwt(jwt) => &jwt.from.place,
         Method::Token(token) => &token.from.place,
-        Method::Basic(_) => return Some(Credential::Header("authorization".to_owned())),
+        Method::Basic(_) => return Some(Credential::Header("authorization")),
         Method::Url(_) => return Some(Credential::Path),
         Method::Code(_) => return None,
     };
     match place {
-        Place::Header(name) => Some(Credential::Header(name.clone())),
-        Place::Query(name) => Some(Credential::Query(name.clone())),
-        Place::JsonAll(path) => Some(Credential::Body(path.clone())),
+        Place::Header(name) => Some(Credential::Header(name)),
+        Place::Query(name) => Some(Credential::Query(name)),
+        Place::JsonAll(path) => Some(Credential::Body(path)),
         _ => None,
     }
 }
 
-fn redact_query(query: &str, credentials: &[Credential]) -> String {
-    let is_secret = |name: &str| credentials.iter().any(|part| matches!(part, Credential::Query(q) if q == name));
+fn redact_query(query: &str, credentials: &[Credential<'_>]) -> String {
+    let is_secret = |name: &str| credentials.iter().any(|part| matches!(part, Credential::Query(q) if *q == name));
     let redact = |field: &str| {
         let name = form_urlencoded::parse(field.as_bytes()).next().map(|(name, _)| name.into_owned());
         match name {
