@@ -9,7 +9,7 @@
 //! requests with a reason for the operator and disturbs nobody else.
 
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use creel_store::contract::{Control, SecretRow, Store, StoreError, StoreResult};
 use creel_webhook::clock::{Clock, Timestamp};
@@ -26,10 +26,11 @@ use creel_webhook::secret::SecretBytes;
 use creel_webhook::signature::scheme::{Scheme, SchemeError};
 use creel_webhook::signing::Signer;
 use creel_webhook::source::Source;
-use creel_webhook::tenant::Tenant;
+use creel_webhook::tenant::{Allowance, Tenant};
 
 use crate::activity::Activity;
 use crate::keyring::Keyring;
+use crate::spec::tenant::Ceilings;
 use crate::tls::ClientTls;
 
 /// A secret's values, open, current first.
@@ -77,10 +78,16 @@ pub struct SourceEntry {
 pub struct TenantEntry {
     /// As stored.
     pub tenant: Tenant,
+    holds: OnceLock<Allowance>,
     destination_ids: HashMap<String, DestinationId>,
 }
 
 impl TenantEntry {
+    /// What holds for it; a host has one set of ceilings.
+    pub fn holds(&self, ceilings: &Ceilings) -> &Allowance {
+        self.holds.get_or_init(|| ceilings.holds(&self.tenant.limits))
+    }
+
     /// The destination of this name.
     pub fn destination_named(&self, name: &str) -> Option<DestinationId> {
         self.destination_ids.get(name).copied()
@@ -375,7 +382,7 @@ fn tenant_entries(tenants: Vec<Tenant>, destinations: &[Destination]) -> HashMap
         .into_iter()
         .map(|tenant| {
             let destination_ids = names.remove(&tenant.id).unwrap_or_default();
-            (tenant.id, Arc::new(TenantEntry { tenant, destination_ids }))
+            (tenant.id, Arc::new(TenantEntry { tenant, holds: OnceLock::new(), destination_ids }))
         })
         .collect()
 }

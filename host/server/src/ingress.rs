@@ -33,12 +33,13 @@ mod turning_away;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use creel_store::contract::{
     Accept, Accepted, FirstAnswer, NewEvent, NewReply, NewRequest, NewRun, Store, StoredAnswer,
@@ -55,7 +56,7 @@ use hyper::body::Incoming;
 
 use crate::body::{BodyBudget, BodyLimits, HeldBody};
 use crate::directory::{Directory, Proof, SourceEntry};
-use crate::listener::{Answers, PeerAddr};
+use crate::listener::{Answers, Origin};
 use crate::probe::{self, Probes};
 use crate::runner::seconds;
 use crate::settled::{Coming, Settled};
@@ -116,12 +117,9 @@ impl Entrance {
 }
 
 impl Answers for Entrance {
-    async fn answer(&self, request: Request<Incoming>) -> Response {
+    async fn answer(&self, request: Request<Incoming>, origin: Origin) -> Response {
         let (parts, body) = request.into_parts();
-        match token(parts.uri.path()) {
-            Some(token) => self.0.receive(&token, &parts, body).await,
-            None => lingering::behind(TurnedAway::NotFound.into_response(), &parts.headers, body),
-        }
+        self.0.receive(parts, origin, body).await
     }
 }
 
@@ -137,6 +135,13 @@ struct Told {
     answer: StoredAnswer,
 }
 
+/// A whole request that came to a source.
+struct Read {
+    entry: Arc<SourceEntry>,
+    request: RawRequest,
+    held: HeldBody,
+}
+
 /// A request that is believed.
 enum Judged<'e> {
     /// A greeting with its answer.
@@ -146,13 +151,26 @@ enum Judged<'e> {
 }
 
 impl Ingress {
-    async fn receive(&self, token: &str, parts: &Parts, mut body: Incoming) -> Response {
+    async fn receive(&self, mut parts: Parts, origin: Origin, mut body: Incoming) -> Response {
+        let Some(token) = token(parts.uri.path()) else {
+            return lingering::behind(TurnedAway::NotFound.into_response(), &parts.headers, body);
+        };
         let coming = self.settled.comes();
         let received_at = coming.came_at;
-        if self.probes.take(token, received_at) {
-            return probe::answer(parts, body).await;
+        if self.probes.take(&token, received_at) {
+            return rarely(probe::answer(&parts, origin, body)).await;
         }
-        let (outcome, response) = match self.take(token, parts, &mut body, &coming).await {
+        let told = match self.read(&token, &parts, origin.sender, &mut body, &coming).await {
+            Ok(read) => {
+                // Address and headers are parts of what the connection has read. It looks ahead while the request is stored,
+                // and would take a buffer of its own for that.
+                parts.uri = Uri::default();
+                parts.headers.clear();
+                self.take(read, origin.sender).await
+            }
+            Err(turned_away) => Err(turned_away),
+        };
+        let (outcome, response) = match told {
             Ok(Told { outcome, answer }) => (outcome, response_of(answer)),
             Err(turned_away) if turned_away.leaves_a_sender() => {
                 (turned_away.outcome(), lingering::behind(turned_away.into_response(), &parts.headers, body))
@@ -164,30 +182,37 @@ impl Ingress {
         response
     }
 
-    async fn take(
+    /// Reads what comes to a source, if it may come at all.
+    async fn read(
         &self,
         token: &str,
         parts: &Parts,
+        peer: IpAddr,
         body: &mut Incoming,
         coming: &Coming<'_>,
-    ) -> Result<Told, TurnedAway> {
+    ) -> Result<Read, TurnedAway> {
         let received_at = coming.came_at;
         let picture = self.directory.picture().await.map_err(TurnedAway::from)?;
         let entry = picture.source_by_token(token).cloned().ok_or(TurnedAway::NotFound)?;
         coming.is_of(entry.source.tenant);
-        let peer = parts.extensions.get::<PeerAddr>().map_or(IpAddr::from([0; 4]), |peer| peer.0.ip());
         if let Err(wait_ms) = self.flood.admit(entry.source.id, peer, received_at) {
             let detail = "too many requests of this sender were refused; this one was not looked at";
-            self.note(&entry, &Refusal::new(Reason::RateLimited, detail), peer, received_at).await;
+            rarely(self.note(&entry, &Refusal::new(Reason::RateLimited, detail), peer, received_at)).await;
             return Err(TurnedAway::Flooding { wait_ms });
         }
         if let Some(encoding) = compression(&parts.headers) {
             let detail = format!("the body's content-encoding is `{encoding}`; have the provider send it as it is");
-            self.note(&entry, &Refusal::new(Reason::Compressed, detail), peer, received_at).await;
+            rarely(self.note(&entry, &Refusal::new(Reason::Compressed, detail), peer, received_at)).await;
             return Err(TurnedAway::Compressed);
         }
         let (request, held) =
             believe::read(parts, body, &entry, self.body_limits, &self.body_budget, received_at).await?;
+        Ok(Read { entry, request, held })
+    }
+
+    async fn take(&self, read: Read, peer: IpAddr) -> Result<Told, TurnedAway> {
+        let Read { entry, request, held } = read;
+        let received_at = request.received_at;
         match self.judge(&entry, &request).await {
             Ok(Judged::Greeting(answer)) => Ok(Told { outcome: "handshake", answer: answer.into() }),
             Ok(Judged::Genuine(proof, verified)) => {
@@ -199,7 +224,7 @@ impl Ingress {
             }
             Err(Refused::For(refusal)) => {
                 self.flood.refused(entry.source.id, peer, received_at);
-                self.note(&entry, &refusal, peer, received_at).await;
+                rarely(self.note(&entry, &refusal, peer, received_at)).await;
                 Err(TurnedAway::from(&refusal))
             }
             Err(Refused::Otherwise(turned_away)) => Err(turned_away),
@@ -221,18 +246,18 @@ impl Ingress {
         let prove =
             |certificate: Option<&str>| beside(request.body.len(), || believe::prove(proof, request, certificate));
         let believed = match prove(None) {
-            Err(Refusal { key_url: Some(url), .. }) => prove(Some(&self.certificates.at(&url, now).await?)),
+            Err(Refusal { key_url: Some(url), .. }) => prove(Some(&rarely(self.certificates.at(&url, now)).await?)),
             other => other,
         };
         Ok(match believed? {
             Believed::Greeting(answer) => Judged::Greeting(answer),
             Believed::Genuine(verified) => Judged::Genuine(proof, verified),
             Believed::Subscription { url, answer } => {
-                self.certificates.confirm(&url).await?;
+                rarely(self.certificates.confirm(&url)).await?;
                 Judged::Greeting(answer)
             }
             Believed::Given(given) => {
-                self.keeper.keep(entry, &given.secret, now).await?;
+                rarely(self.keeper.keep(entry, &given.secret, now)).await?;
                 Judged::Greeting(given.answer)
             }
         })
@@ -255,7 +280,7 @@ impl Ingress {
         let answer = waits.as_ref().map_or(&accept.answer, |waiting| &waiting.fallback).clone();
         let event = waits.as_ref().and_then(|_| replying::first_event(&accept));
         let accepted = match event {
-            Some(event) => match self.replier.accept(accept, event).await? {
+            Some(event) => match rarely(self.replier.accept(accept, event)).await? {
                 Answered::Replied(answer) => return Ok(Told { outcome: "replied", answer }),
                 Answered::Otherwise(accepted) => accepted,
             },
@@ -265,11 +290,11 @@ impl Ingress {
         match accepted {
             // A batch that begins with a repetition is told what its first item was told.
             Accepted::Stored { first: Some(first), .. } => {
-                Ok(Told { outcome: "accepted", answer: self.first_answer(entry, first).await? })
+                Ok(Told { outcome: "accepted", answer: rarely(self.first_answer(entry, first)).await? })
             }
             Accepted::Stored { .. } => Ok(Told { outcome: "accepted", answer }),
             Accepted::Duplicate(first) => {
-                Ok(Told { outcome: "duplicate", answer: self.first_answer(entry, first).await? })
+                Ok(Told { outcome: "duplicate", answer: rarely(self.first_answer(entry, first)).await? })
             }
             Accepted::OverQuota { pending } => {
                 tracing::warn!(tenant = %entry.tenant.tenant.id, pending, "the tenant's pending runs are at their limit");
@@ -329,7 +354,7 @@ impl Ingress {
             },
             events,
             answer,
-            pending_runs_max: self.ceilings.holds(&entry.tenant.tenant.limits).pending_runs_max,
+            pending_runs_max: entry.tenant.holds(&self.ceilings).pending_runs_max,
         }
     }
 
@@ -369,6 +394,12 @@ impl Ingress {
             reply,
         }
     }
+}
+
+/// Work that few requests do, apart: the future of a request is copied whole and kept by its connection, so that each would
+/// have room for all that might happen.
+fn rarely<F: Future>(work: F) -> Pin<Box<F>> {
+    Box::pin(work)
 }
 
 /// How a body is compressed, shortened for people; `None` when it comes as it is.

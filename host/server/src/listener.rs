@@ -9,7 +9,7 @@
 //! * Hands are shaken beside the accept loop, within the caps and within the time of the first head.
 //! * IPv6 senders are counted by /64: that is what one customer of a provider usually holds.
 //! * A peer that does not read its answer is given up after 30 s without progress.
-//! * Every request carries its [`PeerAddr`] as an extension; a trusted proxy's word counts for it.
+//! * Every request comes with its [`Origin`]; a trusted proxy's word counts for it.
 //! * A head that a proxy could read differently is refused (the child `heads`).
 //! * When `shutdown` completes: no new connection, connections without a request are closed, requests in flight are
 //!   finished within `shutdown_timeout_ms`, then cut.
@@ -20,10 +20,12 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use axum::Router;
@@ -74,14 +76,14 @@ pub struct Door {
     pub proxies: TrustedProxies,
 }
 
-/// Where a request comes from: the other end of its connection, or whom a trusted proxy there names (with port 0). Found
-/// among the request's extensions.
+/// Where a request comes from. A router's handlers find it among the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerAddr(pub SocketAddr);
-
-/// The other end of a request's connection, whatever proxies say. Found among the request's extensions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HopAddr(pub SocketAddr);
+pub struct Origin {
+    /// The other end of its connection, or whom a trusted proxy there names.
+    pub sender: IpAddr,
+    /// The other end of its connection, whatever proxies say.
+    pub hop: IpAddr,
+}
 
 /// How a listener ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,11 +108,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What answers the requests of a listener.
 pub trait Answers: Clone + Send + Sync + 'static {
     /// The answer to one request.
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response> + Send;
+    fn answer(&self, request: Request<Incoming>, origin: Origin) -> impl Future<Output = Response> + Send;
 }
 
 impl Answers for Router {
-    async fn answer(&self, request: Request<Incoming>) -> Response {
+    async fn answer(&self, mut request: Request<Incoming>, origin: Origin) -> Response {
+        request.extensions_mut().insert(origin);
         let Ok(response) = self.clone().call(request).await;
         response
     }
@@ -165,6 +168,8 @@ fn connection_builder(limits: &ListenerLimits) -> http1::Builder {
         .max_buf_size(limits.headers_bytes_max.max(READ_BUFFER_BYTES_MAX))
         .max_header_size(limits.headers_bytes_max)
         .max_headers(limits.headers_max)
+        // Answers are short: to copy one behind its head costs less than a vector of two.
+        .writev(false)
         .keep_alive(true);
     builder
 }
@@ -195,22 +200,23 @@ impl<A: Answers> Connection<A> {
         }
     }
 
-    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(mut self, mut server: http1::Builder, stream: S) {
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(self, mut server: http1::Builder, stream: S) {
         let asked = Arc::new(AtomicBool::new(false));
         let service = hyper::service::service_fn({
             let (asked, answers, peer, proxies) = (Arc::clone(&asked), self.answers, self.peer, self.door.proxies);
             move |request| {
                 asked.store(true, Ordering::Relaxed);
-                handle(answers.clone(), peer, proxies.clone(), request)
+                handle(answers.clone(), peer.ip(), proxies.clone(), request)
             }
         });
         server.timer(HeadTimer::default());
         let mut connection =
             pin!(server.serve_connection(TokioIo::new(Stalling::new(stream, WRITE_STALL_MAX)), service));
         tokio::select! {
+            biased;
             ended = connection.as_mut() => return log_end(self.peer, ended),
             () = silence(self.first_head, &asked) => return,
-            _ = self.stopping.wait_for(|stopping| *stopping) => {}
+            () = stop(self.stopping) => {}
         }
         if asked.load(Ordering::Relaxed) {
             connection.as_mut().graceful_shutdown();
@@ -220,29 +226,40 @@ impl<A: Answers> Connection<A> {
     }
 }
 
-/// Completes if nothing has been asked by then.
+/// Completes if nothing has been asked by then. Once something has, the time is not looked at again.
 async fn silence(until: Instant, asked: &AtomicBool) {
-    tokio::time::sleep_until(until).await;
-    if asked.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
-    }
+    let mut sleep = pin!(tokio::time::sleep_until(until));
+    poll_fn(|context| if asked.load(Ordering::Relaxed) { Poll::Pending } else { sleep.as_mut().poll(context) }).await;
+}
+
+/// Completes when the listener stops. Each step of a connection looks at it, so it only looks at a number once it has entered
+/// itself among those who are woken, which is behind a lock that connections share.
+async fn stop(mut stopping: watch::Receiver<bool>) {
+    let seen = stopping.clone();
+    let mut wait = pin!(stopping.wait_for(|stopping| *stopping));
+    let mut entered: Option<Waker> = None;
+    poll_fn(|context| {
+        let is_entered = entered.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+        if is_entered && !seen.has_changed().unwrap_or(true) {
+            return Poll::Pending;
+        }
+        entered = Some(context.waker().clone());
+        wait.as_mut().poll(context).map(drop)
+    })
+    .await;
 }
 
 async fn handle(
     answers: impl Answers,
-    peer: SocketAddr,
+    hop: IpAddr,
     proxies: TrustedProxies,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    let (mut head, body) = request.into_parts();
-    if let Some((status, words)) = heads::objection(&head) {
+    if let Some((status, words)) = heads::objection(request.method(), request.version(), request.headers()) {
         return Ok((status, [("connection", "close")], words).into_response());
     }
-    let sender = proxies.sender(peer.ip(), &head.headers);
-    let sender = if sender == peer.ip() { peer } else { SocketAddr::new(sender, 0) };
-    head.extensions.insert(PeerAddr(sender));
-    head.extensions.insert(HopAddr(peer));
-    Ok(answers.answer(Request::from_parts(head, body)).await)
+    let origin = Origin { sender: proxies.sender(hop, request.headers()), hop };
+    Ok(answers.answer(request, origin).await)
 }
 
 fn log_end(peer: SocketAddr, ended: hyper::Result<()>) {

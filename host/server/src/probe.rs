@@ -4,7 +4,6 @@
 //! `creel doctor` asks the host for an address that nobody else knows, sends a request there the way that providers do,
 //! and is told what arrived. An address is good once and for a minute, because the answer shows what a proxy adds.
 
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use axum::body::{Body, to_bytes};
@@ -16,7 +15,7 @@ use hyper::body::Incoming;
 use sha2::{Digest as _, Sha256};
 
 use crate::api::probed::ArrivalView;
-use crate::listener::{HopAddr, PeerAddr};
+use crate::listener::Origin;
 
 /// For how long an address is good, milliseconds: a request takes a fraction of it.
 pub const PROBE_MS: u64 = 60_000;
@@ -55,11 +54,10 @@ impl Probes {
 }
 
 /// Tells what arrived.
-pub async fn answer(parts: &Parts, body: Incoming) -> Response {
+pub async fn answer(parts: &Parts, origin: Origin, body: Incoming) -> Response {
     let Ok(body) = to_bytes(Body::new(body), BODY_BYTES_MAX).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    let nobody = IpAddr::from([0; 4]);
     let headers = parts.headers.iter();
     let headers = headers.map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -71,8 +69,8 @@ pub async fn answer(parts: &Parts, body: Incoming) -> Response {
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: headers.collect(),
         body_sha256: hex::encode(Sha256::digest(&body)),
-        hop: parts.extensions.get::<HopAddr>().map_or(nobody, |hop| hop.0.ip()),
-        sender: parts.extensions.get::<PeerAddr>().map_or(nobody, |peer| peer.0.ip()),
+        hop: origin.hop,
+        sender: origin.sender,
     })
     .into_response()
 }

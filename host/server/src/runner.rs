@@ -394,8 +394,10 @@ impl Runner {
     }
 
     fn limits_of(&self, ticket: &RunTicket, picture: &Picture) -> Limits {
-        let own = picture.tenant(ticket.tenant).map(|entry| entry.tenant.limits).unwrap_or_default();
-        Limits::from(&self.ceilings.holds(&own))
+        match picture.tenant(ticket.tenant) {
+            Some(entry) => Limits::from(entry.holds(&self.ceilings)),
+            None => Limits::from(&self.ceilings.defaults),
+        }
     }
 
     fn ending_of(&self, scene: &Scene<'_>, report: RunReport) -> Ending {

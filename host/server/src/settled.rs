@@ -7,7 +7,7 @@
 //!
 //! A request whose sender is gone may still be stored, since the store has it in its queue; it counts for a while longer.
 
-use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use creel_webhook::clock::{Clock, Timestamp};
@@ -15,6 +15,9 @@ use creel_webhook::id::TenantId;
 
 /// How long a request counts after its sender is gone, milliseconds: no commit takes so long on a disk that works.
 const GONE_MS: u64 = 10_000;
+
+/// Requests under way are noted in so many lists, each behind a lock of its own: every request takes it three times.
+const LISTS: usize = 16;
 
 /// A request that is under way.
 #[derive(Debug, Clone, Copy)]
@@ -24,47 +27,96 @@ struct Entry {
     gone_at: Option<Timestamp>,
 }
 
-/// All requests under way, oldest first.
+impl Entry {
+    /// Whether its sender is gone for so long that it counts no more.
+    fn is_past(&self, now: Timestamp) -> bool {
+        self.gone_at.is_some_and(|gone_at| now.since_ms(gone_at) >= GONE_MS)
+    }
+}
+
+/// Some of the requests under way, in places that are taken again.
+#[derive(Debug, Default)]
+struct List {
+    places: Vec<Option<Entry>>,
+    free: Vec<usize>,
+}
+
+impl List {
+    fn put(&mut self, entry: Entry) -> usize {
+        if self.free.is_empty() {
+            // Before it grows: nobody else may ever look at those whose senders are gone.
+            self.forget_past(entry.came_at);
+        }
+        match self.free.pop() {
+            Some(place) => {
+                self.places[place] = Some(entry);
+                place
+            }
+            None => {
+                self.places.push(Some(entry));
+                self.places.len() - 1
+            }
+        }
+    }
+
+    fn remove(&mut self, place: usize) {
+        self.places[place] = None;
+        self.free.push(place);
+    }
+
+    fn forget_past(&mut self, now: Timestamp) {
+        let is_past = |place: &usize| self.places[*place].is_some_and(|entry| entry.is_past(now));
+        let past: Vec<usize> = (0..self.places.len()).filter(is_past).collect();
+        past.into_iter().for_each(|place| self.remove(place));
+    }
+}
+
+/// All requests under way.
 pub struct Settled {
     clock: Arc<dyn Clock>,
-    entries: Mutex<(u64, BTreeMap<u64, Entry>)>,
+    next: AtomicUsize,
+    lists: [Mutex<List>; LISTS],
 }
 
 impl Settled {
     /// Nothing is under way.
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Settled> {
-        Arc::new(Settled { clock, entries: Mutex::default() })
+        Arc::new(Settled { clock, next: AtomicUsize::new(0), lists: Default::default() })
     }
 
     /// A request comes now.
     pub fn comes(&self) -> Coming<'_> {
-        let mut entries = self.entries();
-        // Within the lock, so that nobody reads up to a later moment before this one is noted.
+        let number = self.next.fetch_add(1, Ordering::Relaxed) % LISTS;
+        let mut list = self.list(number);
+        // Within the lock: whoever looks at the list before has taken an earlier moment, and whoever looks later sees this.
         let came_at = self.clock.now();
-        let (next, all) = &mut *entries;
-        *next += 1;
-        all.insert(*next, Entry { came_at, tenant: None, gone_at: None });
-        Coming { settled: self, number: *next, came_at, is_over: false }
+        let place = list.put(Entry { came_at, tenant: None, gone_at: None });
+        Coming { settled: self, number, place, came_at, is_over: false }
     }
 
     /// The moment up to which, itself excluded, all of a tenant's events are stored.
     pub fn until(&self, tenant: TenantId) -> Timestamp {
-        let mut entries = self.entries();
+        // Before the first list is looked at: what comes to it afterwards is not earlier.
         let now = self.clock.now();
-        entries.1.retain(|_, entry| entry.gone_at.is_none_or(|gone_at| now.since_ms(gone_at) < GONE_MS));
-        let mut waiting = entries.1.values().filter(|entry| entry.tenant.is_none_or(|own| own == tenant));
-        waiting.next().map_or(now, |oldest| oldest.came_at)
+        let oldest = (0..LISTS).filter_map(|number| {
+            let mut list = self.list(number);
+            list.forget_past(now);
+            let waiting = list.places.iter().flatten().filter(|entry| entry.tenant.is_none_or(|own| own == tenant));
+            waiting.map(|entry| entry.came_at).min()
+        });
+        oldest.min().map_or(now, |oldest| oldest.min(now))
     }
 
-    fn entries(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Entry>)> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn list(&self, number: usize) -> MutexGuard<'_, List> {
+        self.lists[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A request under way; dropped before its end, its sender is gone.
 pub struct Coming<'s> {
     settled: &'s Settled,
-    number: u64,
+    number: usize,
+    place: usize,
     /// When it came.
     pub came_at: Timestamp,
     is_over: bool,
@@ -73,7 +125,7 @@ pub struct Coming<'s> {
 impl Coming<'_> {
     /// It is known whose it is.
     pub fn is_of(&self, tenant: TenantId) {
-        if let Some(entry) = self.settled.entries().1.get_mut(&self.number) {
+        if let Some(entry) = &mut self.settled.list(self.number).places[self.place] {
             entry.tenant = Some(tenant);
         }
     }
@@ -86,10 +138,10 @@ impl Coming<'_> {
 
 impl Drop for Coming<'_> {
     fn drop(&mut self) {
-        let mut entries = self.settled.entries();
+        let mut list = self.settled.list(self.number);
         if self.is_over {
-            entries.1.remove(&self.number);
-        } else if let Some(entry) = entries.1.get_mut(&self.number) {
+            list.remove(self.place);
+        } else if let Some(entry) = &mut list.places[self.place] {
             entry.gone_at = Some(self.settled.clock.now());
         }
     }
@@ -122,5 +174,20 @@ mod tests {
         assert_eq!(settled.until(own), came_at);
         clock.advance_ms(GONE_MS);
         assert_eq!(settled.until(own), clock.now());
+    }
+
+    #[test]
+    fn senders_that_are_gone_leave_nothing_behind_though_nobody_looks() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_000)));
+        let settled = Settled::new(clock.clone());
+        let noted = || settled.lists.iter().map(|list| list.lock().unwrap().places.len()).sum::<usize>();
+        for _ in 0..10 {
+            (0..LISTS).for_each(|_| drop(settled.comes()));
+            clock.advance_ms(GONE_MS);
+        }
+        assert_eq!(noted(), LISTS);
+        let waits = settled.comes();
+        (0..10 * LISTS).for_each(|_| settled.comes().over());
+        assert_eq!((noted(), settled.until(TenantId::from_bytes([1; 16]))), (LISTS + 1, waits.came_at));
     }
 }

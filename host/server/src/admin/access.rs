@@ -26,7 +26,7 @@ use super::key;
 use super::payloads::Payloads;
 use super::problem::Refusal;
 use super::state::Desk;
-use crate::listener::PeerAddr;
+use crate::listener::Origin;
 
 /// How exactly the last use of a key is known, milliseconds: a write an hour tells whether somebody still has it.
 const LAST_USED_MS: u64 = 60 * 60 * 1_000;
@@ -139,7 +139,7 @@ pub async fn admit(
     if access == Access::Open {
         return Ok(next.run(request).await);
     }
-    let peer = request.extensions().get::<PeerAddr>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    let peer = request.extensions().get::<Origin>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |origin| origin.sender);
     let caller = authenticate(&desk, request.headers(), peer).await.inspect_err(|refusal| count(&desk, refusal))?;
     let path = path.map_err(|_| Refusal::NotFound("the address is not UTF-8".to_owned()))?;
     let scope = if access.is_tenants() {

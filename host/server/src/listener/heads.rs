@@ -5,16 +5,15 @@
 //! lines; of a message with both a length and chunks it takes the chunks, as RFC 9112 says, and closes the connection
 //! behind it. What is left is here: the host that a request names, and requests that are for a proxy.
 
-use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, Version, header};
+use axum::http::{HeaderMap, Method, StatusCode, Version, header};
 
 /// What is wrong with a head, if anything is: the status and a sentence for whoever reads it.
-pub(super) fn objection(head: &Parts) -> Option<(StatusCode, &'static str)> {
-    if head.method == Method::CONNECT {
+pub(super) fn objection(method: &Method, version: Version, headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
+    if method == Method::CONNECT {
         return Some((StatusCode::METHOD_NOT_ALLOWED, "this is no proxy\n"));
     }
-    let hosts = head.headers.get_all(header::HOST).iter().count();
-    match (hosts, head.version) {
+    let hosts = headers.get_all(header::HOST).iter().count();
+    match (hosts, version) {
         (1, _) | (0, Version::HTTP_10) => None,
         (0, _) => Some((StatusCode::BAD_REQUEST, "a request of HTTP/1.1 has a `host` header\n")),
         _ => Some((StatusCode::BAD_REQUEST, "a request has one `host` header\n")),
@@ -33,7 +32,7 @@ mod tests {
             request = request.header("host", *host);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        objection(&head).map(|(status, _)| status.as_u16())
+        objection(&head.method, head.version, &head.headers).map(|(status, _)| status.as_u16())
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Server {
 
 fn hello() -> Router {
     Router::new()
-        .route("/", get(|Extension(peer): Extension<PeerAddr>| async move { peer.0.to_string() }))
+        .route("/", get(|Extension(origin): Extension<Origin>| async move { origin.sender.to_string() }))
         .route("/length", post(|body: axum::body::Bytes| async move { body.len().to_string() }))
 }
 
@@ -75,7 +75,7 @@ async fn until(stream: &mut TcpStream, end: &str) -> String {
 async fn a_connection_is_kept_and_a_request_knows_where_it_comes_from() {
     let server = start(hello(), LIMITS).await;
     let mut stream = server.connect().await;
-    let me = stream.local_addr().unwrap().to_string();
+    let me = stream.local_addr().unwrap().ip().to_string();
     for _ in 0..2 {
         write(&mut stream, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
         assert!(until(&mut stream, &me).await.starts_with("HTTP/1.1 200"));
@@ -132,7 +132,7 @@ async fn one_connection_too_many_is_told_and_room_is_found_again() {
     {
         let server = start(hello(), limits).await;
         let mut first = server.connect().await;
-        let me = first.local_addr().unwrap().to_string();
+        let me = first.local_addr().unwrap().ip().to_string();
         write(&mut first, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
         until(&mut first, &me).await;
         let refused = rest(&mut server.connect().await).await;
