@@ -46,6 +46,9 @@ pub(crate) struct Options {
     /// Worker threads of each side.
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Send to the host only, for so many seconds (at most 60), and compare nothing: something to profile.
+    #[arg(long)]
+    only_host: Option<f64>,
     /// Where the data directory goes, on a disk; removed afterwards. By default cargo's target directory.
     #[arg(long)]
     directory: Option<PathBuf>,
@@ -77,8 +80,33 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
         "  load       {} connections from one process, {} x {} s per side in turn, {} worker threads per side",
         options.connections, options.rounds, options.seconds, options.threads
     );
-    let measured = measure(options, &directory.path().join("data"))?;
+    let data = directory.path().join("data");
+    if let Some(seconds) = options.only_host {
+        return only_host(options, &data, seconds.min(60.0));
+    }
+    let measured = measure(options, &data)?;
     Ok(report(options, &measured, &disk))
+}
+
+/// Loads the host alone.
+fn only_host(options: &Options, data: &Path, seconds: f64) -> anyhow::Result<bool> {
+    let (host, at) = host(options, data)?;
+    println!("  process    {}", host.pid());
+    let load = load::Options::to(&at.address, &at.path, SECRET).round(options.connections, seconds, 0);
+    let sent: Sent = child::run(&load.arguments())?;
+    let cpu_us = host.cpu_seconds() * 1e6 / sent.accepted().max(1) as f64;
+    println!("  host       {:.0}/s, {cpu_us:.1} us of processor time per request", sent.per_second);
+    Ok(sent.refused == 0)
+}
+
+fn common(options: &Options, name: &str) -> Vec<String> {
+    [name, "--threads", &options.threads.to_string(), "--secret", SECRET].map(str::to_owned).to_vec()
+}
+
+fn host(options: &Options, data: &Path) -> anyhow::Result<(Server, host::Ready)> {
+    let mut arguments = common(options, "serve-host");
+    arguments.extend(["--directory".to_owned(), data.display().to_string()]);
+    Server::start(&arguments)
 }
 
 /// What was measured.
@@ -92,12 +120,8 @@ struct Measured {
 }
 
 fn measure(options: &Options, data: &Path) -> anyhow::Result<Measured> {
-    let threads = options.threads.to_string();
-    let common = |name: &str| [name, "--threads", &threads, "--secret", SECRET].map(str::to_owned).to_vec();
-    let mut arguments = common("serve-host");
-    arguments.extend(["--directory".to_owned(), data.display().to_string()]);
-    let (host, at): (Server, host::Ready) = Server::start(&arguments)?;
-    let (bare, bare_at): (Server, yardstick::Ready) = Server::start(&common("serve-yardstick"))?;
+    let (host, at) = host(options, data)?;
+    let (bare, bare_at): (Server, yardstick::Ready) = Server::start(&common(options, "serve-yardstick"))?;
     println!("  processes  host {}, yardstick {}", host.pid(), bare.pid());
     let (mut yardstick, mut accepted) = (Vec::new(), Vec::new());
     // Round 0 warms both up; what it stores is compared like the rest.
