@@ -25,10 +25,11 @@ use rusqlite::{Connection, ffi};
 
 use crate::sqlite::transaction::Shared;
 
-/// Pages that the log grows before the thread is poked (16 MiB): less would write a page that changes often more often.
-const PAGES_SOFT: i32 = 2_048;
+/// Pages that the log grows before the thread is poked (8 MiB): less would write a page that changes often more often, and a
+/// log that is much longer does not stay in the processor's cache until it is overwritten.
+const PAGES_SOFT: i32 = 1_024;
 
-/// Pages of the log after which the writer waits for nobody and carries over itself (64 MiB).
+/// Pages of the log after which the writer waits for nobody and carries over itself (32 MiB).
 const PAGES_HARD: i32 = 4 * PAGES_SOFT;
 
 /// Passes of the thread before the writer's: the second has what came during the first and its sync, a tenth of it.
