@@ -117,6 +117,8 @@ impl Entrance {
 }
 
 impl Answers for Entrance {
+    const ARE_SHORT: bool = true;
+
     async fn answer(&self, request: Request<Incoming>, origin: Origin) -> Response {
         let (parts, body) = request.into_parts();
         self.0.receive(parts, origin, body).await

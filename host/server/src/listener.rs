@@ -107,11 +107,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What answers the requests of a listener.
 pub trait Answers: Clone + Send + Sync + 'static {
+    /// Whether answers are short: to copy one behind its head costs less than a vector of two.
+    const ARE_SHORT: bool;
+
     /// The answer to one request.
     fn answer(&self, request: Request<Incoming>, origin: Origin) -> impl Future<Output = Response> + Send;
 }
 
 impl Answers for Router {
+    const ARE_SHORT: bool = false;
+
     async fn answer(&self, mut request: Request<Incoming>, origin: Origin) -> Response {
         request.extensions_mut().insert(origin);
         let Ok(response) = self.clone().call(request).await;
@@ -120,16 +125,16 @@ impl Answers for Router {
 }
 
 /// Serves what `answers` says on `listener` until `shutdown` completes.
-pub async fn serve(
+pub async fn serve<A: Answers>(
     listener: TcpListener,
-    answers: impl Answers,
+    answers: A,
     limits: ListenerLimits,
     door: Door,
     shutdown: impl Future<Output = ()>,
 ) -> Stopped {
     let stopping = watch::Sender::new(false);
     let open = Arc::new(OpenConnections::default());
-    let server = connection_builder(&limits);
+    let server = connection_builder(&limits, A::ARE_SHORT);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -161,15 +166,16 @@ pub async fn serve(
     drain(connections, limits.shutdown_timeout_ms).await
 }
 
-fn connection_builder(limits: &ListenerLimits) -> http1::Builder {
+fn connection_builder(limits: &ListenerLimits, are_short: bool) -> http1::Builder {
     let mut builder = http1::Builder::new();
+    if are_short {
+        builder.writev(false);
+    }
     builder
         .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
         .max_buf_size(limits.headers_bytes_max.max(READ_BUFFER_BYTES_MAX))
         .max_header_size(limits.headers_bytes_max)
         .max_headers(limits.headers_max)
-        // Answers are short: to copy one behind its head costs less than a vector of two.
-        .writev(false)
         .keep_alive(true);
     builder
 }
@@ -236,7 +242,8 @@ async fn silence(until: Instant, asked: &AtomicBool) {
 /// itself among those who are woken, which is behind a lock that connections share.
 async fn stop(mut stopping: watch::Receiver<bool>) {
     let seen = stopping.clone();
-    let mut wait = pin!(stopping.wait_for(|stopping| *stopping));
+    // Without the task's budget: a poll that is refused for that enters nothing.
+    let mut wait = pin!(tokio::task::unconstrained(stopping.wait_for(|stopping| *stopping)));
     let mut entered: Option<Waker> = None;
     poll_fn(|context| {
         let is_entered = entered.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));

@@ -203,8 +203,8 @@ impl SqliteStore {
 impl SqliteStore {
     /// Moves the log into the file and cuts it to nothing; says whether nobody was in the way.
     async fn cut_log(&self) -> bool {
-        let path = self.path.clone();
-        let cut = tokio::task::spawn_blocking(move || schema::cut_log(&path)).await;
+        let (path, shared) = (self.path.clone(), self.shared.clone());
+        let cut = tokio::task::spawn_blocking(move || checkpoint::cut_log(&path, &shared)).await;
         matches!(cut, Ok(Ok(true)))
     }
 
@@ -718,8 +718,8 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) -> StoreResult<()> {
-        self.writer.close().await?;
+        // The writer's side is the last to let go of the files, so that it can remove the log.
         self.readers.close();
-        Ok(())
+        self.writer.close().await
     }
 }

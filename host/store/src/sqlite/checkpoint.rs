@@ -16,6 +16,7 @@
 //! be missing, and no later pass would write them again. The log must not begin anew; opening it carries all of it over.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -23,6 +24,8 @@ use std::thread::JoinHandle;
 
 use rusqlite::{Connection, ffi};
 
+use crate::sqlite::schema;
+use crate::sqlite::statement::Sql;
 use crate::sqlite::transaction::Shared;
 
 /// Pages that the log grows before the thread is poked (8 MiB): less would write a page that changes often more often, and a
@@ -148,6 +151,22 @@ fn carry(conn: &Connection, shared: &Shared) {
     }
 }
 
+/// Moves the whole log into the file and cuts it to nothing; says whether nobody was in the way.
+pub(super) fn cut_log(path: &Path, shared: &Shared) -> Sql<bool> {
+    let conn = schema::checkpointer(path)?;
+    // Behind the opening: a descriptor is not told of what failed before it was there.
+    if shared.safety.why_broken().is_some() {
+        return Ok(false);
+    }
+    let busy = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    if let Err(error) = &busy
+        && is_of_a_sync(error)
+    {
+        breaks(shared, error);
+    }
+    Ok(busy? == 0)
+}
+
 fn is_of_a_sync(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_FSYNC)
 }
@@ -185,6 +204,7 @@ mod tests {
         writer.execute_batch("INSERT INTO t VALUES (1)").unwrap();
         checkpoints.after_batch(&writer);
         checkpoints.at_the_end(&writer);
+        assert!(!cut_log(&path, &shared).unwrap());
         assert!(std::fs::read(&path).unwrap() == before, "something was carried over");
         drop(writer);
         checkpoints.end();

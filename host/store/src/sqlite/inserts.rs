@@ -168,9 +168,11 @@ impl Inserts {
 
     /// Writes all of them.
     pub(super) fn write(&mut self, conn: &Connection) -> Sql<()> {
-        let written = self.write_each(conn);
-        self.failed |= written.is_err();
-        written
+        let failed = std::mem::replace(&mut self.failed, true);
+        self.write_each(conn)?;
+        // Not behind a panic either.
+        self.failed = failed;
+        Ok(())
     }
 
     fn write_each(&mut self, conn: &Connection) -> Sql<()> {

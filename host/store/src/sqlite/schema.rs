@@ -170,10 +170,3 @@ pub(super) fn checkpointer(path: &Path) -> Sql<Connection> {
     conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -1024")?;
     Ok(conn)
 }
-
-/// Moves the whole log into the file and cuts it to nothing; says whether nobody was in the way.
-pub(super) fn cut_log(path: &Path) -> Sql<bool> {
-    let conn = checkpointer(path)?;
-    let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    Ok(busy == 0)
-}

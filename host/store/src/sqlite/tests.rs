@@ -54,6 +54,18 @@ async fn reopening_releases_the_claims_of_the_boot_before() {
     assert_eq!(again.stats().await.unwrap().runs_pending, 1);
 }
 
+#[tokio::test]
+async fn a_store_that_was_closed_is_one_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(Arc::new(open(&dir))).await;
+    let run = world.accept_keyed(None).await;
+    // The reader has been at the file, and is no reason to leave the log.
+    assert!(world.store.run_read(world.home.tenant, run).await.unwrap().is_some());
+    world.store.close().await.unwrap();
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
 #[test]
 fn a_foreign_or_newer_database_is_left_untouched() {
     let dir = tempfile::tempdir().unwrap();
