@@ -104,7 +104,7 @@ impl Settled {
             let waiting = list.places.iter().flatten().filter(|entry| entry.tenant.is_none_or(|own| own == tenant));
             waiting.map(|entry| entry.came_at).min()
         });
-        oldest.min().map_or(now, |oldest| oldest.min(now))
+        oldest.fold(now, Timestamp::min)
     }
 
     fn list(&self, number: usize) -> MutexGuard<'_, List> {

@@ -207,9 +207,10 @@ impl Batch<'_> {
         if let Some(reply) = &run.reply {
             reply::insert(tx, tenant, event.id, run.id, reply)?;
         }
+        let (packed, now) = (self.packed, self.now);
+        let row = |lane, start| RunRow { packed: packed.clone(), at, seq, lane, start, now };
         let Some(place) = lanes::place(tx, tenant, run.route)? else {
-            let end = Start::Ended(Verdict::Host, "its route was removed".into());
-            return self.insert_row(tx, at, Row { seq, lane: 0, start: end });
+            return self.insert_row(tx, row(0, Start::Ended(Verdict::Host, "its route was removed".into())));
         };
         let lane = place.lane;
         let start = match &run.reply {
@@ -242,7 +243,7 @@ impl Batch<'_> {
             Start::Claimed(_, at) => Some((*at, true)),
             Start::Blocked | Start::Ended(..) => None,
         };
-        self.insert_row(tx, at, Row { seq, lane, start })?;
+        self.insert_row(tx, row(lane, start))?;
         self.due.extend(due_at.map(|(at, is_claimed)| (place, at, is_claimed)));
         Ok(())
     }
@@ -261,14 +262,12 @@ impl Batch<'_> {
         self.room.is_some_and(|room| is_reply || self.pending >= room)
     }
 
-    fn insert_row(&mut self, tx: &mut Tx<'_>, at: At, row: Row) -> Sql<()> {
+    fn insert_row(&mut self, tx: &mut Tx<'_>, row: RunRow) -> Sql<()> {
         let accept = &self.packed.accept;
-        let (tenant, event) = (accept.tenant, &accept.events[at.event]);
-        let run = &event.runs[at.run];
+        let (tenant, event) = (accept.tenant, &accept.events[row.at.event]);
+        let run = &event.runs[row.at.run];
         let ended = if let Start::Ended(verdict, _) = &row.start { Some(*verdict) } else { None };
         let (claim, due_at) = row.start.claim_and_due();
-        let Row { seq, lane, start } = row;
-        let row = RunRow { packed: self.packed.clone(), at, seq, lane, start, now: self.now };
         tx.memory.inserts.run(tx.conn, row)?;
         if let Some(verdict) = ended {
             // What is told of its end may look for it.
@@ -314,13 +313,6 @@ fn pause_of(tx: &Tx<'_>, tenant: TenantId, route: RouteId) -> Sql<Option<&'stati
         Some((false, true)) => Some("the source is paused"),
         _ => None,
     })
-}
-
-/// Where a run's row goes.
-struct Row {
-    seq: i64,
-    lane: i64,
-    start: Start,
 }
 
 /// Records a refusal; the oldest of the tenant give way.

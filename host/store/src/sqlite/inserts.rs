@@ -141,53 +141,27 @@ pub(super) struct Mark {
 impl Inserts {
     /// Leaves a request's row here.
     pub(super) fn request(&mut self, conn: &Connection, row: RequestRow) -> Sql<()> {
-        if self.at_once {
-            return row.write(&mut conn.prepare_cached(REQUEST)?);
-        }
-        self.requests.push(row);
-        Ok(())
+        put(conn, row, if self.at_once { None } else { Some(&mut self.requests) })
     }
 
     /// Leaves an event's row here.
     pub(super) fn event(&mut self, conn: &Connection, row: EventRow) -> Sql<()> {
-        if self.at_once {
-            return row.write(&mut conn.prepare_cached(EVENT)?);
-        }
-        self.events.push(row);
-        Ok(())
+        put(conn, row, if self.at_once { None } else { Some(&mut self.events) })
     }
 
     /// Leaves a run's row here.
     pub(super) fn run(&mut self, conn: &Connection, row: RunRow) -> Sql<()> {
-        if self.at_once {
-            return row.write(&mut conn.prepare_cached(RUN)?);
-        }
-        self.runs.push(row);
-        Ok(())
+        put(conn, row, if self.at_once { None } else { Some(&mut self.runs) })
     }
 
     /// Writes all of them.
     pub(super) fn write(&mut self, conn: &Connection) -> Sql<()> {
         let failed = std::mem::replace(&mut self.failed, true);
-        self.write_each(conn)?;
+        write(conn, &mut self.requests)?;
+        write(conn, &mut self.events)?;
+        write(conn, &mut self.runs)?;
         // Not behind a panic either.
         self.failed = failed;
-        Ok(())
-    }
-
-    fn write_each(&mut self, conn: &Connection) -> Sql<()> {
-        if !self.requests.is_empty() {
-            let mut insert = conn.prepare_cached(REQUEST)?;
-            self.requests.drain(..).try_for_each(|row| row.write(&mut insert))?;
-        }
-        if !self.events.is_empty() {
-            let mut insert = conn.prepare_cached(EVENT)?;
-            self.events.drain(..).try_for_each(|row| row.write(&mut insert))?;
-        }
-        if !self.runs.is_empty() {
-            let mut insert = conn.prepare_cached(RUN)?;
-            self.runs.drain(..).try_for_each(|row| row.write(&mut insert))?;
-        }
         Ok(())
     }
 
@@ -215,7 +189,9 @@ impl Inserts {
     }
 }
 
-impl RequestRow {
+impl Row for RequestRow {
+    const INSERT: &str = REQUEST;
+
     fn write(&self, insert: &mut CachedStatement<'_>) -> Sql<()> {
         let Packed { accept, head, answer } = &*self.packed;
         let request = &accept.request;
@@ -232,7 +208,9 @@ impl RequestRow {
         ];
         exec(insert, values)
     }
+}
 
+impl RequestRow {
     /// The keys of the events that are new.
     fn keys(&self) -> Option<Vec<u8>> {
         let new = self.events.iter().map(|event| &self.packed.accept.events[*event]);
@@ -244,7 +222,9 @@ impl RequestRow {
     }
 }
 
-impl EventRow {
+impl Row for EventRow {
+    const INSERT: &str = EVENT;
+
     fn write(&self, insert: &mut CachedStatement<'_>) -> Sql<()> {
         let accept = &self.packed.accept;
         let event = &accept.events[self.event];
@@ -275,7 +255,9 @@ impl EventRow {
     }
 }
 
-impl RunRow {
+impl Row for RunRow {
+    const INSERT: &str = RUN;
+
     fn write(&self, insert: &mut CachedStatement<'_>) -> Sql<()> {
         let accept = &self.packed.accept;
         let event = &accept.events[self.at.event];
@@ -319,6 +301,33 @@ impl Start {
             Start::Blocked | Start::Ended(..) => (None, None),
         }
     }
+}
+
+/// A row of one of the tables.
+trait Row {
+    /// What writes it.
+    const INSERT: &str;
+
+    fn write(&self, insert: &mut CachedStatement<'_>) -> Sql<()>;
+}
+
+/// Leaves a row with others, or writes it.
+fn put<R: Row>(conn: &Connection, row: R, others: Option<&mut Vec<R>>) -> Sql<()> {
+    match others {
+        Some(others) => {
+            others.push(row);
+            Ok(())
+        }
+        None => row.write(&mut conn.prepare_cached(R::INSERT)?),
+    }
+}
+
+fn write<R: Row>(conn: &Connection, rows: &mut Vec<R>) -> Sql<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut insert = conn.prepare_cached(R::INSERT)?;
+    rows.drain(..).try_for_each(|row| row.write(&mut insert))
 }
 
 fn exec(insert: &mut CachedStatement<'_>, values: impl Params) -> Sql<()> {

@@ -295,11 +295,12 @@ fn accepts(algorithm: Algorithm, key: &[u8], hash: &[u8], signature: &[u8]) -> b
 /// The one text of a signature that was accepted. From one of ECDSA anybody can make another, with the other S; who keeps
 /// signatures to know a request again must not be shown two.
 fn one_text(algorithm: Algorithm, signature: &[u8]) -> Vec<u8> {
-    let pair = (algorithm == Algorithm::EcdsaP256Sha256).then(|| EcSignature::from_der(signature));
-    match pair {
-        Some(Ok(pair)) => pair.normalize_s().to_der().as_bytes().to_vec(),
-        _ => signature.to_vec(),
+    if algorithm == Algorithm::EcdsaP256Sha256
+        && let Ok(pair) = EcSignature::from_der(signature)
+    {
+        return pair.normalize_s().to_der().as_bytes().to_vec();
     }
+    signature.to_vec()
 }
 
 fn p256_accepts(key: &[u8], hash: &[u8], signature: &[u8]) -> bool {
