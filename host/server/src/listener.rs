@@ -169,7 +169,8 @@ pub async fn serve<A: Answers>(
 fn connection_builder(limits: &ListenerLimits, are_short: bool) -> http1::Builder {
     let mut builder = http1::Builder::new();
     if are_short {
-        builder.writev(false);
+        // A connection that looks whether its sender is still there takes another buffer for it, once per request.
+        builder.writev(false).half_close(true);
     }
     builder
         .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))

@@ -246,7 +246,7 @@ impl Sample {
 impl Ready {
     /// The request as its receiver sees it.
     pub fn raw(&self, now: Timestamp) -> RawRequest {
-        let header = |(name, value): &(String, String)| (name.clone(), Bytes::from(value.clone()));
+        let header = |(name, value): &(String, String)| (name.as_str().into(), Bytes::from(value.clone()));
         RawRequest {
             method: "POST".to_owned(),
             path: self.url.path().to_owned(),

@@ -29,16 +29,19 @@ pub(crate) struct RequestHead {
     pub(crate) attributes: Vec<Pair>,
 }
 
+/// How long pairs are when they are packed: nearly every length takes one byte or two.
+fn pairs_len<T: AsRef<str>>(list: &[(T, T)]) -> usize {
+    list.iter().map(|(name, value)| name.as_ref().len() + value.as_ref().len() + 4).sum()
+}
+
 /// Packs a request's head.
-pub(crate) fn request_head(
+pub(crate) fn request_head<T: AsRef<str>>(
     method: &str,
     scheme: &str,
     query: &[Pair],
-    headers: &[Pair],
+    headers: &[(T, T)],
     attributes: &[Pair],
 ) -> Vec<u8> {
-    // Nearly every length takes one byte or two.
-    let pairs_len = |list: &[Pair]| list.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
     let lists = pairs_len(query) + pairs_len(headers) + pairs_len(attributes);
     let mut out = Vec::with_capacity(16 + method.len() + scheme.len() + lists);
     out.push(VERSION);

@@ -41,6 +41,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use bytestring::ByteString;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::delivery::{DestinationChange, Next};
 use creel_webhook::destination::Destination;
@@ -135,7 +136,7 @@ pub struct NewRequest {
     /// Decoded query parameters.
     pub query: Vec<Pair>,
     /// Headers in lower case.
-    pub headers: Vec<Pair>,
+    pub headers: Vec<(ByteString, ByteString)>,
     /// The scheme that proved it genuine.
     pub scheme: String,
     /// Facts for the guest, for example `body-covered`.

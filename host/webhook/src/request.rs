@@ -4,6 +4,7 @@
 //! query its escapes, the body its last newline. Readers that want meaning ask for it ([`RawRequest::header`]).
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use crate::clock::Timestamp;
 
@@ -17,7 +18,7 @@ pub struct RawRequest {
     /// What stood behind the `?`, still escaped; `None` without a `?`.
     pub query: Option<String>,
     /// Header names and values in order of arrival. Values are bytes: the wire promises no more.
-    pub headers: Vec<(String, Bytes)>,
+    pub headers: Vec<(ByteString, Bytes)>,
     /// The whole body, not decompressed.
     pub body: Bytes,
     /// When its first byte arrived.

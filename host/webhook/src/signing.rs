@@ -166,7 +166,7 @@ mod tests {
             method: "POST".to_owned(),
             path: "/hook".to_owned(),
             query: None,
-            headers: headers.into_iter().map(|(name, value)| (name, Bytes::from(value))).collect(),
+            headers: headers.into_iter().map(|(name, value)| (name.into(), Bytes::from(value))).collect(),
             body,
             received_at: NOW,
         })

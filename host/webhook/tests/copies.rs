@@ -133,7 +133,7 @@ fn allocated(preset: &Preset, body: &Bytes, content_type: &str, token: &str) -> 
         method: "POST".to_owned(),
         path: "/in/x".to_owned(),
         query: (!query.is_empty()).then(|| query.join("&")),
-        headers: headers.map(|(name, value)| (name, Bytes::from(value))).collect(),
+        headers: headers.map(|(name, value)| (name.into(), Bytes::from(value))).collect(),
         body: body.clone(),
         received_at: NOW,
     };

@@ -60,7 +60,7 @@ fn request(headers: Vec<(&str, String)>, query: Option<String>, body: impl Into<
         method: "POST".to_owned(),
         path: "/in/x".to_owned(),
         query,
-        headers: headers.into_iter().map(|(name, value)| (name.to_owned(), Bytes::from(value))).collect(),
+        headers: headers.into_iter().map(|(name, value)| (name.into(), Bytes::from(value))).collect(),
         body: body.into(),
         received_at: NOW,
     }

@@ -76,7 +76,7 @@ fn request(headers: &[(&str, &str)], body: String) -> RawRequest {
         method: "POST".to_owned(),
         path: "/in/x".to_owned(),
         query: Some("a=1".to_owned()),
-        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), Bytes::from((*value).to_owned()))).collect(),
+        headers: headers.iter().map(|(name, value)| ((*name).into(), Bytes::from((*value).to_owned()))).collect(),
         body: Bytes::from(body),
         received_at: NOW,
     }

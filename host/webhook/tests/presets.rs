@@ -77,7 +77,7 @@ fn signed_request(scheme: &Scheme, content_type: &str, body: &'static str) -> Ra
         method: "POST".to_owned(),
         path: "/in/ep_1".to_owned(),
         query: Some(format!("a=1{extra}")),
-        headers: headers.map(|(name, value)| (name, Bytes::from(value))).collect(),
+        headers: headers.map(|(name, value)| (name.into(), Bytes::from(value))).collect(),
         body,
         received_at: NOW,
     }
@@ -127,7 +127,7 @@ fn a_private_key_signs_for_its_public_key() {
     let scheme = preset("discord").unwrap().scheme(&Params::new()).unwrap();
     let out = Outgoing { method: "POST", url: URL, content_type: "application/json", body: &body, id: "1" };
     let signed = signature::sign(&scheme, &out, seed.as_bytes(), NOW).unwrap();
-    let headers = signed.headers.into_iter().map(|(name, value)| (name, Bytes::from(value))).collect();
+    let headers = signed.headers.into_iter().map(|(name, value)| (name.into(), Bytes::from(value))).collect();
     let (method, path) = ("POST".to_owned(), "/".to_owned());
     let request = RawRequest { method, path, query: None, headers, body, received_at: NOW };
     let key = hex::encode(public.as_bytes());

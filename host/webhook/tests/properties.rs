@@ -49,7 +49,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 
 /// A request that has every header and parameter the preset reads, with values from a stranger.
 fn request(scheme_headers: &[String], values: &[String], method: &str, query: &str, body: &[u8]) -> RawRequest {
-    let header = |(name, value): (&String, &String)| (name.clone(), Bytes::from(value.clone()));
+    let header = |(name, value): (&String, &String)| (name.as_str().into(), Bytes::from(value.clone()));
     RawRequest {
         method: method.to_owned(),
         path: "/in/x".to_owned(),

@@ -20,7 +20,7 @@ fn request(headers: &[(&str, &str)], body: &str) -> RawRequest {
         method: "POST".to_owned(),
         path: "/".to_owned(),
         query: None,
-        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), Bytes::from((*value).to_owned()))).collect(),
+        headers: headers.iter().map(|(name, value)| ((*name).into(), Bytes::from((*value).to_owned()))).collect(),
         body: Bytes::from(body.to_owned()),
         received_at: Timestamp::default(),
     }

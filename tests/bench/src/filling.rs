@@ -187,7 +187,7 @@ impl Filling {
                 received_at: now,
                 method: "POST".to_owned(),
                 query: Vec::new(),
-                headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+                headers: vec![("content-type".into(), "application/json".into())],
                 scheme: "generic-hmac".to_owned(),
                 attributes: Vec::new(),
                 body: body(),

@@ -146,7 +146,7 @@ fn genuine(scheme: &Scheme, content_type: &str, bytes: usize) -> anyhow::Result<
         method: "POST".to_owned(),
         path: "/in/a".to_owned(),
         query: (!query.is_empty()).then(|| query.join("&")),
-        headers: headers.map(|(name, value)| (name, Bytes::from(value))).collect(),
+        headers: headers.map(|(name, value)| (name.into(), Bytes::from(value))).collect(),
         body,
         received_at: NOW,
     })

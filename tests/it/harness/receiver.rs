@@ -144,7 +144,7 @@ async fn receive(State(mut desk): State<Desk>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 32 << 20).await.unwrap_or_default();
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        (name.to_string(), Bytes::copy_from_slice(value.as_bytes()))
+        (name.as_str().into(), Bytes::copy_from_slice(value.as_bytes()))
     };
     let request = RawRequest {
         method: parts.method.to_string(),

@@ -118,7 +118,7 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> (StatusC
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, 1 << 20).await else { return (StatusCode::PAYLOAD_TOO_LARGE, "") };
     let headers =
-        parts.headers.iter().map(|(name, value)| (name.to_string(), Bytes::copy_from_slice(value.as_bytes())));
+        parts.headers.iter().map(|(name, value)| (name.as_str().into(), Bytes::copy_from_slice(value.as_bytes())));
     let request = RawRequest {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),

@@ -138,7 +138,7 @@ impl Target {
                 received_at: event.received_at.0,
                 method: event.method,
                 query: event.query,
-                headers: event.headers,
+                headers: event.headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
                 scheme: event.scheme,
                 attributes: event.attributes,
                 body,

@@ -3,9 +3,10 @@
 //! The order is the point: size before reading, greetings that need no proof, proof, greetings that need it. A source whose
 //! configuration does not hold refuses everything.
 
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
+use bytestring::ByteString;
 use creel_webhook::answer::Answer;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::handshake;
@@ -69,12 +70,16 @@ pub(super) async fn read(
     Ok((request, held))
 }
 
-/// All headers in order; the values share one buffer.
-fn headers(sent: &HeaderMap) -> Vec<(String, Bytes)> {
-    let mut values = Vec::with_capacity(sent.values().map(HeaderValue::len).sum());
-    sent.values().for_each(|value| values.extend_from_slice(value.as_bytes()));
-    let mut rest = Bytes::from(values);
-    sent.iter().map(|(name, value)| (name.as_str().to_owned(), rest.split_to(value.len()))).collect()
+/// All headers in order; their texts share one buffer.
+fn headers(sent: &HeaderMap) -> Vec<(ByteString, Bytes)> {
+    let mut texts = Vec::with_capacity(sent.iter().map(|(name, value)| name.as_str().len() + value.len()).sum());
+    for (name, value) in sent {
+        texts.extend_from_slice(name.as_str().as_bytes());
+        texts.extend_from_slice(value.as_bytes());
+    }
+    let mut rest = Bytes::from(texts);
+    let name = |text: Bytes| ByteString::try_from(text).expect("a header's name is ASCII");
+    sent.iter().map(|(own, value)| (name(rest.split_to(own.as_str().len())), rest.split_to(value.len()))).collect()
 }
 
 /// Runs what takes long with a large body without keeping others waiting: this thread's other requests go on elsewhere.

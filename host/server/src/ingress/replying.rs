@@ -240,7 +240,7 @@ pub(super) fn first_event(accept: &Accept) -> Option<StoredEvent> {
         scheme: request.scheme.clone(),
         method: request.method.clone(),
         query: request.query.clone(),
-        headers: request.headers.clone(),
+        headers: request.headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         attributes: request.attributes.clone(),
         body,
         erased: false,

@@ -27,11 +27,11 @@ pub(super) fn text(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Writes pairs with their number.
-pub(super) fn pairs(out: &mut Vec<u8>, list: &[Pair]) {
+pub(super) fn pairs<T: AsRef<str>>(out: &mut Vec<u8>, list: &[(T, T)]) {
     number(out, list.len() as u64);
     for (name, value) in list {
-        text(out, name.as_bytes());
-        text(out, value.as_bytes());
+        text(out, name.as_ref().as_bytes());
+        text(out, value.as_ref().as_bytes());
     }
 }
 

@@ -9,7 +9,8 @@
 //!
 //! SQLite syncs the main file in the pass that reaches the log's end, and only then. That pass is the writer's, and every
 //! sender would wait until the disk has all that the thread has written. So the thread syncs too, through a descriptor of
-//! its own, and goes over what came meanwhile once more; the writer's sync has little left. The descriptor is closed
+//! its own. A sync of the log waits for it all the same, since both are one disk's; so the thread does a quarter at a time,
+//! and goes over what came during the last once more. The writer's sync has little left. The descriptor is closed
 //! behind the connections: a process that closes any descriptor of a file loses its locks on it.
 //!
 //! A sync of the main file that fails breaks the store like one of the log (`flush`): pages that an earlier pass has written may
@@ -28,15 +29,24 @@ use crate::sqlite::schema;
 use crate::sqlite::statement::Sql;
 use crate::sqlite::transaction::Shared;
 
-/// Pages that the log grows before the thread is poked (8 MiB): less would write a page that changes often more often, and a
-/// log that is much longer does not stay in the processor's cache until it is overwritten.
+/// Pages that the log grows before the thread's last pass (8 MiB): with fewer, the writer carries over more often, and a log that
+/// is much longer does not stay in the processor's cache until it is overwritten.
 const PAGES_SOFT: i32 = 1_024;
 
 /// Pages of the log after which the writer waits for nobody and carries over itself (32 MiB).
 const PAGES_HARD: i32 = 4 * PAGES_SOFT;
 
-/// Passes of the thread before the writer's: the second has what came during the first and its sync, a tenth of it.
-const PASSES: usize = 2;
+/// Pages that the log grows before each pass of the thread (2 MiB): with fewer, pages that change often are written more often.
+const PAGES_STEP: i32 = PAGES_SOFT / 4;
+
+/// What the thread is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passes {
+    /// To carry over what is there.
+    One,
+    /// To carry over all but what comes meanwhile, which is the writer's.
+    Last,
+}
 
 const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
@@ -46,11 +56,13 @@ pub(super) type MainSync = Box<dyn Fn() -> io::Result<()> + Send>;
 /// The writer's view of log and thread.
 pub(super) struct Checkpoints {
     shared: Arc<Shared>,
-    thread: Option<(SyncSender<()>, JoinHandle<()>)>,
+    thread: Option<(SyncSender<Passes>, JoinHandle<()>)>,
     /// Set when the thread has ended its passes.
     passed: Arc<AtomicBool>,
     /// Pages in the log after the last commit.
     pages: Arc<AtomicI32>,
+    /// How long it was when this round began, and when the thread was asked last.
+    began_at: i32,
     asked_at: i32,
 }
 
@@ -74,7 +86,7 @@ impl Checkpoints {
             std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || carrier.serve(&poked));
         // Without it the writer does all of it, at the hard bound.
         let thread = spawned.inspect_err(|error| tracing::warn!(%error, "no thread for checkpoints")).ok();
-        Ok(Checkpoints { shared, thread: thread.map(|thread| (poke, thread)), passed, pages, asked_at: 0 })
+        Ok(Checkpoints { shared, thread: thread.map(|thread| (poke, thread)), passed, pages, began_at: 0, asked_at: 0 })
     }
 
     /// Looks after the log; called by the writer after each batch.
@@ -82,15 +94,15 @@ impl Checkpoints {
         let pages = self.pages.load(Ordering::Relaxed);
         if pages < self.asked_at {
             // The log has begun anew.
-            self.asked_at = 0;
+            (self.began_at, self.asked_at) = (0, 0);
         }
-        if self.passed.swap(false, Ordering::Relaxed) || pages - self.asked_at > PAGES_HARD {
-            self.asked_at = pages;
+        if self.passed.swap(false, Ordering::Relaxed) || pages - self.began_at > PAGES_HARD {
+            (self.began_at, self.asked_at) = (pages, pages);
             carry(writer, &self.shared);
-        } else if pages - self.asked_at > PAGES_SOFT
+        } else if pages - self.asked_at > PAGES_STEP
             && let Some((poke, _)) = &self.thread
             // Full means that it has been poked already.
-            && poke.try_send(()).is_ok()
+            && poke.try_send(if pages - self.began_at > PAGES_SOFT { Passes::Last } else { Passes::One }).is_ok()
         {
             self.asked_at = pages;
         }
@@ -122,14 +134,20 @@ struct Carrier {
 }
 
 impl Carrier {
-    fn serve(self, poked: &Receiver<()>) {
-        while poked.recv().is_ok() {
-            for _ in 0..PASSES {
-                carry(&self.conn, &self.shared);
-                self.sync();
+    fn serve(self, poked: &Receiver<Passes>) {
+        while let Ok(passes) = poked.recv() {
+            self.pass();
+            if passes == Passes::Last {
+                // What came during the pass and its sync, a tenth of it.
+                self.pass();
+                self.passed.store(true, Ordering::Relaxed);
             }
-            self.passed.store(true, Ordering::Relaxed);
         }
+    }
+
+    fn pass(&self) {
+        carry(&self.conn, &self.shared);
+        self.sync();
     }
 
     fn sync(&self) {
@@ -182,6 +200,8 @@ fn breaks(shared: &Shared, error: &dyn std::fmt::Display) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -194,7 +214,7 @@ mod tests {
         let main: MainSync = Box::new(|| Err(io::Error::other("gone")));
         let own = Connection::open(&path).unwrap();
         let mut checkpoints = Checkpoints::start(own, Some(main), &mut writer, shared.clone()).unwrap();
-        checkpoints.thread.as_ref().unwrap().0.send(()).unwrap();
+        checkpoints.thread.as_ref().unwrap().0.send(Passes::Last).unwrap();
         while !checkpoints.passed.load(Ordering::Relaxed) {
             std::thread::yield_now();
         }
@@ -206,6 +226,47 @@ mod tests {
         checkpoints.at_the_end(&writer);
         assert!(!cut_log(&path, &shared).unwrap());
         assert!(std::fs::read(&path).unwrap() == before, "something was carried over");
+        drop(writer);
+        checkpoints.end();
+    }
+
+    #[test]
+    fn the_log_is_carried_over_in_steps_and_begins_anew_behind_the_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let mut writer = Connection::open(&path).unwrap();
+        writer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a)").unwrap();
+        let shared = Arc::new(Shared::new(1));
+        let (synced, syncs) = sync_channel(64);
+        let main: MainSync = Box::new(move || synced.send(()).map_err(io::Error::other));
+        let own = Connection::open(&path).unwrap();
+        let mut checkpoints = Checkpoints::start(own, Some(main), &mut writer, shared).unwrap();
+        let grow = |checkpoints: &mut Checkpoints, pages: i32| {
+            let page: i32 = writer.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
+            writer.execute("INSERT INTO t VALUES (zeroblob(?1))", [(pages + 1) * page]).unwrap();
+            checkpoints.after_batch(&writer);
+            checkpoints.pages.load(Ordering::Relaxed)
+        };
+        // Whoever reads keeps the log from being carried over to its end, as a writer does that goes on.
+        let reader = Connection::open(&path).unwrap();
+        let look = "BEGIN; SELECT count(*) FROM t";
+        let size = || std::fs::metadata(&path).unwrap().len();
+        reader.execute_batch(look).unwrap();
+        for step in 1..PAGES_SOFT / PAGES_STEP {
+            let before = size();
+            grow(&mut checkpoints, PAGES_STEP);
+            syncs.recv_timeout(Duration::from_secs(60)).unwrap();
+            assert!((size() > before || step == 1) && !checkpoints.passed.load(Ordering::Relaxed), "the round goes on");
+            reader.execute_batch(&format!("COMMIT; {look}")).unwrap();
+        }
+        let longest = grow(&mut checkpoints, PAGES_STEP);
+        assert!(longest > PAGES_SOFT);
+        while !checkpoints.passed.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        reader.execute_batch("COMMIT").unwrap();
+        assert!(grow(&mut checkpoints, 1) > longest, "the writer's own pass is behind its batch");
+        assert!(grow(&mut checkpoints, 1) < PAGES_STEP, "it has begun anew");
         drop(writer);
         checkpoints.end();
     }

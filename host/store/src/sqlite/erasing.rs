@@ -119,7 +119,7 @@ fn erase_body(conn: &Connection, tenant: TenantId, holdings: &Holdings) -> Sql<(
     let Some(head) = first(conn, sql, [holdings.request], |row| packed(row, 0, codec::read_request_head))? else {
         return Ok(());
     };
-    let bare = codec::request_head(&head.method, &head.scheme, &[], &[], &[]);
+    let bare = codec::request_head::<&str>(&head.method, &head.scheme, &[], &[], &[]);
     exec(conn, "UPDATE request SET head = ?2 WHERE seq = ?1", params![holdings.request, bare])?;
     Ok(())
 }

@@ -164,7 +164,7 @@ fn accept_of(
             received_at: now,
             method: "POST".to_owned(),
             query: Vec::new(),
-            headers,
+            headers: headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
             scheme: followup::SCHEME.to_owned(),
             attributes: followup::attributes(&ended.on_result.tag, &end, origin.depth),
             body: match (ended.response, tries.last) {

@@ -54,9 +54,8 @@ impl Scheme {
 
     /// The headers that other alternatives sign and this one does not.
     pub fn unproven_by(&self, method: &Method) -> Vec<String> {
-        let own: Vec<&str> = signed_headers(method).collect();
-        let others = self.methods().iter().filter(|other| *other != method).flat_map(signed_headers);
-        others.filter(|name| !own.contains(name)).map(str::to_owned).collect()
+        let is_own = |name: &str| signed_headers(method).any(|own| own == name);
+        self.methods().iter().flat_map(signed_headers).filter(|name| !is_own(name)).map(str::to_owned).collect()
     }
 }
 

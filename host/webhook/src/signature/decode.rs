@@ -21,8 +21,7 @@ impl Encoding {
     /// The bytes of a text; `None` when it is not the one text of its value, or empty.
     pub fn decode(self, text: &str) -> Option<Vec<u8>> {
         let bytes = match self {
-            Encoding::Hex if text.bytes().any(|byte| byte.is_ascii_uppercase()) => return None,
-            Encoding::Hex => hex::decode(text).ok()?,
+            Encoding::Hex => base16ct::lower::decode_vec(text).ok()?,
             Encoding::Base64 => STANDARD.decode(text).ok().filter(|bytes| self.encode(bytes) == text)?,
         };
         (!bytes.is_empty()).then_some(bytes)
@@ -107,7 +106,7 @@ mod tests {
     fn one_text_per_value() {
         assert_eq!(Encoding::Hex.decode("00ff"), Some(vec![0, 255]));
         assert_eq!(Encoding::Base64.decode("AP8="), Some(vec![0, 255]));
-        for text in ["00FF", "0", "", " 00"] {
+        for text in ["00FF", "0", "", " 00", "0x00", "0g"] {
             assert_eq!(Encoding::Hex.decode(text), None, "{text}");
         }
         for text in ["AP8", "AP9=", "AP8=\n", "", "AP8_"] {

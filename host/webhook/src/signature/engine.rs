@@ -15,7 +15,6 @@ use crate::clock::Timestamp;
 use crate::excerpt::{Found as Value, value_at};
 use crate::pointer::{Place, Pointer, View, query_value};
 use crate::request::RawRequest;
-use crate::signature::decode::KeyCoding;
 use crate::signature::ed25519;
 use crate::signature::field::{Found, single};
 use crate::signature::forms;
@@ -91,17 +90,16 @@ pub(super) type Key = Zeroizing<Vec<u8>>;
 
 /// The usable keys with their index in the material.
 pub(super) fn keys(signed: &Signed, material: &Material<'_>) -> Result<Vec<(usize, Key)>, Refusal> {
-    let raw: Vec<&[u8]> = if signed.alg.is_asymmetric() {
-        material.public_keys.iter().map(|key| key.as_bytes()).collect()
+    let key = |(index, raw)| Some((index, signed.key.read(raw)?));
+    let (keys, are_none): (Vec<_>, _) = if signed.alg.is_asymmetric() {
+        let raw = material.public_keys;
+        (raw.iter().map(|raw| raw.as_bytes()).enumerate().filter_map(key).collect(), raw.is_empty())
     } else {
-        material.secrets.to_vec()
+        let raw = material.secrets;
+        (raw.iter().copied().enumerate().filter_map(key).collect(), raw.is_empty())
     };
-    let read = |coding: &KeyCoding| {
-        raw.iter().enumerate().filter_map(|(index, key)| Some((index, coding.read(key)?))).collect::<Vec<_>>()
-    };
-    let keys = read(&signed.key);
     if keys.is_empty() {
-        let what = if raw.is_empty() { "the source has no key" } else { "no key of the source can be decoded" };
+        let what = if are_none { "the source has no key" } else { "no key of the source can be decoded" };
         return Err(Refusal::new(Reason::NoSecretConfigured, what));
     }
     Ok(keys)

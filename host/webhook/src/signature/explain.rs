@@ -268,7 +268,7 @@ mod tests {
 
     fn steps(headers: &[(&str, &str)], secret: &str) -> Vec<Step> {
         let scheme = preset("stripe").unwrap().scheme(&Default::default()).unwrap();
-        let header = |(name, value): &(&str, &str)| ((*name).to_owned(), Bytes::from((*value).to_owned()));
+        let header = |(name, value): &(&str, &str)| ((*name).into(), Bytes::from((*value).to_owned()));
         let request = RawRequest {
             method: "POST".to_owned(),
             path: "/".to_owned(),

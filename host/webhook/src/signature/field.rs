@@ -97,17 +97,9 @@ impl SignatureField {
                 Refusal::new(Reason::MalformedSignature, why)
             })?,
         };
-        let items: Vec<&str> = match &self.split {
-            Some(separator) => text.split(separator.as_str()).collect(),
-            None => vec![text],
-        };
         let mut found = Found::default();
-        let mut labels = Vec::new();
         let mut signatures = 0;
-        for item in items {
-            let item = if self.trim { item.trim_matches([' ', '\t']) } else { item };
-            let (label, value) = self.label(item);
-            labels.push(label);
+        for (label, value) in self.items(text) {
             if label == self.field.as_deref() {
                 signatures += 1;
                 found.candidates.extend(self.enc.decode(value));
@@ -115,8 +107,16 @@ impl SignatureField {
                 found.fields.push((label.to_owned(), value.to_owned()));
             }
         }
-        self.check(&labels, signatures, &found)?;
+        self.check(text, signatures, &found)?;
         Ok(found)
+    }
+
+    /// What the header lists, each with its label.
+    fn items<'t>(&'t self, text: &'t str) -> impl Iterator<Item = (Option<&'t str>, &'t str)> {
+        let separator = self.split.as_deref();
+        let listed = separator.into_iter().flat_map(|separator| text.split(separator));
+        let items = separator.is_none().then_some(text).into_iter().chain(listed);
+        items.map(|item| self.label(if self.trim { item.trim_matches([' ', '\t']) } else { item }))
     }
 
     fn label<'t>(&self, item: &'t str) -> (Option<&'t str>, &'t str) {
@@ -127,11 +127,11 @@ impl SignatureField {
         }
     }
 
-    fn check(&self, labels: &[Option<&str>], signatures: usize, found: &Found) -> Result<(), Refusal> {
+    fn check(&self, text: &str, signatures: usize, found: &Found) -> Result<(), Refusal> {
         let malformed = |why: String| Err(Refusal::new(Reason::MalformedSignature, why));
         let name = self.header();
         if let Some(exact) = &self.exact
-            && !exact.iter().map(|label| Some(label.as_str())).eq(labels.iter().copied())
+            && !exact.iter().map(|label| Some(label.as_str())).eq(self.items(text).map(|(label, _)| label))
         {
             return malformed(format!("the header `{name}` must hold exactly the fields {}", exact.join(", ")));
         }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -31,7 +32,7 @@ pub struct Redacted {
     /// The query, still escaped, credentials replaced.
     pub query: Option<String>,
     /// Lower-case names and values, lossily decoded, in order of arrival.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(ByteString, ByteString)>,
     /// Places in a JSON body that hold credentials, with `*` for every item; see [`Scheme::redact_body`].
     pub body_pointers: Vec<String>,
 }
@@ -68,10 +69,10 @@ impl Scheme {
         let has_header = |name: &str| {
             ALWAYS.contains(&name) || credentials.iter().any(|part| matches!(part, Credential::Header(h) if *h == name))
         };
-        let header = |(mut name, value): (String, Bytes)| {
-            name.make_ascii_lowercase();
-            let text = if has_header(&name) { VERIFIED.into() } else { String::from_utf8_lossy(&value).into_owned() };
-            (name, text)
+        let header = |(name, value): (ByteString, Bytes)| {
+            let name = if is_lower(&name) { name } else { name.to_ascii_lowercase().into() };
+            let value = if has_header(&name) { ByteString::from_static(VERIFIED) } else { text(value) };
+            (name, value)
         };
         let body_pointers = credentials.iter().filter_map(|part| match part {
             Credential::Body(path) => Some((*path).to_owned()),
@@ -103,6 +104,15 @@ impl Scheme {
         let found: Vec<&str> = paths.into_iter().flat_map(|path| values_at(root, path)).collect();
         splice(body, &found)
     }
+}
+
+fn is_lower(name: &str) -> bool {
+    !name.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+/// A header's value as text; what is none is replaced.
+fn text(value: Bytes) -> ByteString {
+    ByteString::try_from(value.clone()).unwrap_or_else(|_| String::from_utf8_lossy(&value).into_owned().into())
 }
 
 fn credential(method: &Method) -> Option<Credential<'_>> {

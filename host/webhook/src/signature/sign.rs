@@ -125,7 +125,7 @@ fn request(signed: &Signed, out: &Outgoing<'_>, credentials: &mut Credentials) -
         method: out.method.to_owned(),
         path: path.to_owned(),
         query,
-        headers: vec![("content-type".to_owned(), Bytes::copy_from_slice(out.content_type.as_bytes()))],
+        headers: vec![("content-type".into(), Bytes::copy_from_slice(out.content_type.as_bytes()))],
         body: out.body.clone(),
         received_at: Timestamp::default(),
     };

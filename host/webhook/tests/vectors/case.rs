@@ -59,7 +59,8 @@ fn request(value: &Value, now: Timestamp) -> RawRequest {
         Some(encoded) => base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded).unwrap(),
         None => text(value, "body").unwrap_or_default().into_bytes(),
     };
-    let header = |(name, value): (&String, &Value)| (name.clone(), Bytes::from(value.as_str().unwrap().to_owned()));
+    let header =
+        |(name, value): (&String, &Value)| (name.as_str().into(), Bytes::from(value.as_str().unwrap().to_owned()));
     RawRequest {
         method: text(value, "method").unwrap(),
         path,

@@ -88,13 +88,13 @@ fn made(preset: &'static Preset) -> Case {
         method: "POST".to_owned(),
         path: "/in/ep_1".to_owned(),
         query: Some(format!("a=1{query}")),
-        headers: headers.map(|(name, value)| (name, Bytes::from(value))).collect(),
+        headers: headers.map(|(name, value)| (name.into(), Bytes::from(value))).collect(),
         body,
         received_at: now,
     };
     for name in read(preset) {
         if request.headers_named(&name).next().is_none() {
-            request.headers.push((name, Bytes::from_static(b"2026-01-01T00:00:00Z")));
+            request.headers.push((name.into(), Bytes::from_static(b"2026-01-01T00:00:00Z")));
         }
     }
     let (url, secret) = (URL.to_owned(), Some(secret));
@@ -173,7 +173,7 @@ fn read(preset: &Preset) -> Vec<String> {
 fn with_header(request: &RawRequest, name: &str, value: Vec<u8>) -> RawRequest {
     let mut changed = request.clone();
     changed.headers.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
-    changed.headers.push((name.to_owned(), value.into()));
+    changed.headers.push((name.into(), value.into()));
     changed
 }
 
@@ -319,7 +319,7 @@ fn a_changed_proof_is_refused_or_proves_the_same() {
             let is_list = value.iter().any(|byte| b" ,;".contains(byte)) && !value.starts_with(b"Bearer ");
             assert!(refused > 0 && (is_list || taken <= "Bearer".len()), "{name}: {header}: {taken} taken");
             let mut twice = case.clone();
-            twice.request.headers.push((header.clone(), value));
+            twice.request.headers.push((header.as_str().into(), value));
             assert!(twice.verify().is_err(), "{name}: {header} twice");
             proven_by.insert(case.preset.name.as_str());
         }

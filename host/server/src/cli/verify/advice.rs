@@ -240,7 +240,7 @@ mod tests {
         let body = Bytes::from(body.to_owned());
         let out = Outgoing { method: "POST", url: URL, content_type: "application/json", body: &body, id: "msg_1" };
         let credentials = signature::sign(&scheme, &out, secret.as_bytes(), NOW).unwrap();
-        let header = |(name, value): (String, String)| (name, Bytes::from(value));
+        let header = |(name, value): (String, String)| (name.into(), Bytes::from(value));
         let request = RawRequest {
             method: "POST".into(),
             path: "/in/a".into(),

@@ -5,6 +5,7 @@
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
+use bytestring::ByteString;
 use creel_webhook::clock::Timestamp;
 use creel_webhook::request::RawRequest;
 
@@ -83,12 +84,12 @@ fn request_line(line: &str) -> anyhow::Result<(&str, &str)> {
     }
 }
 
-fn header(line: &str) -> anyhow::Result<(String, Bytes)> {
+fn header(line: &str) -> anyhow::Result<(ByteString, Bytes)> {
     let (name, value) = line
         .split_once(':')
         .with_context(|| "a line of the head has no `:`; is the empty line before the body missing?")?;
     ensure!(!name.is_empty() && !name.contains([' ', '\t']), "`{name}` is no header's name");
-    Ok((name.to_owned(), Bytes::copy_from_slice(value.trim_matches([' ', '\t']).as_bytes())))
+    Ok((name.into(), Bytes::copy_from_slice(value.trim_matches([' ', '\t']).as_bytes())))
 }
 
 /// The scheme and authority of a target in absolute form, and the rest.

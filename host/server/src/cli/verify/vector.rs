@@ -172,7 +172,7 @@ impl Sent {
                 Values::One(value) => std::slice::from_ref(value),
                 Values::Many(values) => values,
             };
-            values.iter().map(|value| (name.clone(), Bytes::from(value.clone())))
+            values.iter().map(|value| (name.as_str().into(), Bytes::from(value.clone())))
         });
         Ok(RawRequest {
             method: self.method.clone(),
