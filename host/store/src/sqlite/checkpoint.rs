@@ -200,20 +200,37 @@ fn breaks(shared: &Shared, error: &dyn std::fmt::Display) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::time::Duration;
 
     use super::*;
 
+    /// A database with a table, whose log is watched.
+    struct Store {
+        _directory: tempfile::TempDir,
+        path: PathBuf,
+        writer: Connection,
+        shared: Arc<Shared>,
+        checkpoints: Checkpoints,
+    }
+
+    impl Store {
+        fn synced_by(main: MainSync) -> Store {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("store.db");
+            let mut writer = Connection::open(&path).unwrap();
+            let sql = "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a)";
+            writer.execute_batch(sql).unwrap();
+            let (shared, own) = (Arc::new(Shared::new(1)), Connection::open(&path).unwrap());
+            let checkpoints = Checkpoints::start(own, Some(main), &mut writer, shared.clone()).unwrap();
+            Store { _directory: directory, path, writer, shared, checkpoints }
+        }
+    }
+
     #[test]
     fn a_sync_of_the_main_file_that_fails_breaks_the_store_and_leaves_the_log() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("store.db");
-        let mut writer = Connection::open(&path).unwrap();
-        writer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a)").unwrap();
-        let shared = Arc::new(Shared::new(1));
-        let main: MainSync = Box::new(|| Err(io::Error::other("gone")));
-        let own = Connection::open(&path).unwrap();
-        let mut checkpoints = Checkpoints::start(own, Some(main), &mut writer, shared.clone()).unwrap();
+        let Store { _directory, path, writer, shared, mut checkpoints } =
+            Store::synced_by(Box::new(|| Err(io::Error::other("gone"))));
         checkpoints.thread.as_ref().unwrap().0.send(Passes::Last).unwrap();
         while !checkpoints.passed.load(Ordering::Relaxed) {
             std::thread::yield_now();
@@ -232,15 +249,9 @@ mod tests {
 
     #[test]
     fn the_log_is_carried_over_in_steps_and_begins_anew_behind_the_last() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("store.db");
-        let mut writer = Connection::open(&path).unwrap();
-        writer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a)").unwrap();
-        let shared = Arc::new(Shared::new(1));
         let (synced, syncs) = sync_channel(64);
-        let main: MainSync = Box::new(move || synced.send(()).map_err(io::Error::other));
-        let own = Connection::open(&path).unwrap();
-        let mut checkpoints = Checkpoints::start(own, Some(main), &mut writer, shared).unwrap();
+        let Store { _directory, path, writer, mut checkpoints, .. } =
+            Store::synced_by(Box::new(move || synced.send(()).map_err(io::Error::other)));
         let grow = |checkpoints: &mut Checkpoints, pages: i32| {
             let page: i32 = writer.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
             writer.execute("INSERT INTO t VALUES (zeroblob(?1))", [(pages + 1) * page]).unwrap();
