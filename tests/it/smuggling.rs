@@ -222,6 +222,20 @@ async fn the_body_is_asked_for_only_when_it_is_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_says_that_nothing_more_comes_is_answered() {
+    let host = Host::open().await;
+    let tenant = host.tenant("shop").await;
+    let path = tenant.source("orders", "standard-webhooks", SECRET).await;
+    let mut wire = Wire::connect(host.ingress).await;
+    let rest = format!("content-length: {}\r\n\r\n{BODY}", BODY.len());
+    wire.write(genuine(&host.url(&path), &path, "last", &rest).as_bytes()).await;
+    wire.says_nothing_more().await;
+    assert_eq!(wire.statuses().await, [200]);
+    assert_eq!(stored(&tenant).await, ["last"]);
+    host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_unpacked() {
     let host = Host::open().await;
     let tenant = host.tenant("shop").await;

@@ -169,7 +169,8 @@ pub async fn serve<A: Answers>(
 fn connection_builder(limits: &ListenerLimits, are_short: bool) -> http1::Builder {
     let mut builder = http1::Builder::new();
     if are_short {
-        // A connection that looks whether its sender is still there takes another buffer for it, once per request.
+        // Who says that nothing more comes is answered all the same. A connection that looks for that while its sender waits takes
+        // another buffer for it, once per request.
         builder.writev(false).half_close(true);
     }
     builder

@@ -26,8 +26,8 @@ use serde_json::{Value, json};
 /// The smaller of two sizes, bytes.
 const BYTES: usize = 1 << 20;
 
-/// Twice the bytes may cost so much more: half of them may lie in a cache that all of them do not fit into.
-const RATIO_MAX: f64 = 3.0;
+/// Twice the bytes may cost so much more.
+const RATIO_MAX: f64 = 2.5;
 
 /// Measurements of each size before it is believed that the time is not linear.
 const ROUNDS_MAX: usize = 40;

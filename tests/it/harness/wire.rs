@@ -40,6 +40,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.0.write_all(bytes).await.expect("the host reads what it is sent");
     }
 
+    /// Closes its own half of the connection.
+    pub(crate) async fn says_nothing_more(&mut self) {
+        self.0.shutdown().await.expect("the connection is open");
+    }
+
     /// Writes bytes as long as the host reads them.
     pub(crate) async fn write_what_is_taken(&mut self, bytes: &[u8]) {
         let _ = self.0.write_all(bytes).await;
