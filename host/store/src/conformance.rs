@@ -115,6 +115,7 @@ stories! {
     sharing::a_tenant_holds_as_many_claims_as_it_may,
     sharing::nobody_holds_more_than_is_left_free,
     sharing::used_fuel_delays_what_follows_until_it_is_paid_for,
+    sharing::what_ends_by_its_time_or_a_trap_is_charged_for_its_time,
     sharing::a_raised_budget_counts_from_then_on,
     sharing::replies_have_an_account_of_their_own,
     delivering::calls_become_deliveries_with_the_decision,

@@ -162,7 +162,8 @@ pub struct LogLine {
 /// What a run used, measured by the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Usage {
-    /// Fuel burnt: about one unit per Wasm instruction, plus what host calls are charged. Deterministic.
+    /// Fuel burnt: about one unit per Wasm instruction, plus what host calls are charged. Deterministic. Without the loop
+    /// that a run was in when its clock or a trap ended it; [`Usage::charged`] is what it is charged all the same.
     pub fuel: u64,
     /// Peak of linear memory, bytes.
     pub memory_bytes: u64,
@@ -170,6 +171,28 @@ pub struct Usage {
     pub cpu_us: u64,
     /// Time waiting in host calls, microseconds.
     pub wait_us: u64,
+}
+
+/// Fuel that a microsecond on a guest thread is charged, where fuel was not counted: half of what ordinary work burns in it.
+pub const FUEL_PER_CPU_US: u64 = 1_000;
+
+impl Usage {
+    /// What a tenant's budgets are charged for a run: its fuel, or [`FUEL_PER_CPU_US`] for its time when that is more and the
+    /// clock or a trap ended it. The engine counts the fuel of a loop in a register, and with such an end it is lost.
+    ///
+    /// ```
+    /// use creel_webhook::run::{Usage, Verdict};
+    ///
+    /// let usage = Usage { fuel: 192, cpu_us: 10_000_000, ..Usage::default() };
+    /// assert_eq!(usage.charged(Verdict::Done), 192);
+    /// assert_eq!(usage.charged(Verdict::Timeout), 10_000_000_000);
+    /// ```
+    pub fn charged(&self, verdict: Verdict) -> u64 {
+        match verdict {
+            Verdict::Timeout | Verdict::Trap => self.fuel.max(self.cpu_us.saturating_mul(FUEL_PER_CPU_US)),
+            _ => self.fuel,
+        }
+    }
 }
 
 #[cfg(test)]

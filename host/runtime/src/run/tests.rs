@@ -128,8 +128,9 @@ async fn an_endless_loop_with_fuel_ends_by_the_clock_and_yields_meanwhile() {
 async fn time_in_line_for_a_thread_is_not_the_runs() {
     let bench = Bench::new();
     let prepared = bench.prepare(guest("", "(loop $l (br $l)) unreachable")).await;
-    let limits = Limits { fuel_max: 100_000_000, timeout_ms: 200, ..Limits::default() };
-    // One thread, which the other future holds for a hundred milliseconds between any two slices.
+    // A tenth of what it may take, and several slices, of which each waits for a hundred milliseconds.
+    let limits = Limits { fuel_max: 20_000_000, timeout_ms: 200, ..Limits::default() };
+    // One thread, which the other future holds in between.
     let ended = std::cell::Cell::new(false);
     let run = async {
         let report = bench.runtime.run(prepared, input(limits)).await;

@@ -1,7 +1,7 @@
 //! Stories of what a tenant may take of the host: places for its runs, and fuel.
 
 use creel_webhook::bucket::SAVED_MS;
-use creel_webhook::run::{RunNext, Usage, Verdict};
+use creel_webhook::run::{FUEL_PER_CPU_US, RunNext, Usage, Verdict};
 use creel_webhook::tenant::TenantLimits;
 
 use crate::conformance::world::{Home, LEASE_MS, START, World};
@@ -75,6 +75,22 @@ pub(super) async fn used_fuel_delays_what_follows_until_it_is_paid_for(world: &W
     assert_eq!(world.store.run_due(looked).await.unwrap(), Some(START.plus_ms(2_000)));
     assert_eq!(world.claim(START.plus_ms(2_000), 10).await.len(), 7, "and then all may go");
     assert_eq!(world.store.stats().await.unwrap().tenants_in_debt, 0);
+}
+
+pub(super) async fn what_ends_by_its_time_or_a_trap_is_charged_for_its_time(world: &World) {
+    world.limit(TenantLimits { fuel_per_second: Some(FUEL_PER_CPU_US), ..TenantLimits::default() }).await;
+    queue(world, world.home, 4).await;
+    let mut at = START;
+    for (verdict, debt_ms) in [(Verdict::Done, 0), (Verdict::Timeout, 2_000), (Verdict::Trap, 7_000)] {
+        let claim = world.claim(at, 1).await.remove(0).ticket;
+        let usage = Usage { fuel: 0, cpu_us: SAVED_MS / 1_000 + 2, ..Usage::default() };
+        let commit = world.commit(claim.run, claim.claim, at, verdict, RunNext::End);
+        world.store.run_commit(RunCommit { usage, ..commit }).await.unwrap();
+        assert_eq!(world.store.run_due(at).await.unwrap(), (debt_ms > 0).then(|| at.plus_ms(debt_ms)), "{verdict:?}");
+        at = at.plus_ms(debt_ms);
+    }
+    let days = world.store.usage_list(world.home.tenant, START, at.plus_ms(1)).await.unwrap();
+    assert_eq!(days[0].used.fuel, 2 * (SAVED_MS / 1_000 + 2) * FUEL_PER_CPU_US);
 }
 
 pub(super) async fn a_raised_budget_counts_from_then_on(world: &World) {

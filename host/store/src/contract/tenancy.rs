@@ -80,7 +80,7 @@ pub struct Used {
     pub events: u64,
     /// Tries of runs that were committed.
     pub runs: u64,
-    /// Fuel that they burnt.
+    /// Fuel that they were charged ([`creel_webhook::run::Usage::charged`]).
     pub fuel: u64,
     /// Bytes of the bodies of stored requests.
     pub bytes_in: u64,

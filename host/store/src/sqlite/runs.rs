@@ -316,7 +316,8 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &RunCommit, record: Option<&[u8]>)
     update(tx, &run, commit, Judged { verdict, reason }, &numbers, now)?;
     put_log(tx, &run, commit)?;
     records::put(tx.conn, run.tenant, run.id, record, run.attempts)?;
-    let share = shares::charge(tx, run.tenant, run.mode, commit.usage.fuel, now)?;
+    let charged = commit.usage.charged(commit.verdict);
+    let share = shares::charge(tx, run.tenant, run.mode, charged, now)?;
     match commit.next {
         RunNext::End => {
             tell_dead(tx, &run, verdict, now)?;
@@ -329,7 +330,7 @@ pub(super) fn commit(tx: &mut Tx<'_>, commit: &RunCommit, record: Option<&[u8]>)
     }
     lanes::settle_share(tx, run.tenant, &share, now)?;
     let bytes_out = calls.iter().map(|one| one.call.body.as_ref().map_or(0, |body| body.len() as u64)).sum();
-    let used = Used { runs: 1, fuel: commit.usage.fuel, bytes_out, ..Used::default() };
+    let used = Used { runs: 1, fuel: charged, bytes_out, ..Used::default() };
     usage::add(tx, run.tenant, now, used);
     Ok(RunCommitted::Stored { verdict, answer })
 }
