@@ -25,7 +25,7 @@ mod generated {
     });
 }
 
-pub(crate) use self::generated::{PluginPre, creel};
+pub(crate) use self::generated::creel;
 
 /// An event as the guest receives it.
 pub(crate) fn event(event: GuestEvent) -> types::Event {

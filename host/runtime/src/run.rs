@@ -105,13 +105,13 @@ impl Runtime {
         capabilities.begin(limits.timeout_ms);
         let guest = Guest::new(&limits, event.received_at, input.seed, capabilities);
         let clock = Arc::new(RunClock::start(limits.timeout_ms));
-        let mut store = match store(prepared.pre.engine(), guest, &limits, &clock) {
+        let mut store = match store(prepared.engine(), guest, &limits, &clock) {
             Ok(store) => store,
             Err(error) => return report_without_store(&error),
         };
         let event = bindings::event(event);
         let mut cpu = Duration::ZERO;
-        let call = Metered::new(Box::pin(call(&prepared, &mut store, &event)), clock.clone(), &mut cpu);
+        let call = Metered::new(Box::pin(prepared.call(&mut store, &event)), clock.clone(), &mut cpu);
         let result = call.await;
         report(store, result, &limits, (cpu, clock.ran_ms()))
     }
@@ -146,12 +146,6 @@ fn store(engine: &Engine, guest: Guest, limits: &Limits, clock: &Arc<RunClock>) 
 }
 
 type Answer = Result<types::Outcome, types::Failure>;
-
-/// Everything that runs guest code.
-async fn call(prepared: &Prepared, store: &mut Store<Guest>, event: &types::Event) -> wasmtime::Result<Answer> {
-    let plugin = prepared.pre.instantiate_async(&mut *store).await?;
-    plugin.creel_plugin_handler().call_handle(store, event).await
-}
 
 /// A run's time: all of it but what it stands in line for a thread, which others make long.
 struct RunClock {

@@ -59,14 +59,14 @@ use crate::directory::{Directory, Proof, SourceEntry};
 use crate::listener::{Answers, Origin};
 use crate::probe::{self, Probes};
 use crate::runner::seconds;
-use crate::settled::{Coming, Settled};
+use crate::settled::Settled;
 use crate::spec::tenant::Ceilings;
-use crate::system::Entropy;
+use crate::system::{Entropy, Ids};
 use crate::telemetry::Metrics;
 
 use self::believe::{Believed, beside};
 use self::certificates::Certificates;
-use self::flood::Flood;
+use self::flood::{Flood, Standing};
 use self::keeping::Keeper;
 use self::replying::{Answered, Replier, Waiting};
 use self::turning_away::{Refusals, Refused, TurnedAway};
@@ -140,6 +140,7 @@ struct Told {
 /// A whole request that came to a source.
 struct Read {
     entry: Arc<SourceEntry>,
+    standing: Standing,
     request: RawRequest,
     held: HeldBody,
 }
@@ -155,14 +156,15 @@ enum Judged<'e> {
 impl Ingress {
     async fn receive(&self, mut parts: Parts, origin: Origin, mut body: Incoming) -> Response {
         let Some(token) = token(parts.uri.path()) else {
-            return lingering::behind(TurnedAway::NotFound.into_response(), &parts.headers, body);
+            return response_to(TurnedAway::NotFound, &parts.headers, body);
         };
-        let coming = self.settled.comes();
+        let entry = match self.entry(&token).await {
+            Ok(entry) => entry,
+            Err(turned_away) => return rarely(self.nowhere(turned_away, parts, origin, body)).await,
+        };
+        let coming = self.settled.comes(entry.source.tenant);
         let received_at = coming.came_at;
-        if self.probes.take(&token, received_at) {
-            return rarely(probe::answer(&parts, origin, body)).await;
-        }
-        let told = match self.read(&token, &parts, origin.sender, &mut body, &coming).await {
+        let told = match self.read(entry, &parts, origin.sender, &mut body, received_at).await {
             Ok(read) => {
                 // Address and headers are parts of what the connection has read. It looks ahead while the request is stored,
                 // and would take a buffer of its own for that.
@@ -174,34 +176,47 @@ impl Ingress {
         };
         let (outcome, response) = match told {
             Ok(Told { outcome, answer }) => (outcome, response_of(answer)),
-            Err(turned_away) if turned_away.leaves_a_sender() => {
-                (turned_away.outcome(), lingering::behind(turned_away.into_response(), &parts.headers, body))
-            }
-            Err(turned_away) => (turned_away.outcome(), turned_away.into_response()),
+            Err(turned_away) => (turned_away.outcome(), response_to(turned_away, &parts.headers, body)),
         };
         coming.over();
         self.metrics.request(outcome, seconds(self.clock.now().since_ms(received_at)));
         response
     }
 
+    /// The source that a token leads to.
+    async fn entry(&self, token: &str) -> Result<Arc<SourceEntry>, TurnedAway> {
+        let picture = self.directory.picture().await.map_err(TurnedAway::from)?;
+        picture.source_by_token(token).cloned().ok_or(TurnedAway::NotFound)
+    }
+
+    /// A request that no source is there for: `creel doctor` may have sent it to see what arrives.
+    async fn nowhere(&self, turned_away: TurnedAway, parts: Parts, origin: Origin, body: Incoming) -> Response {
+        let now = self.clock.now();
+        if token(parts.uri.path()).is_some_and(|token| self.probes.take(&token, now)) {
+            return probe::answer(&parts, origin, body).await;
+        }
+        let response = response_to(turned_away, &parts.headers, body);
+        self.metrics.request(turned_away.outcome(), seconds(self.clock.now().since_ms(now)));
+        response
+    }
+
     /// Reads what comes to a source, if it may come at all.
     async fn read(
         &self,
-        token: &str,
+        entry: Arc<SourceEntry>,
         parts: &Parts,
         peer: IpAddr,
         body: &mut Incoming,
-        coming: &Coming<'_>,
+        received_at: Timestamp,
     ) -> Result<Read, TurnedAway> {
-        let received_at = coming.came_at;
-        let picture = self.directory.picture().await.map_err(TurnedAway::from)?;
-        let entry = picture.source_by_token(token).cloned().ok_or(TurnedAway::NotFound)?;
-        coming.is_of(entry.source.tenant);
-        if let Err(wait_ms) = self.flood.admit(entry.source.id, peer, received_at) {
-            let detail = "too many requests of this sender were refused; this one was not looked at";
-            rarely(self.note(&entry, &Refusal::new(Reason::RateLimited, detail), peer, received_at)).await;
-            return Err(TurnedAway::Flooding { wait_ms });
-        }
+        let standing = match self.flood.admit(entry.source.id, peer, received_at) {
+            Ok(standing) => standing,
+            Err(wait_ms) => {
+                let detail = "too many requests of this sender were refused; this one was not looked at";
+                rarely(self.note(&entry, &Refusal::new(Reason::RateLimited, detail), peer, received_at)).await;
+                return Err(TurnedAway::Flooding { wait_ms });
+            }
+        };
         if let Some(encoding) = compression(&parts.headers) {
             let detail = format!("the body's content-encoding is `{encoding}`; have the provider send it as it is");
             rarely(self.note(&entry, &Refusal::new(Reason::Compressed, detail), peer, received_at)).await;
@@ -209,16 +224,16 @@ impl Ingress {
         }
         let (request, held) =
             believe::read(parts, body, &entry, self.body_limits, &self.body_budget, received_at).await?;
-        Ok(Read { entry, request, held })
+        Ok(Read { entry, standing, request, held })
     }
 
     async fn take(&self, read: Read, peer: IpAddr) -> Result<Told, TurnedAway> {
-        let Read { entry, request, held } = read;
+        let Read { entry, standing, request, held } = read;
         let received_at = request.received_at;
         match self.judge(&entry, &request).await {
             Ok(Judged::Greeting(answer)) => Ok(Told { outcome: "handshake", answer: answer.into() }),
             Ok(Judged::Genuine(proof, verified)) => {
-                self.flood.genuine(entry.source.id, peer, received_at);
+                self.flood.genuine(entry.source.id, peer, standing, received_at);
                 if let Some(activity) = &entry.activity {
                     activity.genuine(received_at);
                 }
@@ -336,16 +351,19 @@ impl Ingress {
         let redacted = proof.scheme.redact(request);
         let query = form_urlencoded::parse(redacted.query.unwrap_or_default().as_bytes()).into_owned().collect();
         let ranges = items::ranges(&body, drafts.iter().map(|draft| draft.pointer.as_deref()));
+        let mut ids = self.entropy.ids();
+        let id = RequestId::new(now, ids.next_bytes());
         let events = drafts
             .into_iter()
             .zip(ranges)
-            .map(|(draft, item)| self.event_of(entry, draft, item, now, &mut reply))
+            .map(|(draft, item)| event_of(entry, draft, item, now, &mut ids, &mut reply))
             .collect();
+        drop(ids);
         Accept {
             tenant: entry.source.tenant,
             source: entry.source.id,
             request: NewRequest {
-                id: RequestId::new(now, self.entropy.id_bytes()),
+                id,
                 received_at: now,
                 method,
                 query,
@@ -359,43 +377,39 @@ impl Ingress {
             pending_runs_max: entry.tenant.holds(&self.ceilings).pending_runs_max,
         }
     }
+}
 
-    fn event_of(
-        &self,
-        entry: &SourceEntry,
-        draft: EventDraft,
-        item: Option<(u64, u64)>,
-        now: Timestamp,
-        reply: &mut Option<NewReply>,
-    ) -> NewEvent {
-        let runs = matching(&entry.routes, &draft.kind)
-            .into_iter()
-            .map(|route| self.run_of(route, draft.order_key.clone(), now, reply))
-            .collect();
-        NewEvent {
-            id: EventId::new(now, self.entropy.id_bytes()),
-            kind: draft.kind,
-            provider_id: draft.provider_id,
-            subject: draft.subject,
-            occurred_at: draft.occurred_at,
-            item,
-            dedup_keys: draft.dedup_keys,
-            dedup_until: now.plus_ms(entry.source.spec.dedup_ttl_ms),
-            runs,
-        }
+fn event_of(
+    entry: &SourceEntry,
+    draft: EventDraft,
+    item: Option<(u64, u64)>,
+    now: Timestamp,
+    ids: &mut Ids<'_>,
+    reply: &mut Option<NewReply>,
+) -> NewEvent {
+    let id = EventId::new(now, ids.next_bytes());
+    let runs = matching(&entry.routes, &draft.kind)
+        .into_iter()
+        .map(|route| run_of(route, RunId::new(now, ids.next_bytes()), draft.order_key.clone(), reply))
+        .collect();
+    NewEvent {
+        id,
+        kind: draft.kind,
+        provider_id: draft.provider_id,
+        subject: draft.subject,
+        occurred_at: draft.occurred_at,
+        item,
+        dedup_keys: draft.dedup_keys,
+        dedup_until: now.plus_ms(entry.source.spec.dedup_ttl_ms),
+        runs,
     }
+}
 
-    /// A run of a route. Only the first event of a request can be replied to: an HTTP request has one answer.
-    fn run_of(&self, route: &Route, order_key: Option<String>, now: Timestamp, reply: &mut Option<NewReply>) -> NewRun {
-        let reply = if route.mode == Mode::Reply { reply.take() } else { None };
-        NewRun {
-            id: RunId::new(now, self.entropy.id_bytes()),
-            route: route.id,
-            plugin: route.plugin,
-            order_key: if reply.is_some() { None } else { order_key },
-            reply,
-        }
-    }
+/// A run of a route. Only the first event of a request can be replied to: an HTTP request has one answer.
+fn run_of(route: &Route, id: RunId, order_key: Option<String>, reply: &mut Option<NewReply>) -> NewRun {
+    let reply = if route.mode == Mode::Reply { reply.take() } else { None };
+    let order_key = if reply.is_some() { None } else { order_key };
+    NewRun { id, route: route.id, plugin: route.plugin, order_key, reply }
 }
 
 /// Work that few requests do, apart: the future of a request is copied whole and kept by its connection, so that each would
@@ -414,6 +428,12 @@ fn compression(headers: &HeaderMap) -> Option<String> {
 /// Facts that a handler should know about the proof.
 fn attributes(verified: &Verified) -> Vec<(String, String)> {
     if verified.body_covered { Vec::new() } else { vec![("body-covered".to_owned(), "false".to_owned())] }
+}
+
+/// What somebody who is turned away hears; who does so before the body has come lingers.
+fn response_to(turned_away: TurnedAway, headers: &HeaderMap, body: Incoming) -> Response {
+    let response = turned_away.into_response();
+    if turned_away.leaves_a_sender() { lingering::behind(response, headers, body) } else { response }
 }
 
 fn response_of(answer: StoredAnswer) -> Response {

@@ -209,13 +209,10 @@ impl<A: Answers> Connection<A> {
     }
 
     async fn converse<S: AsyncRead + AsyncWrite + Unpin>(self, mut server: http1::Builder, stream: S) {
-        let asked = Arc::new(AtomicBool::new(false));
-        let service = hyper::service::service_fn({
-            let (asked, answers, peer, proxies) = (Arc::clone(&asked), self.answers, self.peer, self.door.proxies);
-            move |request| {
-                asked.store(true, Ordering::Relaxed);
-                handle(answers.clone(), peer.ip(), proxies.clone(), request)
-            }
+        let asked = AtomicBool::new(false);
+        let service = hyper::service::service_fn(|request| {
+            asked.store(true, Ordering::Relaxed);
+            handle(&self.answers, self.peer.ip(), &self.door.proxies, request)
         });
         server.timer(HeadTimer::default());
         let mut connection =
@@ -259,9 +256,9 @@ async fn stop(mut stopping: watch::Receiver<bool>) {
 }
 
 async fn handle(
-    answers: impl Answers,
+    answers: &impl Answers,
     hop: IpAddr,
-    proxies: TrustedProxies,
+    proxies: &TrustedProxies,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     if let Some((status, words)) = heads::objection(request.method(), request.version(), request.headers()) {

@@ -2,8 +2,7 @@
 //!
 //! An event's id begins with the moment at which its request came, and is stored some time after. Somebody who has read up
 //! to an id would never see one that is smaller and comes later. So requests are noted here from before their moment is
-//! taken until they are stored or refused, and nobody reads beyond the oldest of them. A request is everybody's until it is
-//! known whose it is; after that only its own tenant waits for it.
+//! taken until they are stored or refused, and nobody reads beyond the oldest of the tenant's.
 //!
 //! A request whose sender is gone may still be stored, since the store has it in its queue; it counts for a while longer.
 
@@ -16,14 +15,22 @@ use creel_webhook::id::TenantId;
 /// How long a request counts after its sender is gone, milliseconds: no commit takes so long on a disk that works.
 const GONE_MS: u64 = 10_000;
 
-/// Requests under way are noted in so many lists, each behind a lock of its own: every request takes it three times.
+/// Requests under way are noted in so many lists, each behind a lock of its own that every request takes twice.
 const LISTS: usize = 16;
+
+thread_local! {
+    /// The list of this thread: what it locks was last written by itself, as a rule.
+    static LIST: usize = {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        THREADS.fetch_add(1, Ordering::Relaxed) % LISTS
+    };
+}
 
 /// A request that is under way.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     came_at: Timestamp,
-    tenant: Option<TenantId>,
+    tenant: TenantId,
     gone_at: Option<Timestamp>,
 }
 
@@ -74,23 +81,22 @@ impl List {
 /// All requests under way.
 pub struct Settled {
     clock: Arc<dyn Clock>,
-    next: AtomicUsize,
     lists: [Mutex<List>; LISTS],
 }
 
 impl Settled {
     /// Nothing is under way.
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Settled> {
-        Arc::new(Settled { clock, next: AtomicUsize::new(0), lists: Default::default() })
+        Arc::new(Settled { clock, lists: Default::default() })
     }
 
-    /// A request comes now.
-    pub fn comes(&self) -> Coming<'_> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed) % LISTS;
+    /// A request of this tenant comes now.
+    pub fn comes(&self, tenant: TenantId) -> Coming<'_> {
+        let number = LIST.with(|number| *number);
         let mut list = self.list(number);
         // Within the lock: whoever looks at the list before has taken an earlier moment, and whoever looks later sees this.
         let came_at = self.clock.now();
-        let place = list.put(Entry { came_at, tenant: None, gone_at: None });
+        let place = list.put(Entry { came_at, tenant, gone_at: None });
         Coming { settled: self, number, place, came_at, is_over: false }
     }
 
@@ -101,7 +107,7 @@ impl Settled {
         let oldest = (0..LISTS).filter_map(|number| {
             let mut list = self.list(number);
             list.forget_past(now);
-            let waiting = list.places.iter().flatten().filter(|entry| entry.tenant.is_none_or(|own| own == tenant));
+            let waiting = list.places.iter().flatten().filter(|entry| entry.tenant == tenant);
             waiting.map(|entry| entry.came_at).min()
         });
         oldest.fold(now, Timestamp::min)
@@ -123,13 +129,6 @@ pub struct Coming<'s> {
 }
 
 impl Coming<'_> {
-    /// It is known whose it is.
-    pub fn is_of(&self, tenant: TenantId) {
-        if let Some(entry) = &mut self.settled.list(self.number).places[self.place] {
-            entry.tenant = Some(tenant);
-        }
-    }
-
     /// It is stored, or will never be.
     pub fn over(mut self) {
         self.is_over = true;
@@ -158,13 +157,10 @@ mod tests {
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_000)));
         let settled = Settled::new(clock.clone());
         let (own, other) = (TenantId::from_bytes([1; 16]), TenantId::from_bytes([2; 16]));
-        let first = settled.comes();
+        let first = settled.comes(own);
         clock.advance_ms(5);
-        let second = settled.comes();
+        let second = settled.comes(other);
         clock.advance_ms(5);
-        assert_eq!((settled.until(own), settled.until(other)), (first.came_at, first.came_at));
-        first.is_of(own);
-        second.is_of(other);
         assert_eq!((settled.until(own), settled.until(other)), (first.came_at, second.came_at));
         second.over();
         assert_eq!(settled.until(other), clock.now());
@@ -181,13 +177,14 @@ mod tests {
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_000)));
         let settled = Settled::new(clock.clone());
         let noted = || settled.lists.iter().map(|list| list.lock().unwrap().places.len()).sum::<usize>();
+        let own = TenantId::from_bytes([1; 16]);
         for _ in 0..10 {
-            (0..LISTS).for_each(|_| drop(settled.comes()));
+            (0..3).for_each(|_| drop(settled.comes(own)));
             clock.advance_ms(GONE_MS);
         }
-        assert_eq!(noted(), LISTS);
-        let waits = settled.comes();
-        (0..10 * LISTS).for_each(|_| settled.comes().over());
-        assert_eq!((noted(), settled.until(TenantId::from_bytes([1; 16]))), (LISTS + 1, waits.came_at));
+        assert_eq!(noted(), 3);
+        let waits = settled.comes(own);
+        (0..30).for_each(|_| settled.comes(own).over());
+        assert_eq!((noted(), settled.until(own)), (3, waits.came_at));
     }
 }

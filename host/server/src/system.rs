@@ -147,20 +147,14 @@ impl Entropy {
         bytes
     }
 
-    /// What `Id::new` wants: a counter of 26 bits, then 48 random ones ([RFC 9562] section 6.2, method 1), so that ids of
-    /// one millisecond sort as they were made. Between two ids of one millisecond on both sides of the counter's end,
-    /// which 67 million ids lie apart, it does not hold.
-    ///
-    /// [RFC 9562]: https://www.rfc-editor.org/rfc/rfc9562
+    /// What [`Ids::next_bytes`] gives, once.
     pub fn id_bytes(&self) -> [u8; 10] {
-        let mut bytes = [0; 10];
-        let mut pool = self.pool.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        pool.take(&mut bytes[4..]);
-        pool.ids = pool.ids.wrapping_add(1);
-        let part = |shift: u32| (pool.ids >> shift).to_le_bytes()[0];
-        // Four bits of the first byte make way for the version, two of the third for the variant.
-        bytes[..4].copy_from_slice(&[part(22), part(14), part(8), part(0)]);
-        bytes
+        self.ids().next_bytes()
+    }
+
+    /// For who makes several ids: others wait meanwhile.
+    pub fn ids(&self) -> Ids<'_> {
+        Ids(self.pool.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// A nonce for sealing a secret.
@@ -176,6 +170,26 @@ impl Entropy {
     /// A token that nobody guesses: 128 bits as 32 lower-case hexadecimal digits. For ingress paths and API keys.
     pub fn token(&self) -> String {
         hex::encode(self.bytes::<16>())
+    }
+}
+
+/// What ids are made of besides their time, one after the other.
+pub struct Ids<'e>(std::sync::MutexGuard<'e, Pool>);
+
+impl Ids<'_> {
+    /// What `Id::new` wants: a counter of 26 bits, then 48 random ones ([RFC 9562] section 6.2, method 1), so that ids of
+    /// one millisecond sort as they were made. Between two ids of one millisecond on both sides of the counter's end,
+    /// which 67 million ids lie apart, it does not hold.
+    ///
+    /// [RFC 9562]: https://www.rfc-editor.org/rfc/rfc9562
+    pub fn next_bytes(&mut self) -> [u8; 10] {
+        let mut bytes = [0; 10];
+        self.0.take(&mut bytes[4..]);
+        self.0.ids = self.0.ids.wrapping_add(1);
+        let part = |shift: u32| (self.0.ids >> shift).to_le_bytes()[0];
+        // Four bits of the first byte make way for the version, two of the third for the variant.
+        bytes[..4].copy_from_slice(&[part(22), part(14), part(8), part(0)]);
+        bytes
     }
 }
 

@@ -59,6 +59,9 @@ pub(crate) struct Options {
     /// Compile what is missing and measure nothing.
     #[arg(long)]
     prepare: bool,
+    /// Run the hot ones in turn only, for so many seconds (at most 60), and compare nothing: something to profile.
+    #[arg(long)]
+    only_in_turn: Option<f64>,
     /// Where compiled code and store are kept from one time to the next; in cargo's target directory if absent.
     #[arg(long)]
     directory: Option<PathBuf>,
@@ -95,6 +98,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
         let before = memory()?;
         let cold = bench.cold(options.components).await?;
         let after = memory()?;
+        if let Some(seconds) = options.only_in_turn {
+            return bench.in_turn(options.hot, seconds.min(60.0)).await;
+        }
         let (one, many) = bench.rates(options).await?;
         drop(directory);
         Ok(report(options, &cold, before, after, (&one, &many)))
@@ -176,6 +182,18 @@ impl Bench {
             }
         }
         Ok((one, many))
+    }
+
+    /// Runs them in turn and nothing else.
+    async fn in_turn(&self, components: u32, seconds: f64) -> anyhow::Result<bool> {
+        println!("  process    {}", std::process::id());
+        let (start, mut runs) = (Instant::now(), 0_u32);
+        while start.elapsed().as_secs_f64() < seconds {
+            self.rate(components, components).await?;
+            runs += components;
+        }
+        println!("  rate       {components} in turn {:.0}/s", f64::from(runs) / start.elapsed().as_secs_f64());
+        Ok(true)
     }
 
     async fn rate(&self, components: u32, runs: u32) -> anyhow::Result<f64> {

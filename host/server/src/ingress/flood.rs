@@ -29,6 +29,10 @@ const SENDERS_PER_SOURCE: u32 = 8;
 /// For how long a genuine request makes its sender known, milliseconds: providers that send rarely send hourly.
 pub(super) const STANDING_MS: u64 = 60 * 60 * 1_000;
 
+/// For how long a sender that was genuine, and whose bucket is full, need not be written down again, milliseconds: of whoever
+/// sends a thousand requests a second one is.
+const WRITTEN_DOWN_MS: u64 = 1_000;
+
 /// Senders that are remembered, about 100 bytes each; of more, only their source's tokens are counted.
 const SENDERS_MAX: usize = 16_384;
 
@@ -51,6 +55,15 @@ struct Sender {
     genuine_at: Option<Timestamp>,
 }
 
+/// What is known of the sender of a request that may be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Its bucket is full and it was genuine a moment ago: one more genuine request changes nothing.
+    Full,
+    /// Anything else.
+    Other,
+}
+
 impl Flood {
     /// Lets one sender be refused so often.
     pub fn new(rate: Rate) -> Self {
@@ -66,19 +79,23 @@ impl Flood {
     ///
     /// # Errors
     /// The milliseconds after which the next one may.
-    pub(super) fn admit(&self, source: SourceId, peer: IpAddr, now: Timestamp) -> Result<(), u64> {
+    pub(super) fn admit(&self, source: SourceId, peer: IpAddr, now: Timestamp) -> Result<Standing, u64> {
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut known = false;
+        let (mut known, mut standing) = (false, Standing::Other);
         if let Some(sender) = book.senders.get_mut(&(source, network(peer))) {
             let wait_ms = sender.bucket.wait_ms(self.rate, now);
             if wait_ms > 0 {
                 return Err(wait_ms);
             }
-            known = sender.genuine_at.is_some_and(|at| now.since_ms(at) <= STANDING_MS);
+            let was_genuine_within = |ms| sender.genuine_at.is_some_and(|at| now.since_ms(at) <= ms);
+            known = was_genuine_within(STANDING_MS);
+            if was_genuine_within(WRITTEN_DOWN_MS) && sender.bucket.is_full(self.rate, now) {
+                standing = Standing::Full;
+            }
         }
         match book.sources.get_mut(&source).map(|bucket| bucket.wait_ms(self.source_rate(), now)) {
             Some(wait_ms) if wait_ms > 0 && !known => Err(wait_ms),
-            _ => Ok(()),
+            _ => Ok(standing),
         }
     }
 
@@ -92,8 +109,11 @@ impl Flood {
         book.sources.entry(source).or_insert_with(|| Bucket::full(rate, now)).take(rate, now);
     }
 
-    /// A request was genuine.
-    pub(super) fn genuine(&self, source: SourceId, peer: IpAddr, now: Timestamp) {
+    /// A request was genuine, whose sender had this standing.
+    pub(super) fn genuine(&self, source: SourceId, peer: IpAddr, standing: Standing, now: Timestamp) {
+        if standing == Standing::Full {
+            return;
+        }
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = book.sender(source, peer, self.rate, now) {
             sender.bucket.give(GIVEN_BACK, self.rate, now);
@@ -178,15 +198,30 @@ mod tests {
         for _ in 0..1_000 {
             assert_eq!(forge(&flood, peer(1), 9, at(100)), 9);
             assert!(flood.admit(source(1), peer(1), at(100)).is_ok());
-            flood.genuine(source(1), peer(1), at(100));
+            flood.genuine(source(1), peer(1), Standing::Other, at(100));
             flood.book.lock().unwrap().sources.clear();
         }
     }
 
     #[test]
+    fn who_is_genuine_all_the_time_is_written_down_now_and_then() {
+        let flood = Flood::new(RATE);
+        let admit = |now: Timestamp| flood.admit(source(1), peer(1), now).unwrap();
+        assert_eq!(admit(at(100)), Standing::Other, "nobody knows it yet");
+        flood.genuine(source(1), peer(1), Standing::Other, at(100));
+        assert_eq!(admit(at(101)), Standing::Full);
+        assert_eq!(admit(at(102)), Standing::Other, "a while ago");
+        flood.genuine(source(1), peer(1), Standing::Other, at(102));
+        flood.refused(source(1), peer(1), at(102));
+        assert_eq!(admit(at(102)), Standing::Other, "its bucket wants a token");
+        flood.genuine(source(1), peer(1), Standing::Other, at(102));
+        assert_eq!(admit(at(102)), Standing::Full);
+    }
+
+    #[test]
     fn known_senders_are_served_while_many_others_flood() {
         let flood = Flood::new(RATE);
-        flood.genuine(source(1), peer(0), at(100));
+        flood.genuine(source(1), peer(0), Standing::Other, at(100));
         let looked_at: usize = (1..=1_000).map(|number| forge(&flood, peer(number), 100, at(100))).sum();
         assert_eq!(looked_at, 80);
         assert!(flood.admit(source(1), peer(0), at(100)).is_ok());
