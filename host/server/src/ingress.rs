@@ -61,7 +61,7 @@ use crate::probe::{self, Probes};
 use crate::runner::seconds;
 use crate::settled::Settled;
 use crate::spec::tenant::Ceilings;
-use crate::system::{Entropy, Ids};
+use crate::system::Entropy;
 use crate::telemetry::Metrics;
 
 use self::believe::{Believed, beside};
@@ -158,19 +158,19 @@ impl Ingress {
         let Some(token) = token(parts.uri.path()) else {
             return response_to(TurnedAway::NotFound, &parts.headers, body);
         };
+        let began = self.clock.now();
         let entry = match self.entry(&token).await {
             Ok(entry) => entry,
-            Err(turned_away) => return rarely(self.nowhere(turned_away, parts, origin, body)).await,
+            Err(turned_away) => return rarely(self.nowhere(turned_away, parts, origin, body, began)).await,
         };
         let coming = self.settled.comes(entry.source.tenant);
-        let received_at = coming.came_at;
-        let told = match self.read(entry, &parts, origin.sender, &mut body, received_at).await {
+        let told = match self.read(entry, &parts, origin.sender, &mut body, coming.came_at).await {
             Ok(read) => {
                 // Address and headers are parts of what the connection has read. It looks ahead while the request is stored,
                 // and would take a buffer of its own for that.
                 parts.uri = Uri::default();
                 parts.headers.clear();
-                self.take(read, origin.sender).await
+                self.take(read, origin.sender, began).await
             }
             Err(turned_away) => Err(turned_away),
         };
@@ -179,7 +179,7 @@ impl Ingress {
             Err(turned_away) => (turned_away.outcome(), response_to(turned_away, &parts.headers, body)),
         };
         coming.over();
-        self.metrics.request(outcome, seconds(self.clock.now().since_ms(received_at)));
+        self.metrics.request(outcome, seconds(self.clock.now().since_ms(began)));
         response
     }
 
@@ -189,14 +189,20 @@ impl Ingress {
         picture.source_by_token(token).cloned().ok_or(TurnedAway::NotFound)
     }
 
-    /// A request that no source is there for: `creel doctor` may have sent it to see what arrives.
-    async fn nowhere(&self, turned_away: TurnedAway, parts: Parts, origin: Origin, body: Incoming) -> Response {
-        let now = self.clock.now();
-        if token(parts.uri.path()).is_some_and(|token| self.probes.take(&token, now)) {
+    /// A request whose source is not there or cannot be looked up: `creel doctor` may have sent it to see what arrives.
+    async fn nowhere(
+        &self,
+        turned_away: TurnedAway,
+        parts: Parts,
+        origin: Origin,
+        body: Incoming,
+        began: Timestamp,
+    ) -> Response {
+        if token(parts.uri.path()).is_some_and(|token| self.probes.take(&token, began)) {
             return probe::answer(&parts, origin, body).await;
         }
         let response = response_to(turned_away, &parts.headers, body);
-        self.metrics.request(turned_away.outcome(), seconds(self.clock.now().since_ms(now)));
+        self.metrics.request(turned_away.outcome(), seconds(self.clock.now().since_ms(began)));
         response
     }
 
@@ -227,7 +233,7 @@ impl Ingress {
         Ok(Read { entry, standing, request, held })
     }
 
-    async fn take(&self, read: Read, peer: IpAddr) -> Result<Told, TurnedAway> {
+    async fn take(&self, read: Read, peer: IpAddr, began: Timestamp) -> Result<Told, TurnedAway> {
         let Read { entry, standing, request, held } = read;
         let received_at = request.received_at;
         match self.judge(&entry, &request).await {
@@ -237,7 +243,7 @@ impl Ingress {
                 if let Some(activity) = &entry.activity {
                     activity.genuine(received_at);
                 }
-                self.accept(&entry, proof, &verified, request, held).await
+                self.accept(&entry, proof, &verified, request, held, began).await
             }
             Err(Refused::For(refusal)) => {
                 self.flood.refused(entry.source.id, peer, received_at);
@@ -287,10 +293,11 @@ impl Ingress {
         verified: &Verified,
         request: RawRequest,
         held: HeldBody,
+        began: Timestamp,
     ) -> Result<Told, TurnedAway> {
         let (accept, waits) = beside(request.body.len(), move || {
             let drafts = identity::identify(&proof.provider, &request, verified, &proof.rules);
-            let waits = Waiting::of(entry, proof, &drafts, &request);
+            let waits = Waiting::of(entry, proof, &drafts, &request.body, began);
             let reply = waits.as_ref().map(|waiting| waiting.new_reply(&self.replier.runner, self.clock.now()));
             (self.accept_of(entry, proof, verified, request, drafts, reply), waits)
         });
@@ -351,19 +358,16 @@ impl Ingress {
         let redacted = proof.scheme.redact(request);
         let query = form_urlencoded::parse(redacted.query.unwrap_or_default().as_bytes()).into_owned().collect();
         let ranges = items::ranges(&body, drafts.iter().map(|draft| draft.pointer.as_deref()));
-        let mut ids = self.entropy.ids();
-        let id = RequestId::new(now, ids.next_bytes());
         let events = drafts
             .into_iter()
             .zip(ranges)
-            .map(|(draft, item)| event_of(entry, draft, item, now, &mut ids, &mut reply))
+            .map(|(draft, item)| event_of(entry, draft, item, now, &self.entropy, &mut reply))
             .collect();
-        drop(ids);
         Accept {
             tenant: entry.source.tenant,
             source: entry.source.id,
             request: NewRequest {
-                id,
+                id: RequestId::new(now, self.entropy.id_bytes()),
                 received_at: now,
                 method,
                 query,
@@ -384,14 +388,17 @@ fn event_of(
     draft: EventDraft,
     item: Option<(u64, u64)>,
     now: Timestamp,
-    ids: &mut Ids<'_>,
+    entropy: &Entropy,
     reply: &mut Option<NewReply>,
 ) -> NewEvent {
+    let routes = matching(&entry.routes, &draft.kind);
+    let mut ids = entropy.ids();
     let id = EventId::new(now, ids.next_bytes());
-    let runs = matching(&entry.routes, &draft.kind)
+    let runs = routes
         .into_iter()
         .map(|route| run_of(route, RunId::new(now, ids.next_bytes()), draft.order_key.clone(), reply))
         .collect();
+    drop(ids);
     NewEvent {
         id,
         kind: draft.kind,

@@ -78,10 +78,15 @@ impl List {
     }
 }
 
+/// A list in cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Apart(Mutex<List>);
+
 /// All requests under way.
 pub struct Settled {
     clock: Arc<dyn Clock>,
-    lists: [Mutex<List>; LISTS],
+    lists: [Apart; LISTS],
 }
 
 impl Settled {
@@ -114,7 +119,7 @@ impl Settled {
     }
 
     fn list(&self, number: usize) -> MutexGuard<'_, List> {
-        self.lists[number].lock().unwrap_or_else(PoisonError::into_inner)
+        self.lists[number].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -173,10 +178,28 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_by_other_threads_counts_and_may_end_anywhere() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_000)));
+        let settled = Settled::new(clock.clone());
+        let own = TenantId::from_bytes([1; 16]);
+        let came: Vec<_> = (0..2 * LISTS)
+            .map(|_| {
+                clock.advance_ms(1);
+                std::thread::scope(|threads| threads.spawn(|| settled.comes(own)).join().unwrap())
+            })
+            .collect();
+        for coming in came {
+            assert_eq!(settled.until(own), coming.came_at);
+            coming.over();
+        }
+        assert_eq!(settled.until(own), clock.now());
+    }
+
+    #[test]
     fn senders_that_are_gone_leave_nothing_behind_though_nobody_looks() {
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_000)));
         let settled = Settled::new(clock.clone());
-        let noted = || settled.lists.iter().map(|list| list.lock().unwrap().places.len()).sum::<usize>();
+        let noted = || settled.lists.iter().map(|list| list.0.lock().unwrap().places.len()).sum::<usize>();
         let own = TenantId::from_bytes([1; 16]);
         for _ in 0..10 {
             (0..3).for_each(|_| drop(settled.comes(own)));

@@ -178,7 +178,8 @@ pub const FUEL_PER_CPU_US: u64 = 1_000;
 
 impl Usage {
     /// What a tenant's budgets are charged for a run: its fuel, or [`FUEL_PER_CPU_US`] for its time when that is more and the
-    /// clock or a trap ended it. The engine counts the fuel of a loop in a register, and with such an end it is lost.
+    /// clock or a trap ended it (of which [`Verdict::Memory`] is one). The engine counts the fuel of a loop in a register, and
+    /// with such an end it is lost.
     ///
     /// ```
     /// use creel_webhook::run::{Usage, Verdict};
@@ -189,7 +190,9 @@ impl Usage {
     /// ```
     pub fn charged(&self, verdict: Verdict) -> u64 {
         match verdict {
-            Verdict::Timeout | Verdict::Trap => self.fuel.max(self.cpu_us.saturating_mul(FUEL_PER_CPU_US)),
+            Verdict::Timeout | Verdict::Trap | Verdict::Memory => {
+                self.fuel.max(self.cpu_us.saturating_mul(FUEL_PER_CPU_US))
+            }
             _ => self.fuel,
         }
     }

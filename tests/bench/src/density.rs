@@ -10,6 +10,8 @@
 //! directory and goes on where it was cut off; nothing of it is measured. The configuration of all tenants is in a store
 //! beside and held in memory, as a host holds it.
 
+pub(crate) mod crowd;
+
 mod guests;
 mod tenants;
 
@@ -29,11 +31,13 @@ use creel_runtime::registry::Registry;
 use creel_runtime::run::{RunInput, Runtime};
 use creel_server::config::Config;
 use creel_webhook::secret::SecretBytes;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::crowd::Measured as Whole;
 use self::guests::Guests;
 use crate::verdict::Goal;
-use crate::{disk, guest, machine, stats, verdict};
+use crate::{child, disk, guest, machine, stats, verdict};
 
 /// Memory of the process at most, MiB.
 const MEMORY_GOAL_MIB: u64 = 1_024;
@@ -71,7 +75,7 @@ pub(crate) struct Options {
 }
 
 /// What a process holds now and held at most, MiB.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Memory {
     now: u64,
     most: u64,
@@ -85,31 +89,36 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let directory = options.directory.clone().unwrap_or_else(|| disk::target().join("density"));
     std::fs::create_dir_all(&directory)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
-        let bench = Bench::open(options, directory).await?;
+    let measured = runtime.block_on(async {
+        let bench = Bench::open(options, directory.clone()).await?;
         println!("density: {} distinct components of {} tenants", options.components, options.components.div_ceil(10));
         println!("  machine    {}", machine::facts());
         let compiled = bench.prepare(options.components).await?;
         println!("  prepared   {compiled} compiled now, {} bytes of code each", bench.guests.code_bytes());
         if options.prepare {
-            return Ok(true);
+            return anyhow::Ok(None);
         }
-        let directory = tenants::open(&bench.directory, options.components).await?;
+        let directory = tenants::open(&bench.directory, &bench.guests, options.components).await?;
         let before = memory()?;
         let cold = bench.cold(options.components).await?;
         let after = memory()?;
         if let Some(seconds) = options.only_in_turn {
-            return bench.in_turn(options.hot, seconds.min(60.0)).await;
+            bench.in_turn(options.hot, seconds.min(60.0)).await?;
+            return Ok(None);
         }
         let (one, many) = bench.rates(options).await?;
         drop(directory);
-        Ok(report(options, &cold, before, after, (&one, &many)))
-    })
+        Ok(Some((cold, before, after, (one, many))))
+    })?;
+    let Some((cold, before, after, rates)) = measured else { return Ok(true) };
+    let whole: Whole =
+        child::run(&crowd::Options::arguments(directory.join(format!("host-{}", options.components)), options))?;
+    Ok(report(options, &cold, before, after, (&rates.0, &rates.1), &whole))
 }
 
 /// Where components run.
 struct Bench {
-    guests: Guests,
+    guests: Arc<Guests>,
     runtime: Runtime,
     registry: Registry,
     directory: PathBuf,
@@ -126,7 +135,8 @@ impl Bench {
         let compiler = Compiler::in_process();
         let registry = Registry::new(runtime.sandbox(), cache, compiler, Limits::default(), defaults.code_bytes_max)
             .holding_at_most(descriptors::components_max(descriptors::raise()));
-        Ok(Bench { guests: Guests::new(options.components)?, runtime, registry, directory })
+        let guests = Arc::new(Guests::new(options.components)?);
+        Ok(Bench { guests, runtime, registry, directory })
     }
 
     /// Compiles what the cache does not hold; gives how many that were.
@@ -185,7 +195,7 @@ impl Bench {
     }
 
     /// Runs them in turn and nothing else.
-    async fn in_turn(&self, components: u32, seconds: f64) -> anyhow::Result<bool> {
+    async fn in_turn(&self, components: u32, seconds: f64) -> anyhow::Result<()> {
         println!("  process    {}", std::process::id());
         let (start, mut runs) = (Instant::now(), 0_u32);
         while start.elapsed().as_secs_f64() < seconds {
@@ -193,7 +203,7 @@ impl Bench {
             runs += components;
         }
         println!("  rate       {components} in turn {:.0}/s", f64::from(runs) / start.elapsed().as_secs_f64());
-        Ok(true)
+        Ok(())
     }
 
     async fn rate(&self, components: u32, runs: u32) -> anyhow::Result<f64> {
@@ -205,7 +215,14 @@ impl Bench {
     }
 }
 
-fn report(options: &Options, cold: &[f64], before: Memory, after: Memory, rates: (&[f64], &[f64])) -> bool {
+fn report(
+    options: &Options,
+    cold: &[f64],
+    before: Memory,
+    after: Memory,
+    rates: (&[f64], &[f64]),
+    whole: &Whole,
+) -> bool {
     let (p50, p99) = (stats::median(cold), stats::quantile(cold, 0.99));
     let (one, many) = (stats::median(rates.0), stats::median(rates.1));
     let ratio = stats::median(&stats::ratios(rates.1, rates.0));
@@ -215,8 +232,22 @@ fn report(options: &Options, cold: &[f64], before: Memory, after: Memory, rates:
     );
     println!("  first run  p50 {p50:.2} ms, p99 {p99:.2} ms, from the cache");
     println!("  rate       one {one:.0}/s, {} in turn {many:.0}/s, {:.1} %", options.hot, ratio * 100.0);
+    let whole_ratio = stats::median(&stats::ratios(&whole.many, &whole.one));
+    println!(
+        "  host       {} MiB after the first event of each, {} MiB at most; one {:.0}/s, {} in turn {:.0}/s, {:.1} %",
+        whole.memory.now,
+        whole.memory.most,
+        stats::median(&whole.one),
+        options.hot,
+        stats::median(&whole.many),
+        whole_ratio * 100.0
+    );
     let goals = [
         Goal::new(format!("memory at most {MEMORY_GOAL_MIB} MiB: {}", after.most), after.most <= MEMORY_GOAL_MIB),
+        Goal::new(
+            format!("memory of a whole host at most {MEMORY_GOAL_MIB} MiB: {}", whole.memory.most),
+            whole.memory.most <= MEMORY_GOAL_MIB,
+        ),
         Goal::new(format!("first run p50 at most {COLD_GOAL_MS} ms: {p50:.2}"), p50 <= COLD_GOAL_MS),
         Goal::new(
             format!("rate over {} at least {:.0} % of one: {:.1} %", options.hot, RATE_GOAL * 100.0, ratio * 100.0),
@@ -226,6 +257,7 @@ fn report(options: &Options, cold: &[f64], before: Memory, after: Memory, rates:
     let summary = json!({
         "scenario": "density", "components": options.components, "hot": options.hot, "memory_mib": after.most,
         "first_run_p50_ms": p50, "first_run_p99_ms": p99, "one_per_s": one, "many_per_s": many, "ratio": ratio,
+        "host_memory_mib": whole.memory.most, "host_ratio": whole_ratio,
     });
     verdict::end(&goals, options.json, summary)
 }

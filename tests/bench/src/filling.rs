@@ -160,42 +160,7 @@ impl Filling {
     }
 
     fn request(&self, number: u64) -> Accept {
-        let now = self.clock.now();
-        let id = format!("past-{number:012x}");
-        let event = NewEvent {
-            id: EventId::new(now, self.entropy.id_bytes()),
-            kind: String::new(),
-            provider_id: Some(id.clone()),
-            subject: None,
-            occurred_at: None,
-            item: None,
-            dedup_keys: vec![*Digest::of(id.as_bytes()).as_bytes()],
-            dedup_until: now.plus_ms(creel_webhook::source::DEDUP_TTL_MS_DEFAULT),
-            runs: vec![NewRun {
-                id: RunId::new(now, self.entropy.id_bytes()),
-                route: self.places.route,
-                plugin: self.places.plugin,
-                order_key: None,
-                reply: None,
-            }],
-        };
-        Accept {
-            tenant: self.places.tenant,
-            source: self.places.source,
-            request: NewRequest {
-                id: RequestId::new(now, self.entropy.id_bytes()),
-                received_at: now,
-                method: "POST".to_owned(),
-                query: Vec::new(),
-                headers: vec![("content-type".into(), "application/json".into())],
-                scheme: "generic-hmac".to_owned(),
-                attributes: Vec::new(),
-                body: body(),
-            },
-            events: vec![event],
-            answer: StoredAnswer { status: 202, headers: Vec::new(), body: Bytes::new() },
-            pending_runs_max: u64::MAX >> 1,
-        }
+        accept(&self.places, &format!("past-{number:012x}"), self.clock.now(), &self.entropy)
     }
 
     fn decision(&self, claim: &RunClaim) -> RunCommit {
@@ -240,6 +205,44 @@ impl Filling {
             on_result: None,
             attributes: Vec::new(),
         }
+    }
+}
+
+/// A request with one event and its run.
+pub(crate) fn accept(places: &Places, id: &str, now: Timestamp, entropy: &Entropy) -> Accept {
+    let event = NewEvent {
+        id: EventId::new(now, entropy.id_bytes()),
+        kind: String::new(),
+        provider_id: Some(id.to_owned()),
+        subject: None,
+        occurred_at: None,
+        item: None,
+        dedup_keys: vec![*Digest::of(id.as_bytes()).as_bytes()],
+        dedup_until: now.plus_ms(creel_webhook::source::DEDUP_TTL_MS_DEFAULT),
+        runs: vec![NewRun {
+            id: RunId::new(now, entropy.id_bytes()),
+            route: places.route,
+            plugin: places.plugin,
+            order_key: None,
+            reply: None,
+        }],
+    };
+    Accept {
+        tenant: places.tenant,
+        source: places.source,
+        request: NewRequest {
+            id: RequestId::new(now, entropy.id_bytes()),
+            received_at: now,
+            method: "POST".to_owned(),
+            query: Vec::new(),
+            headers: vec![("content-type".into(), "application/json".into())],
+            scheme: "generic-hmac".to_owned(),
+            attributes: Vec::new(),
+            body: body(),
+        },
+        events: vec![event],
+        answer: StoredAnswer { status: 202, headers: Vec::new(), body: Bytes::new() },
+        pending_runs_max: u64::MAX >> 1,
     }
 }
 

@@ -98,6 +98,9 @@ enum Scenario {
     /// A host that does everything, until standard input ends.
     #[command(hide = true)]
     ServeWorks(works::Options),
+    /// The host of `density`, which measures itself.
+    #[command(hide = true)]
+    ServeCrowd(density::crowd::Options),
     /// The host of `neighbour`, until standard input ends.
     #[command(hide = true)]
     ServeQuarter(quarter::Options),
@@ -133,6 +136,7 @@ fn main() -> ExitCode {
         Scenario::ServeQuarter(options) => quarter::serve(&options).map(|()| true),
         Scenario::CompileComponent => Ok(creel_runtime::gate::compile::child_main() == 0),
         Scenario::ServeWorks(options) => works::serve(&options).map(|()| true),
+        Scenario::ServeCrowd(options) => density::crowd::serve(&options).map(|()| true),
         Scenario::ServeHost(options) => host::serve(&options).map(|()| true),
         Scenario::ServeYardstick(options) => yardstick::serve(&options).map(|()| true),
         Scenario::Send(options) => load::run(&options).map(|()| true),

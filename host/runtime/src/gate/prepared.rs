@@ -42,8 +42,7 @@ impl Prepared {
     /// Makes an instance and calls its handler.
     ///
     /// The type of the handler was checked when it was linked ([`check_handler`]). The bindings would check it again for each
-    /// instance, which looks at every record and case of the contract: a fifth of what a run costs whose component is not in
-    /// the processor's cache.
+    /// instance, and look at every record and case of the contract.
     pub(crate) async fn call(
         &self,
         store: &mut Store<Guest>,
@@ -51,9 +50,9 @@ impl Prepared {
     ) -> wasmtime::Result<Result<types::Outcome, types::Failure>> {
         let instance = self.pre.instantiate_async(&mut *store).await?;
         let handle = instance.get_func(&mut *store, self.handle).context("the handler that was found is gone")?;
-        // SAFETY: a function's type is its component's, whichever instance it is of. `Linking::link` makes this value after
-        // `check_handler` has compared the type of the same export of the same component with `Given` and `Gives`, by the
-        // check that a safe look-up does.
+        // SAFETY: a function's type is its component's, whichever instance it is of. `self.handle` is the export of this
+        // component whose lifted type `check_handler` has compared with `Given` and `Gives`, by the check that a safe look-up
+        // does, before `Linking::link` made this value.
         #[allow(unsafe_code)]
         let handle = unsafe { TypedFunc::<Given<'_>, Gives>::new_unchecked(handle) };
         let (answer,) = handle.call_async(store, (event,)).await?;
@@ -104,17 +103,16 @@ fn check_handler(component: &Component) -> wasmtime::Result<ComponentExportIndex
     let surface = component.component_type();
     let engine = component.engine();
     let interface = surface.get_export(engine, HANDLER).map(|export| export.ty);
-    let Some(ComponentItem::ComponentInstance(interface)) = interface else {
+    if !matches!(interface, Some(ComponentItem::ComponentInstance(_))) {
         wasmtime::bail!("the export `{HANDLER}` is no interface");
-    };
-    let Some(ComponentItem::ComponentFunc(handle)) = interface.get_export(engine, "handle").map(|export| export.ty)
-    else {
+    }
+    let interface = component.get_export_index(None, HANDLER);
+    let found = interface.and_then(|interface| component.get_export(Some(&interface), "handle"));
+    let Some((ComponentItem::ComponentFunc(handle), index)) = found else {
         wasmtime::bail!("`{HANDLER}` has no function `handle`");
     };
     handle
         .typecheck::<Given<'_>, Gives>(&surface.instance_type())
         .context("the type of `handle` is another one than in wit/plugin.wit")?;
-    let interface = component.get_export_index(None, HANDLER);
-    let handle = interface.and_then(|interface| component.get_export_index(Some(&interface), "handle"));
-    handle.context("the handler's place is not known")
+    Ok(index)
 }

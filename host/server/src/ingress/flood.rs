@@ -14,6 +14,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use creel_webhook::bucket::{Bucket, Rate};
@@ -40,6 +41,8 @@ const SENDERS_MAX: usize = 16_384;
 #[derive(Debug)]
 pub struct Flood {
     rate: Rate,
+    /// Requests that were refused, whoever sent them.
+    refusals: AtomicU64,
     book: Mutex<Book>,
 }
 
@@ -58,8 +61,9 @@ struct Sender {
 /// What is known of the sender of a request that may be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Its bucket is full and it was genuine a moment ago: one more genuine request changes nothing.
-    Full,
+    /// Its bucket is full and it was genuine a moment ago: one more genuine request changes nothing, unless something was
+    /// refused since there were so many refusals.
+    Full(u64),
     /// Anything else.
     Other,
 }
@@ -67,7 +71,7 @@ pub(super) enum Standing {
 impl Flood {
     /// Lets one sender be refused so often.
     pub fn new(rate: Rate) -> Self {
-        Flood { rate, book: Mutex::default() }
+        Flood { rate, refusals: AtomicU64::new(0), book: Mutex::default() }
     }
 
     fn source_rate(&self) -> Rate {
@@ -90,7 +94,7 @@ impl Flood {
             let was_genuine_within = |ms| sender.genuine_at.is_some_and(|at| now.since_ms(at) <= ms);
             known = was_genuine_within(STANDING_MS);
             if was_genuine_within(WRITTEN_DOWN_MS) && sender.bucket.is_full(self.rate, now) {
-                standing = Standing::Full;
+                standing = Standing::Full(self.refusals.load(Ordering::Relaxed));
             }
         }
         match book.sources.get_mut(&source).map(|bucket| bucket.wait_ms(self.source_rate(), now)) {
@@ -102,6 +106,7 @@ impl Flood {
     /// A request was refused.
     pub(super) fn refused(&self, source: SourceId, peer: IpAddr, now: Timestamp) {
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refusals.fetch_add(1, Ordering::Relaxed);
         if let Some(sender) = book.sender(source, peer, self.rate, now) {
             sender.bucket.take(self.rate, now);
         }
@@ -111,7 +116,7 @@ impl Flood {
 
     /// A request was genuine, whose sender had this standing.
     pub(super) fn genuine(&self, source: SourceId, peer: IpAddr, standing: Standing, now: Timestamp) {
-        if standing == Standing::Full {
+        if standing == Standing::Full(self.refusals.load(Ordering::Relaxed)) {
             return;
         }
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
@@ -209,13 +214,18 @@ mod tests {
         let admit = |now: Timestamp| flood.admit(source(1), peer(1), now).unwrap();
         assert_eq!(admit(at(100)), Standing::Other, "nobody knows it yet");
         flood.genuine(source(1), peer(1), Standing::Other, at(100));
-        assert_eq!(admit(at(101)), Standing::Full);
+        assert_eq!(admit(at(101)), Standing::Full(0));
         assert_eq!(admit(at(102)), Standing::Other, "a while ago");
         flood.genuine(source(1), peer(1), Standing::Other, at(102));
         flood.refused(source(1), peer(1), at(102));
         assert_eq!(admit(at(102)), Standing::Other, "its bucket wants a token");
         flood.genuine(source(1), peer(1), Standing::Other, at(102));
-        assert_eq!(admit(at(102)), Standing::Full);
+        let standing = admit(at(102));
+        assert_eq!(standing, Standing::Full(1));
+        // While it is looked at others of the sender are refused, which it makes good all the same.
+        assert_eq!(forge(&flood, peer(1), 10, at(102)), 10);
+        flood.genuine(source(1), peer(1), standing, at(102));
+        assert_eq!(forge(&flood, peer(1), 10, at(102)), 10);
     }
 
     #[test]

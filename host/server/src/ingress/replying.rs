@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use creel_store::contract::{
     Accept, Accepted, NewClaim, NewReply, RunCommitted, RunTicket, Store, StoreResult, StoredAnswer, StoredEvent,
 };
@@ -19,7 +20,6 @@ use creel_webhook::clock::{Clock, Timestamp};
 use creel_webhook::event::EventDraft;
 use creel_webhook::id::{EventId, TenantId};
 use creel_webhook::reply;
-use creel_webhook::request::RawRequest;
 use creel_webhook::route::Mode;
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, MaybeDone, maybe_done, select};
@@ -46,8 +46,14 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// `None` when no reply route takes the request's first event.
-    pub(super) fn of(entry: &SourceEntry, proof: &Proof, drafts: &[EventDraft], request: &RawRequest) -> Option<Self> {
+    /// `None` when no reply route takes the first event of a request that came at `began`.
+    pub(super) fn of(
+        entry: &SourceEntry,
+        proof: &Proof,
+        drafts: &[EventDraft],
+        body: &Bytes,
+        began: Timestamp,
+    ) -> Option<Self> {
         let kind = drafts.first()?.kind.as_str();
         let spec = &entry.source.spec;
         entry.routes.iter().find(|route| route.mode == Mode::Reply && route.pattern.matches(kind))?;
@@ -61,9 +67,9 @@ impl Waiting {
                 headers: own.content_type.iter().map(|value| ("content-type".to_owned(), value.clone())).collect(),
                 body: own.body.clone().into(),
             },
-            None => reply::fallback(&proof.provider, kind, &request.body).into(),
+            None => reply::fallback(&proof.provider, kind, body).into(),
         };
-        Some(Waiting { deadline: request.received_at.plus_ms(budget_ms), fallback })
+        Some(Waiting { deadline: began.plus_ms(budget_ms), fallback })
     }
 
     /// The run is claimed with the accept: nobody but this sender's errand is to run it.

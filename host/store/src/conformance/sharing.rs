@@ -79,9 +79,11 @@ pub(super) async fn used_fuel_delays_what_follows_until_it_is_paid_for(world: &W
 
 pub(super) async fn what_ends_by_its_time_or_a_trap_is_charged_for_its_time(world: &World) {
     world.limit(TenantLimits { fuel_per_second: Some(FUEL_PER_CPU_US), ..TenantLimits::default() }).await;
-    queue(world, world.home, 4).await;
+    queue(world, world.home, 5).await;
     let mut at = START;
-    for (verdict, debt_ms) in [(Verdict::Done, 0), (Verdict::Timeout, 2_000), (Verdict::Trap, 7_000)] {
+    for (verdict, debt_ms) in
+        [(Verdict::Done, 0), (Verdict::Timeout, 2_000), (Verdict::Trap, 7_000), (Verdict::Memory, 7_000)]
+    {
         let claim = world.claim(at, 1).await.remove(0).ticket;
         let usage = Usage { fuel: 0, cpu_us: SAVED_MS / 1_000 + 2, ..Usage::default() };
         let commit = world.commit(claim.run, claim.claim, at, verdict, RunNext::End);
@@ -90,7 +92,7 @@ pub(super) async fn what_ends_by_its_time_or_a_trap_is_charged_for_its_time(worl
         at = at.plus_ms(debt_ms);
     }
     let days = world.store.usage_list(world.home.tenant, START, at.plus_ms(1)).await.unwrap();
-    assert_eq!(days[0].used.fuel, 2 * (SAVED_MS / 1_000 + 2) * FUEL_PER_CPU_US);
+    assert_eq!(days[0].used.fuel, 3 * (SAVED_MS / 1_000 + 2) * FUEL_PER_CPU_US);
 }
 
 pub(super) async fn a_raised_budget_counts_from_then_on(world: &World) {
