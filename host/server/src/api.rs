@@ -190,7 +190,7 @@ pub struct UsageView {
     pub events: u64,
     /// Tries of runs.
     pub runs: u64,
-    /// Fuel that they were charged: what they burnt, and for those that ended by their time or a trap at least 1 000 for each
+    /// Fuel that they were charged: what they burnt, and for those that ended by their time, their memory or a trap at least 1 000 for each
     /// microsecond on a thread.
     pub fuel: u64,
     /// Bytes of the bodies of stored requests.
