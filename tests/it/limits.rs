@@ -9,6 +9,7 @@ use crate::harness::command::{creel, said};
 use crate::harness::host::Host;
 use crate::harness::sender::Webhook;
 use crate::harness::tenant::Tenant;
+use crate::harness::wait::until;
 
 const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS1vcmRlcnMtMDAwMDE=";
 
@@ -98,6 +99,25 @@ async fn a_breach_names_the_limit_what_was_used_and_how_to_ask_for_more() {
     let rehearsed = creel(&tenant, &["--json", "replay", &event, "--dry-run"]).await.json();
     assert_eq!(rehearsed["runs"][0]["breach"], breach);
     host.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_its_clock_ends_is_charged_for_its_time() {
+    let host = Host::open().await;
+    let own = json!({ "run_timeout_ms": 200, "fuel_max": 20_000_000_000_u64 });
+    let tenant = Tenant::make_within(&host.api, "loops", own).await;
+    let source = tenant.source("orders", "standard-webhooks", SECRET).await;
+    tenant.receiver(&host).await;
+    tenant.deploy("handler", "loops", json!({})).await;
+    tenant.route("orders", "handler").await;
+    assert_eq!(host.send(&source, &order("1")).await.status, 200);
+    // Whether it is tried again makes no difference: each time is charged.
+    let used = async || creel(&tenant, &["--json", "usage"]).await.json()["items"][0].take();
+    let day = until("a run that was charged", used, |day| day["runs"].as_u64() > Some(0)).await;
+    let (runs, fuel) = (day["runs"].as_u64().unwrap(), day["fuel"].as_u64().unwrap());
+    assert!(fuel >= runs * 100_000_000, "{day}");
+    // The next try is seconds away.
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
