@@ -22,6 +22,7 @@ mod parse;
 mod prepared;
 mod wrap;
 
+pub(crate) use self::prepared::Answer;
 pub use self::prepared::{Linking, Prepared};
 
 #[cfg(test)]

@@ -35,11 +35,10 @@ use creel_webhook::run::{LogLine, Usage, Verdict};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
 use crate::bindings;
-use crate::bindings::creel::plugin::types;
 use crate::capability::Guest;
 use crate::capability::seam::Capabilities;
 use crate::engine::{EngineError, Sandbox};
-use crate::gate::Prepared;
+use crate::gate::{Answer, Prepared};
 use crate::limits::{EngineOptions, HOST_CALL_BYTES_MAX, Limits};
 
 use self::ended::{DeadlinePassed, End};
@@ -144,8 +143,6 @@ fn store(engine: &Engine, guest: Guest, limits: &Limits, clock: &Arc<RunClock>) 
     });
     Ok(store)
 }
-
-type Answer = Result<types::Outcome, types::Failure>;
 
 /// A run's time: all of it but what it stands in line for a thread, which others make long.
 struct RunClock {

@@ -49,6 +49,17 @@ impl SystemClock {
         SystemClock { shown: Mutex::new(None), unchanged: AtomicU64::new(0) }
     }
 
+    /// What is shown when the wall clock says `wall_ms` and the monotonic clock `steady_ms`.
+    fn show(&self, wall_ms: i64, steady_ms: i64) -> Timestamp {
+        let mut shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let next = match *shown {
+            None => Shown { at_ms: wall_ms, steady_ms, behind_since_ms: None },
+            Some(before) => before.follow(wall_ms, steady_ms),
+        };
+        *shown = Some(next);
+        Timestamp::from_millis(next.at_ms)
+    }
+
     /// The same, without a lock when somebody had these readings and was shown the wall clock's: what is shown is that again.
     fn at(&self, wall_ms: i64, steady_ms: i64) -> Timestamp {
         // The lower 32 bits are 49 days. With the same steady millisecond only a step back of the wall clock within it could show,
@@ -60,17 +71,6 @@ impl SystemClock {
         let shown = self.show(wall_ms, steady_ms);
         self.unchanged.store(if shown.as_millis() == wall_ms { readings } else { 0 }, Ordering::Relaxed);
         shown
-    }
-
-    /// What is shown when the wall clock says `wall_ms` and the monotonic clock `steady_ms`.
-    fn show(&self, wall_ms: i64, steady_ms: i64) -> Timestamp {
-        let mut shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let next = match *shown {
-            None => Shown { at_ms: wall_ms, steady_ms, behind_since_ms: None },
-            Some(before) => before.follow(wall_ms, steady_ms),
-        };
-        *shown = Some(next);
-        Timestamp::from_millis(next.at_ms)
     }
 }
 

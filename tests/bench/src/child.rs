@@ -96,6 +96,12 @@ pub(crate) fn run<T: DeserializeOwned>(arguments: &[String]) -> anyhow::Result<T
     serde_json::from_slice(&output.stdout).context("reading what a child says")
 }
 
+/// A hidden subcommand with the values of its options.
+pub(crate) fn arguments<const N: usize>(subcommand: &str, values: [(&str, String); N]) -> Vec<String> {
+    let values = values.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
+    std::iter::once(subcommand.to_owned()).chain(values).collect()
+}
+
 fn this_program() -> anyhow::Result<Command> {
     Ok(Command::new(std::env::current_exe().context("finding this program")?))
 }

@@ -91,7 +91,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let measured = runtime.block_on(async {
         let bench = Bench::open(options, directory.clone()).await?;
-        println!("density: {} distinct components of {} tenants", options.components, options.components.div_ceil(10));
+        println!(
+            "density: {} distinct components of {} tenants",
+            options.components,
+            options.components.div_ceil(tenants::PLUGINS)
+        );
         println!("  machine    {}", machine::facts());
         let compiled = bench.prepare(options.components).await?;
         println!("  prepared   {compiled} compiled now, {} bytes of code each", bench.guests.code_bytes());

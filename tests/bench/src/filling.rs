@@ -99,7 +99,6 @@ struct Filling {
     past: Past,
     clock: SystemClock,
     entropy: Entropy,
-    accepted: AtomicU64,
     decided: AtomicU64,
 }
 
@@ -112,16 +111,11 @@ pub(crate) async fn fill(store: &Arc<dyn Store>, places: &Places, past: &Past) -
         past: past.clone(),
         clock: SystemClock::default(),
         entropy: Entropy::system()?,
-        accepted: AtomicU64::new(0),
         decided: AtomicU64::new(0),
     });
+    let own = filling.clone();
+    accept_all(store, past.events, ACCEPTS, move |number| own.request(number)).await?;
     let mut fillers = JoinSet::new();
-    for _ in 0..ACCEPTS.min(past.events as usize) {
-        fillers.spawn(filling.clone().accept());
-    }
-    while let Some(ended) = fillers.join_next().await {
-        ended??;
-    }
     for _ in 0..if past.pending { 0 } else { CLAIMS } {
         fillers.spawn(filling.clone().decide());
     }
@@ -132,16 +126,6 @@ pub(crate) async fn fill(store: &Arc<dyn Store>, places: &Places, past: &Past) -
 }
 
 impl Filling {
-    async fn accept(self: Arc<Self>) -> anyhow::Result<()> {
-        loop {
-            let number = self.accepted.fetch_add(1, Ordering::Relaxed);
-            if number >= self.past.events {
-                return Ok(());
-            }
-            self.store.accept(self.request(number)).await?;
-        }
-    }
-
     async fn decide(self: Arc<Self>) -> anyhow::Result<()> {
         loop {
             let claims = self.store.run_claim(self.clock.now(), 600_000, CLAIM_RUNS, u32::MAX).await?;
@@ -206,6 +190,34 @@ impl Filling {
             attributes: Vec::new(),
         }
     }
+}
+
+/// Accepts so many requests, so many of them at a time; `request` gives each by its number.
+pub(crate) async fn accept_all(
+    store: &Arc<dyn Store>,
+    requests: u64,
+    at_a_time: usize,
+    request: impl Fn(u64) -> Accept + Send + Sync + 'static,
+) -> anyhow::Result<()> {
+    let shared = Arc::new((AtomicU64::new(0), request));
+    let mut accepting = JoinSet::new();
+    for _ in 0..at_a_time.min(requests as usize) {
+        let (store, shared) = (store.clone(), shared.clone());
+        accepting.spawn(async move {
+            let (next, request) = &*shared;
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= requests {
+                    return anyhow::Ok(());
+                }
+                store.accept(request(number)).await?;
+            }
+        });
+    }
+    while let Some(ended) = accepting.join_next().await {
+        ended??;
+    }
+    Ok(())
 }
 
 /// A request with one event and its run.

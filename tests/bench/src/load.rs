@@ -60,18 +60,18 @@ pub(crate) struct Options {
 impl Options {
     /// The arguments that start a sender with these options.
     pub(crate) fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec!["send".to_owned()];
-        let values = [
-            ("--address", self.address.clone()),
-            ("--path", self.path.clone()),
-            ("--secret", self.secret.clone()),
-            ("--body-bytes", self.body_bytes.to_string()),
-            ("--connections", self.connections.to_string()),
-            ("--seconds", self.seconds.to_string()),
-            ("--round", self.round.to_string()),
-        ];
-        arguments.extend(values.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
-        arguments
+        child::arguments(
+            "send",
+            [
+                ("--address", self.address.clone()),
+                ("--path", self.path.clone()),
+                ("--secret", self.secret.clone()),
+                ("--body-bytes", self.body_bytes.to_string()),
+                ("--connections", self.connections.to_string()),
+                ("--seconds", self.seconds.to_string()),
+                ("--round", self.round.to_string()),
+            ],
+        )
     }
 
     /// A sender to this address; the rest by default.

@@ -68,15 +68,16 @@ pub(crate) struct Options {
 impl Options {
     /// The arguments that start a host with these options.
     pub(crate) fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec!["serve-quarter".to_owned()];
-        let values = [
-            ("--directory", self.directory.display().to_string()),
-            ("--secret", self.secret.clone()),
-            ("--receiver", self.receiver.clone()),
-            ("--silent", self.silent.clone()),
-            ("--component", self.component.display().to_string()),
-        ];
-        arguments.extend(values.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
+        let mut arguments = child::arguments(
+            "serve-quarter",
+            [
+                ("--directory", self.directory.display().to_string()),
+                ("--secret", self.secret.clone()),
+                ("--receiver", self.receiver.clone()),
+                ("--silent", self.silent.clone()),
+                ("--component", self.component.display().to_string()),
+            ],
+        );
         arguments.extend(self.attacker.iter().flat_map(|path| ["--attacker".to_owned(), path.display().to_string()]));
         arguments.extend(self.limits_off.then(|| "--limits-off".to_owned()));
         arguments

@@ -72,16 +72,17 @@ pub(crate) struct Options {
 impl Options {
     /// The arguments that start a host with these options.
     pub(crate) fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec!["serve-works".to_owned()];
-        let values = [
-            ("--directory", self.directory.display().to_string()),
-            ("--threads", self.threads.to_string()),
-            ("--secret", self.secret.clone()),
-            ("--receiver", self.receiver.clone()),
-            ("--component", self.component.display().to_string()),
-            ("--concurrency", self.concurrency.to_string()),
-        ];
-        arguments.extend(values.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
+        let mut arguments = child::arguments(
+            "serve-works",
+            [
+                ("--directory", self.directory.display().to_string()),
+                ("--threads", self.threads.to_string()),
+                ("--secret", self.secret.clone()),
+                ("--receiver", self.receiver.clone()),
+                ("--component", self.component.display().to_string()),
+                ("--concurrency", self.concurrency.to_string()),
+            ],
+        );
         arguments.extend(self.past.arguments());
         arguments.extend(self.reply.then(|| "--reply".to_owned()));
         arguments.extend(self.again.iter().flat_map(|path| ["--again".to_owned(), path.clone()]));

@@ -17,9 +17,12 @@ use crate::engine::{Both, Sandbox};
 /// The interface that a plugin exports.
 const HANDLER: &str = "creel:plugin/handler@0.1.0";
 
+/// What a handler answers.
+pub(crate) type Answer = Result<types::Outcome, types::Failure>;
+
 /// What the handler is given, and what it gives.
 type Given<'e> = (&'e types::Event,);
-type Gives = (Result<types::Outcome, types::Failure>,);
+type Gives = (Answer,);
 
 /// A component that is ready to run.
 pub struct Prepared {
@@ -43,11 +46,7 @@ impl Prepared {
     ///
     /// The type of the handler was checked when it was linked ([`check_handler`]). The bindings would check it again for each
     /// instance, and look at every record and case of the contract.
-    pub(crate) async fn call(
-        &self,
-        store: &mut Store<Guest>,
-        event: &types::Event,
-    ) -> wasmtime::Result<Result<types::Outcome, types::Failure>> {
+    pub(crate) async fn call(&self, store: &mut Store<Guest>, event: &types::Event) -> wasmtime::Result<Answer> {
         let instance = self.pre.instantiate_async(&mut *store).await?;
         let handle = instance.get_func(&mut *store, self.handle).context("the handler that was found is gone")?;
         // SAFETY: a function's type is its component's, whichever instance it is of. `self.handle` is the export of this

@@ -5,10 +5,8 @@
 //! store as ingress does it, many at once, and the clock stops when all of them are decided: each takes a request's and a
 //! decision's commit, a claim, the look-up of its deployment and a run in the sandbox.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -19,10 +17,9 @@ use creel_server::system::{Entropy, SystemClock};
 use creel_server::telemetry;
 use creel_store::contract::{RunFilter, Store};
 use creel_webhook::clock::Clock as _;
-use creel_webhook::id::{DestinationId, PluginId};
+use creel_webhook::id::DestinationId;
 use creel_webhook::run::Verdict;
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
 
 use super::guests::{Guests, shuffled};
 use super::tenants::{self, Uploads};
@@ -31,7 +28,7 @@ use crate::filling::{self, Places};
 use crate::{child, host};
 
 /// Accepts under way.
-const ACCEPTS: u32 = 64;
+const ACCEPTS: usize = 64;
 
 /// Between two looks whether all is decided.
 const LOOK: Duration = Duration::from_millis(1);
@@ -62,15 +59,15 @@ pub(crate) struct Options {
 impl Options {
     /// The arguments that start it.
     pub(super) fn arguments(directory: PathBuf, of: &super::Options) -> Vec<String> {
-        let mut arguments = vec!["serve-crowd".to_owned()];
-        let values = [
-            ("--directory", directory.display().to_string()),
-            ("--components", of.components.to_string()),
-            ("--hot", of.hot.to_string()),
-            ("--rounds", of.rounds.to_string()),
-        ];
-        arguments.extend(values.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
-        arguments
+        child::arguments(
+            "serve-crowd",
+            [
+                ("--directory", directory.display().to_string()),
+                ("--components", of.components.to_string()),
+                ("--hot", of.hot.to_string()),
+                ("--rounds", of.rounds.to_string()),
+            ],
+        )
     }
 }
 
@@ -117,11 +114,9 @@ impl Crowd {
     async fn of(store: Arc<dyn Store>) -> anyhow::Result<Arc<Crowd>> {
         let (clock, entropy) = (SystemClock::default(), Entropy::system()?);
         let control = store.control_read().await?;
-        let names: HashMap<PluginId, &str> = control.plugins.iter().map(|one| (one.id, one.name.as_str())).collect();
         let mut places = Vec::new();
         for route in &control.routes {
-            let name = names.get(&route.plugin).context("a route's plugin")?;
-            let number: u32 = name.trim_start_matches("plugin-").parse().context("a plugin's number")?;
+            let number = tenants::component(route)?;
             let unreachable = DestinationId::new(clock.now(), entropy.id_bytes());
             let (tenant, source, plugin) = (route.tenant, route.source, route.plugin);
             places.push((number, Places { tenant, source, route: route.id, plugin, unreachable }));
@@ -161,27 +156,14 @@ impl Crowd {
     async fn decided(
         self: &Arc<Self>,
         events: u32,
-        which: impl Fn(u32) -> u32 + Copy + Send + 'static,
+        which: impl Fn(u32) -> u32 + Send + Sync + 'static,
     ) -> anyhow::Result<f64> {
-        let (start, next) = (Instant::now(), Arc::new(AtomicU32::new(0)));
-        let mut accepting = JoinSet::new();
-        for _ in 0..ACCEPTS {
-            let (crowd, next) = (self.clone(), next.clone());
-            accepting.spawn(async move {
-                loop {
-                    let event = next.fetch_add(1, Ordering::Relaxed);
-                    if event >= events {
-                        return anyhow::Ok(());
-                    }
-                    let id = hex::encode(crowd.entropy.id_bytes());
-                    let places = &crowd.places[which(event) as usize];
-                    crowd.store.accept(filling::accept(places, &id, crowd.clock.now(), &crowd.entropy)).await?;
-                }
-            });
-        }
-        while let Some(ended) = accepting.join_next().await {
-            ended??;
-        }
+        let (start, crowd) = (Instant::now(), self.clone());
+        let accepts = move |event: u64| {
+            let (places, id) = (&crowd.places[which(event as u32) as usize], hex::encode(crowd.entropy.id_bytes()));
+            filling::accept(places, &id, crowd.clock.now(), &crowd.entropy)
+        };
+        filling::accept_all(&self.store, events.into(), ACCEPTS, accepts).await?;
         while self.store.stats().await?.runs_pending > 0 {
             tokio::time::sleep(LOOK).await;
         }

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use creel_server::directory::Directory;
 use creel_server::keyring::Keyring;
 use creel_server::system::{Entropy, SystemClock};
@@ -27,6 +27,9 @@ use crate::host;
 /// Plugins of a tenant.
 pub(super) const PLUGINS: u32 = 10;
 
+/// What the names of plugins and their routes begin with; then comes the component's number.
+const PREFIX: &str = "plugin-";
+
 /// Tenants that are made side by side, so that they share commits.
 const SIDE_BY_SIDE: u32 = 64;
 
@@ -47,6 +50,11 @@ pub(super) enum Uploads {
     Stored,
     /// They are not.
     Left,
+}
+
+/// The number of the component that a route leads to.
+pub(super) fn component(route: &Route) -> anyhow::Result<u32> {
+    route.name.trim_start_matches(PREFIX).parse().context("a component's number in the name of its route")
 }
 
 /// Makes the tenants of so many plugins when there are none.
@@ -88,7 +96,7 @@ async fn make(store: Arc<dyn Store>, guests: Arc<Guests>, number: u32, uploads: 
     store.source_put(Source { id: source, tenant, token, previous: None, paused: false, spec }).await?;
     for component in number * PLUGINS..(number + 1) * PLUGINS {
         let plugin = PluginId::new(now, entropy.id_bytes());
-        let name = format!("plugin-{component}");
+        let name = format!("{PREFIX}{component}");
         store.plugin_put(Plugin { id: plugin, tenant, name: name.clone(), active: None }).await?;
         let digest = guests.digest(component);
         if uploads == Uploads::Stored {
